@@ -1,0 +1,172 @@
+// Reader and Writer over one Uint8Array, and the text form of a uuid. All integers are big-endian, as on every wire that
+// Lyre speaks. Lengths are checked here and nowhere else: a read past the end is a WireError and never a short answer.
+
+import { WireError } from './errors.ts'
+
+/** A node's identity as text: 32 lower-case hexadecimal digits without dashes, for 16 octets. */
+export type Uuid = string
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+const UUID_TEXT = /^[0-9a-f]{32}$/
+const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'))
+
+/** Whether `text` is a uuid as Lyre writes it. */
+export function isUuid(text: unknown): text is Uuid {
+  return typeof text === 'string' && UUID_TEXT.test(text)
+}
+
+/** The 16 octets of a uuid. */
+export function uuidToBytes(uuid: Uuid): Uint8Array {
+  const bytes = new Uint8Array(16)
+  for (let index = 0; index < 16; index++) {
+    bytes[index] = Number.parseInt(uuid.slice(2 * index, 2 * index + 2), 16)
+  }
+  return bytes
+}
+
+/** The text of 16 octets. */
+export function bytesToUuid(bytes: Uint8Array): Uuid {
+  let text = ''
+  for (let index = 0; index < 16; index++) text += HEX[bytes[index] ?? 0]
+  return text
+}
+
+/** UTF-8 octets of a text. */
+export function utf8(text: string): Uint8Array {
+  return encoder.encode(text)
+}
+
+/** The text of UTF-8 octets; what is not UTF-8 becomes U+FFFD, since some peers cut a character in two. */
+export function fromUtf8(bytes: Uint8Array): string {
+  // Names on this wire are short and nearly always ASCII, where a TextDecoder costs more than the whole message.
+  if (bytes.length > 32) return decoder.decode(bytes)
+  let text = ''
+  for (const octet of bytes) {
+    if (octet > 0x7f) return decoder.decode(bytes)
+    text += String.fromCharCode(octet)
+  }
+  return text
+}
+
+/** Reads one Uint8Array from its start to its end. What it gives as octets are views, not copies. */
+export class Reader {
+  readonly #bytes: Uint8Array
+  readonly #rule: string
+  #offset = 0
+
+  /** @param rule what a WireError says when the octets end too early or too late. */
+  constructor(bytes: Uint8Array, rule: string) {
+    this.#bytes = bytes
+    this.#rule = rule
+  }
+
+  /** How many octets are left. */
+  get left(): number {
+    return this.#bytes.length - this.#offset
+  }
+
+  /** @throws WireError when there are fewer than `count` octets left; so do all the readers below. */
+  bytes(count: number): Uint8Array {
+    const start = this.#take(count)
+    return this.#bytes.subarray(start, this.#offset)
+  }
+
+  u8(): number {
+    return this.#bytes[this.#take(1)] as number
+  }
+
+  u16(): number {
+    return this.u8() * 0x100 + this.u8()
+  }
+
+  u32(): number {
+    return this.u16() * 0x10000 + this.u16()
+  }
+
+  /** A text with a 1-octet length. */
+  text1(): string {
+    return fromUtf8(this.bytes(this.u8()))
+  }
+
+  /** A text with a 4-octet length. @throws WireError when it is longer than `bytesMax`, too. */
+  text4(bytesMax: number): string {
+    const size = this.u32()
+    if (size > bytesMax)
+      throw new WireError(this.#rule, `a text of ${size} octets, limit ${bytesMax}`)
+    return fromUtf8(this.bytes(size))
+  }
+
+  /** All that is left. */
+  rest(): Uint8Array {
+    return this.bytes(this.left)
+  }
+
+  /** @throws WireError unless everything was read: an octet too many means that another protocol is talking. */
+  end(): void {
+    if (this.left > 0) throw new WireError(this.#rule, `${this.left} octets too many`)
+  }
+
+  #take(count: number): number {
+    if (count > this.left) {
+      throw new WireError(this.#rule, `${count} octets are announced, ${this.left} are there`)
+    }
+    const start = this.#offset
+    this.#offset = start + count
+    return start
+  }
+}
+
+/** Writes octets into memory that grows. The caller keeps to the limits of the fields: they are asserted upstream. */
+export class Writer {
+  #bytes = new Uint8Array(64)
+  #size = 0
+
+  bytes(bytes: Uint8Array): this {
+    const start = this.#grow(bytes.length)
+    this.#bytes.set(bytes, start)
+    return this
+  }
+
+  u8(value: number): this {
+    const start = this.#grow(1)
+    this.#bytes[start] = value
+    return this
+  }
+
+  u16(value: number): this {
+    return this.u8(value >>> 8).u8(value & 0xff)
+  }
+
+  u32(value: number): this {
+    return this.u16(value >>> 16).u16(value & 0xffff)
+  }
+
+  /** A text with a 1-octet length; at most 255 octets of UTF-8. */
+  text1(text: string): this {
+    const bytes = utf8(text)
+    return this.u8(bytes.length).bytes(bytes)
+  }
+
+  /** A text with a 4-octet length. */
+  text4(text: string): this {
+    const bytes = utf8(text)
+    return this.u32(bytes.length).bytes(bytes)
+  }
+
+  /** What was written, as a view of the writer's own memory, which the writer gives up. */
+  finish(): Uint8Array {
+    return this.#bytes.subarray(0, this.#size)
+  }
+
+  #grow(count: number): number {
+    const start = this.#size
+    this.#size = start + count
+    if (this.#size > this.#bytes.length) {
+      const larger = new Uint8Array(Math.max(this.#size, 2 * this.#bytes.length))
+      larger.set(this.#bytes)
+      this.#bytes = larger
+    }
+    return start
+  }
+}

@@ -1,0 +1,7 @@
+// What 'lyre/protocol' exports: the codecs and machines, for those who build something else on the same wire.
+
+export * from './beacon.ts'
+export { isUuid, type Uuid, uuidToBytes } from './bytes.ts'
+export { WireError } from './errors.ts'
+export * from './zmtp.ts'
+export * from './zre.ts'

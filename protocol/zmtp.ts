@@ -1,0 +1,402 @@
+// ZMTP 3.1, the transport under every link: a greeting, a handshake by which a mechanism lets the other side in, then
+// messages of frames and a few commands. One ZmtpConnection is one end of one byte stream. It reads only when asked
+// (pollEvent), so whoever holds it can stop between two messages; it talks to 3.0 peers as well.
+// Spec: zmtp.md, after 37/ZMTP and 23/ZMTP.
+
+import { assert } from './assert.ts'
+import { fromUtf8, Reader, utf8, Writer } from './bytes.ts'
+import { WireError } from './errors.ts'
+import { COMMAND, COMMAND_BYTES_MAX, FrameReader, FrameWriter, MORE } from './frames.ts'
+
+/** What we can be, and whom each may talk to (zmtp.md 4.2). */
+export type SocketType = 'ROUTER' | 'DEALER'
+const PARTNERS: Readonly<Record<SocketType, readonly string[]>> = {
+  ROUTER: ['REQ', 'DEALER', 'ROUTER'],
+  DEALER: ['REP', 'DEALER', 'ROUTER'],
+}
+
+/** Properties that a side tells in its handshake; keys are lower case, the last of two equal ones wins. */
+export type Metadata = ReadonlyMap<string, Uint8Array>
+
+/** The limits of one connection, all checked before anything is allocated. */
+export interface ZmtpLimits {
+  /** From the first octet to the end of the handshake, in milliseconds. */
+  readonly handshakeTimeoutMs: number
+  /** Octets of all frames of a message. */
+  readonly messageBytesMax: number
+  /** Frames of a message. */
+  readonly messageFramesMax: number
+}
+
+export const ZMTP_LIMITS: ZmtpLimits = {
+  handshakeTimeoutMs: 5_000,
+  messageBytesMax: 67_108_864,
+  messageFramesMax: 1_024,
+}
+
+/** Octets of a PING's context that come back in its PONG (zmtp.md 5.2). */
+export const PING_CONTEXT_BYTES_MAX = 16
+/** Octets of an identity (zmtp.md 4.4). */
+export const IDENTITY_BYTES_MAX = 255
+
+/**
+ * How the two sides let each other in: NULL here; CURVE has the same shape. It gets each command of the other side and
+ * says what to send; `peer` is there once the handshake is done.
+ */
+export interface Mechanism {
+  /** As in the greeting: at most 20 upper-case ASCII characters. */
+  readonly name: string
+  /** The other side's properties, once it is let in. */
+  readonly peer: Metadata | undefined
+  /** @throws WireError on what the handshake does not allow. */
+  handleCommand(command: Command): void
+  /** The next command of ours; undefined when it is the other side's turn. */
+  pollCommand(): Uint8Array | undefined
+}
+
+/** A command: its name, and the octets behind it as a view. */
+export interface Command {
+  readonly name: string
+  readonly data: Uint8Array
+}
+
+/** What a connection found out; `error` says in `message` what a person should know. */
+export type ZmtpEvent =
+  | { readonly type: 'ready'; readonly identity: Uint8Array; readonly metadata: Metadata }
+  | { readonly type: 'message'; readonly frames: readonly Uint8Array[] }
+  | { readonly type: 'pong'; readonly context: Uint8Array }
+  | { readonly type: 'closed'; readonly error: WireError }
+
+const GREETING_BYTES = 64
+/** Answers that may wait to be written. Who asks faster than it reads gets no more of them (zmtp.md 5.3). */
+const PONGS_MAX = 16
+const EMPTY = new Uint8Array(0)
+
+type State =
+  | { readonly type: 'greeting' }
+  | { readonly type: 'handshake' }
+  | { readonly type: 'ready' }
+  | { readonly type: 'closed'; readonly error: WireError }
+
+/** One end of a connection, without the connection. */
+export class ZmtpConnection {
+  readonly #socketType: SocketType
+  readonly #mechanism: Mechanism
+  readonly #limits: ZmtpLimits
+  readonly #input: FrameReader
+  readonly #output = new FrameWriter()
+  #state: State = { type: 'greeting' }
+  #reported = false
+  #minor = 0
+  #frames: Uint8Array[] = []
+  #framesBytes = 0
+  #pongs = 0
+  #ttlMs = Number.POSITIVE_INFINITY
+  #deadline: number
+
+  /**
+   * Begins with our greeting, which pollOutput() gives.
+   * @param options what we are: the mechanism tells our own properties to the other side.
+   */
+  constructor(
+    options: {
+      readonly socketType: SocketType
+      readonly mechanism: Mechanism
+      readonly limits: ZmtpLimits
+    },
+    now: number,
+  ) {
+    this.#socketType = options.socketType
+    this.#mechanism = options.mechanism
+    this.#limits = options.limits
+    this.#input = new FrameReader()
+    this.#deadline = now + options.limits.handshakeTimeoutMs
+    const mechanism = new Uint8Array(20)
+    mechanism.set(utf8(options.mechanism.name))
+    const greeting = new Writer().u8(0xff).bytes(new Uint8Array(8)).u8(0x7f).u8(3).u8(1)
+    this.#output.raw(greeting.bytes(mechanism).bytes(new Uint8Array(32)).finish())
+  }
+
+  /** Whether messages can be sent. */
+  get ready(): boolean {
+    return this.#state.type === 'ready'
+  }
+
+  /** Whether the other side knows PING, which came with 3.1. */
+  get heartbeats(): boolean {
+    return this.ready && this.#minor >= 1
+  }
+
+  /** Takes octets of the stream, in pieces of any size. They are ours from now on: frames are views of them. */
+  handleBytes(bytes: Uint8Array, now: number): void {
+    this.#input.add(bytes)
+    if (this.#ttlMs !== Number.POSITIVE_INFINITY) this.#deadline = now + this.#ttlMs
+  }
+
+  /** Closes a connection whose handshake, or whose next octet within the other side's own TTL, is late. */
+  handleTimeout(now: number): void {
+    if (now < this.#deadline || this.#state.type === 'closed') return
+    this.#close(
+      this.ready
+        ? new WireError('zmtp.md 5.4', 'nothing came for as long as the peer itself had promised')
+        : new WireError('zmtp.md 4.5', `no handshake within ${this.#limits.handshakeTimeoutMs} ms`),
+    )
+  }
+
+  /** When handleTimeout() has something to do; Infinity if never. */
+  pollTimeout(): number {
+    return this.#state.type === 'closed' ? Number.POSITIVE_INFINITY : this.#deadline
+  }
+
+  /**
+   * Reads on until there is something to say; undefined when more octets are needed. After 'closed' nothing follows, and
+   * the caller closes the stream once it has written pollOutput().
+   */
+  pollEvent(now: number): ZmtpEvent | undefined {
+    try {
+      while (this.#state.type !== 'closed') {
+        const event = this.ready ? this.#readTraffic(now) : this.#readHandshake()
+        if (event === 'starved') break
+        if (event !== undefined) return event
+      }
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      this.#close(error)
+    }
+    if (this.#state.type !== 'closed' || this.#reported) return undefined
+    this.#reported = true
+    return { type: 'closed', error: this.#state.error }
+  }
+
+  /**
+   * Queues one message. Bodies up to 4,096 octets are copied, longer ones must not change until they are written.
+   * Only when ready; at least one frame.
+   */
+  send(frames: readonly Uint8Array[]): void {
+    assert(this.ready, 'a message was sent before the handshake')
+    const last = frames.length - 1
+    for (let index = 0; index <= last; index++) {
+      this.#output.frame(index < last ? MORE : 0, frames[index] as Uint8Array)
+    }
+  }
+
+  /**
+   * Queues a PING; its PONG comes as an event with the same context, 0 to 16 octets. It promises nothing about when we
+   * speak next: its TTL is 0 (zmtp.md 5.1). Only where `heartbeats`.
+   */
+  ping(context: Uint8Array): void {
+    assert(this.heartbeats, 'a PING was sent to a peer that does not know it')
+    assert(context.length <= PING_CONTEXT_BYTES_MAX, 'the context of a PING is too long')
+    const command = new Writer().bytes(commandName('PING')).u16(0).bytes(context)
+    this.#output.frame(COMMAND, command.finish())
+  }
+
+  /** The next octets to write to the stream, ours no longer; undefined when there are none. */
+  pollOutput(): Uint8Array | undefined {
+    const bytes = this.#output.poll()
+    if (bytes === undefined) this.#pongs = 0
+    return bytes
+  }
+
+  /** Octets that pollOutput() has still to give. */
+  get outputBytes(): number {
+    return this.#output.size
+  }
+
+  #readHandshake(): ZmtpEvent | 'starved' | undefined {
+    if (this.#state.type === 'greeting') {
+      if (!this.#readGreeting()) return 'starved'
+      this.#state = { type: 'handshake' }
+      this.#sendCommands()
+    }
+    const frame = this.#input.frame(COMMAND_BYTES_MAX)
+    if (frame === undefined) return 'starved'
+    if ((frame.flags & COMMAND) === 0) {
+      throw new WireError('zmtp.md 4.1', 'a message came before the handshake was done')
+    }
+    const command = decodeHandshakeCommand(frame.body)
+    if (command.name === 'ERROR') {
+      const reason = new Reader(command.data, 'zmtp.md 4.6').text1()
+      throw new WireError('zmtp.md 4.6', `the peer refused the connection: ${printable(reason)}`)
+    }
+    this.#mechanism.handleCommand(command)
+    this.#sendCommands()
+    const metadata = this.#mechanism.peer
+    return metadata === undefined ? undefined : this.#finishHandshake(metadata)
+  }
+
+  /** Judges each octet as soon as it is here: who talks another protocol may never send the 64th. */
+  #readGreeting(): boolean {
+    const octets = this.#input.unread
+    if ((octets[0] ?? 0xff) !== 0xff || (octets[9] ?? 0x7f) !== 0x7f) {
+      throw new WireError('zmtp.md 2.1', 'this is not ZMTP')
+    }
+    const major = octets[10] ?? 3
+    if (major < 3) {
+      throw new WireError('zmtp.md 2.3', `the peer speaks ZMTP ${major === 0 ? 1 : 2}, we need 3.0`)
+    }
+    if (octets.length >= 32) {
+      const mechanism = fromUtf8(octets.subarray(12, 32)).replace(/\0+$/, '')
+      if (mechanism !== this.#mechanism.name) {
+        throw new WireError(
+          'zmtp.md 2.4',
+          `the peer wants security mechanism ${printable(mechanism)}, we ${this.#mechanism.name}`,
+        )
+      }
+    }
+    if (octets.length < GREETING_BYTES) return false
+    this.#minor = major > 3 ? 1 : (octets[11] as number)
+    this.#input.skip(GREETING_BYTES)
+    return true
+  }
+
+  #finishHandshake(metadata: Metadata): ZmtpEvent {
+    const type = metadata.get('socket-type')
+    // libzmq lets a peer in that does not say what it is; so do we.
+    if (type !== undefined && !PARTNERS[this.#socketType].includes(fromUtf8(type))) {
+      throw new WireError(
+        'zmtp.md 4.2',
+        `a ${printable(fromUtf8(type))} socket cannot talk to a ${this.#socketType}`,
+      )
+    }
+    const identity = metadata.get('identity') ?? EMPTY
+    if (identity.length > IDENTITY_BYTES_MAX) {
+      throw new WireError('zmtp.md 4.4', `an identity of ${identity.length} octets`)
+    }
+    this.#state = { type: 'ready' }
+    this.#deadline = Number.POSITIVE_INFINITY
+    return { type: 'ready', identity, metadata }
+  }
+
+  #sendCommands(): void {
+    for (;;) {
+      const command = this.#mechanism.pollCommand()
+      if (command === undefined) return
+      this.#output.frame(COMMAND, command)
+    }
+  }
+
+  #readTraffic(now: number): ZmtpEvent | 'starved' | undefined {
+    const { messageBytesMax, messageFramesMax } = this.#limits
+    const frame = this.#input.frame(messageBytesMax - this.#framesBytes)
+    if (frame === undefined) return 'starved'
+    if ((frame.flags & COMMAND) !== 0) return this.#handleTraffic(frame.body, now)
+    this.#frames.push(frame.body)
+    this.#framesBytes += frame.body.length
+    if ((frame.flags & MORE) === 0) {
+      const frames = this.#frames
+      this.#frames = []
+      this.#framesBytes = 0
+      return { type: 'message', frames }
+    }
+    if (this.#frames.length >= messageFramesMax) {
+      throw new WireError('zmtp.md 3.4', `a message of more than ${messageFramesMax} frames`)
+    }
+    return undefined
+  }
+
+  /** Commands that we do not know, or cannot read, are passed over, as libzmq does (zmtp.md 5.5). */
+  #handleTraffic(body: Uint8Array, now: number): ZmtpEvent | undefined {
+    const command = decodeCommand(body)
+    switch (command?.name) {
+      case 'PING': {
+        const reader = new Reader(command.data, 'zmtp.md 5.2')
+        const ttlDeciseconds = reader.u16()
+        const context = reader.bytes(Math.min(reader.left, PING_CONTEXT_BYTES_MAX))
+        this.#ttlMs = ttlDeciseconds === 0 ? Number.POSITIVE_INFINITY : ttlDeciseconds * 100
+        this.#deadline = now + this.#ttlMs
+        if (this.#pongs++ < PONGS_MAX) {
+          const pong = new Writer().bytes(commandName('PONG')).bytes(context)
+          this.#output.frame(COMMAND, pong.finish())
+        }
+        return undefined
+      }
+      case 'PONG':
+        return { type: 'pong', context: command.data }
+      case 'ERROR':
+        throw new WireError('zmtp.md 4.6', 'the peer closed the connection with an ERROR')
+      default:
+        return undefined
+    }
+  }
+
+  #close(error: WireError): void {
+    // A peer that could read a command is told why; it may be looking at a log.
+    if (this.#state.type === 'handshake') {
+      const reason = utf8(error.message).subarray(0, 255)
+      const command = new Writer().bytes(commandName('ERROR')).u8(reason.length).bytes(reason)
+      this.#output.frame(COMMAND, command.finish())
+    }
+    this.#state = { type: 'closed', error }
+    this.#input.clear()
+    this.#frames = []
+  }
+}
+
+/** The mechanism that lets everybody in: each side says READY, with its properties (zmtp.md 4.3). */
+export class NullMechanism implements Mechanism {
+  readonly name = 'NULL'
+  #ready: Uint8Array | undefined
+  #peer: Metadata | undefined
+
+  /** @param properties what we tell about ourselves: `Socket-Type`, and `Identity` of 0 to 255 octets. */
+  constructor(properties: { readonly socketType: SocketType; readonly identity: Uint8Array }) {
+    const { socketType, identity } = properties
+    assert(identity.length <= IDENTITY_BYTES_MAX, 'our identity is too long')
+    const writer = new Writer().bytes(commandName('READY')).text1('Socket-Type').text4(socketType)
+    this.#ready = writer.text1('Identity').u32(identity.length).bytes(identity).finish()
+  }
+
+  get peer(): Metadata | undefined {
+    return this.#peer
+  }
+
+  handleCommand(command: Command): void {
+    if (command.name !== 'READY') {
+      throw new WireError('zmtp.md 4.3', `a command ${printable(command.name)} in place of READY`)
+    }
+    this.#peer = decodeMetadata(command.data)
+  }
+
+  pollCommand(): Uint8Array | undefined {
+    const ready = this.#ready
+    this.#ready = undefined
+    return ready
+  }
+}
+
+/** @throws WireError when the octets are not properties to the end (zmtp.md 4.3). */
+function decodeMetadata(data: Uint8Array): Metadata {
+  const reader = new Reader(data, 'zmtp.md 4.3')
+  const metadata = new Map<string, Uint8Array>()
+  while (reader.left > 0) {
+    const name = reader.text1().toLowerCase()
+    metadata.set(name, reader.bytes(reader.u32()))
+  }
+  return metadata
+}
+
+function commandName(name: string): Uint8Array {
+  return new Writer().text1(name).finish()
+}
+
+function decodeCommand(body: Uint8Array): Command | undefined {
+  const size = body[0]
+  if (size === undefined || size >= body.length) return undefined
+  return { name: fromUtf8(body.subarray(1, 1 + size)), data: body.subarray(1 + size) }
+}
+
+function decodeHandshakeCommand(body: Uint8Array): Command {
+  // libzmq's PLAIN refusal begins with 5E 'RROR': an escape in its source swallows the length and the E.
+  const size = body[0] === 0x5e && fromUtf8(body.subarray(1, 5)) === 'RROR' ? 4 : body[0]
+  if (size === undefined || size === 0 || size >= body.length) {
+    throw new WireError('zmtp.md 4.1', 'a handshake command without a name')
+  }
+  const name = fromUtf8(body.subarray(1, 1 + size))
+  return { name: name === 'RROR' ? 'ERROR' : name, data: body.subarray(1 + size) }
+}
+
+/** A peer's text as a person may read it in a log: cut, and nothing in it that a terminal obeys. */
+function printable(text: string): string {
+  return JSON.stringify(text.slice(0, 64)).replace(/[^\x20-\x7e]/g, '?')
+}

@@ -1,0 +1,201 @@
+// The ten commands of ZRE version 2: what one node says to another over its mailbox. A message is a header frame, and for
+// WHISPER and SHOUT the frames of its content behind it. Nothing here knows who talks: harmony.ts does.
+// Spec: zre.md, after 36/ZRE "Protocol Grammar" and what C Zyre sends.
+
+import { bytesToUuid, Reader, type Uuid, utf8, uuidToBytes, Writer } from './bytes.ts'
+import { WireError } from './errors.ts'
+
+/** Octets of UTF-8 that a name, a group, a header's key or an endpoint can have: its length is one octet. */
+export const TEXT_BYTES_MAX = 255
+/** What a HELLO may hold: more is a WireError, since a stranger may send it (zre.md 2.6). */
+export const HELLO_BYTES_MAX = 65_536
+export const HELLO_GROUPS_MAX = 1_024
+export const HELLO_HEADERS_MAX = 64
+export const HEADER_VALUE_BYTES_MAX = 4_096
+
+/** Text keys and values that a node tells about itself in its HELLO. It has no prototype: any key is just a key. */
+export type Headers = Readonly<Record<string, string>>
+
+/** What a HELLO tells of its node. `status` is 0 to 255, the count of its joins and leaves. */
+export interface Hello {
+  readonly endpoint: string
+  readonly groups: readonly string[]
+  readonly status: number
+  readonly name: string
+  readonly headers: Headers
+}
+
+/** The frames of a content: at least none, each of any size. */
+export type Frames = readonly Uint8Array[]
+
+/** What is said. The sequence, 0 to 65535, is not part of it: every mailbox counts for itself. */
+export type ZreCommand =
+  | ({ readonly type: 'hello' } & Hello)
+  | { readonly type: 'whisper'; readonly content: Frames }
+  | { readonly type: 'shout'; readonly group: string; readonly content: Frames }
+  | { readonly type: 'join' | 'leave'; readonly group: string; readonly status: number }
+  | { readonly type: 'ping' | 'ping-ok' | 'goodbye' }
+  | { readonly type: 'elect'; readonly group: string; readonly challenger: string }
+  | { readonly type: 'leader'; readonly group: string; readonly leader: string }
+
+/** What came: a command, or one that this version does not know, whose sequence still counts (zre.md 2.8). */
+export type ZreMessage = (ZreCommand | { readonly type: 'unknown'; readonly id: number }) & {
+  readonly sequence: number
+}
+
+const SIGNATURE = 0xaaa1
+const VERSION = 2
+const IDS = {
+  hello: 1,
+  whisper: 2,
+  shout: 3,
+  join: 4,
+  leave: 5,
+  ping: 6,
+  'ping-ok': 7,
+  elect: 8,
+  leader: 9,
+  goodbye: 10,
+} as const
+const NO_CONTENT: Frames = []
+
+/** The identity of a mailbox, and in Lyre of an inbox too: octet 1, then the uuid (zre.md 2.1). */
+export function encodeIdentity(uuid: Uuid): Uint8Array {
+  return new Writer().u8(1).bytes(uuidToBytes(uuid)).finish()
+}
+
+/** The uuid in an identity, or undefined where it is not that of a ZRE node. */
+export function decodeIdentity(identity: Uint8Array): Uuid | undefined {
+  return identity.length === 17 && identity[0] === 1 ? bytesToUuid(identity.subarray(1)) : undefined
+}
+
+/**
+ * The frames of one message; the content's frames are those given, not copies.
+ * Fields keep to the limits above: who builds a command has checked them.
+ */
+export function encodeZre(command: ZreCommand, sequence: number): Frames {
+  const writer = new Writer().u16(SIGNATURE).u8(IDS[command.type]).u8(VERSION).u16(sequence)
+  switch (command.type) {
+    case 'hello':
+      encodeHello(writer, command)
+      break
+    case 'whisper':
+      return [writer.finish(), ...command.content]
+    case 'shout':
+      return [writer.text1(command.group).finish(), ...command.content]
+    case 'join':
+    case 'leave':
+      writer.text1(command.group).u8(command.status)
+      break
+    case 'elect':
+      writer.text1(command.group).text1(command.challenger)
+      break
+    case 'leader':
+      writer.text1(command.group).text1(command.leader)
+      break
+    case 'ping':
+    case 'ping-ok':
+    case 'goodbye':
+      break
+  }
+  return [writer.finish()]
+}
+
+/**
+ * Reads one whole message. Content frames are handed on as they are.
+ * @throws WireError on anything but a message of version 2 with exactly its fields and frames (zre.md 2.2 to 2.7).
+ */
+export function decodeZre(frames: Frames): ZreMessage {
+  const header = frames[0]
+  if (header === undefined) throw new WireError('zre.md 2.2', 'a message without frames')
+  const reader = new Reader(header, 'zre.md 2.3')
+  if (reader.u16() !== SIGNATURE) throw new WireError('zre.md 2.2', 'not a ZRE message')
+  const id = reader.u8()
+  const version = reader.u8()
+  if (version !== VERSION) throw new WireError('zre.md 2.2', `ZRE version ${version}`)
+  const sequence = reader.u16()
+  if (id === IDS.whisper) {
+    reader.end()
+    return { type: 'whisper', sequence, content: contentOf(frames) }
+  }
+  if (id === IDS.shout) {
+    const group = reader.text1()
+    reader.end()
+    return { type: 'shout', sequence, group, content: contentOf(frames) }
+  }
+  if (id < IDS.hello || id > IDS.goodbye) return { type: 'unknown', id, sequence }
+  if (frames.length > 1) {
+    throw new WireError('zre.md 2.4', `${frames.length - 1} frames behind a command that has none`)
+  }
+  const message = decodeFields(id, { reader, sequence })
+  reader.end()
+  return message
+}
+
+/** Whether the octets of `text` fit into a field of at most `bytesMax` octets. */
+export function fits(text: string, bytesMax: number): boolean {
+  // A character is at most three octets for each of its UTF-16 units, so short texts need no encoding.
+  return text.length * 3 <= bytesMax || utf8(text).length <= bytesMax
+}
+
+function contentOf(frames: Frames): Frames {
+  return frames.length > 1 ? frames.slice(1) : NO_CONTENT
+}
+
+function decodeFields(
+  id: number,
+  { reader, sequence }: { reader: Reader; sequence: number },
+): ZreMessage {
+  switch (id) {
+    case IDS.hello:
+      return { type: 'hello', sequence, ...decodeHello(reader) }
+    case IDS.join:
+    case IDS.leave: {
+      const type = id === IDS.join ? 'join' : 'leave'
+      return { type, sequence, group: reader.text1(), status: reader.u8() }
+    }
+    case IDS.elect:
+      return { type: 'elect', sequence, group: reader.text1(), challenger: reader.text1() }
+    case IDS.leader:
+      return { type: 'leader', sequence, group: reader.text1(), leader: reader.text1() }
+    case IDS.ping:
+      return { type: 'ping', sequence }
+    case IDS['ping-ok']:
+      return { type: 'ping-ok', sequence }
+    default:
+      return { type: 'goodbye', sequence }
+  }
+}
+
+function encodeHello(writer: Writer, hello: Hello): void {
+  writer.text1(hello.endpoint).u32(hello.groups.length)
+  for (const group of hello.groups) writer.text4(group)
+  const keys = Object.keys(hello.headers)
+  writer.u8(hello.status).text1(hello.name).u32(keys.length)
+  for (const key of keys) writer.text1(key).text4(hello.headers[key] as string)
+}
+
+function decodeHello(reader: Reader): Hello {
+  limit(reader.left, { max: HELLO_BYTES_MAX, what: 'octets' })
+  const endpoint = reader.text1()
+  const groups: string[] = []
+  const groupCount = limit(reader.u32(), { max: HELLO_GROUPS_MAX, what: 'groups' })
+  for (let index = 0; index < groupCount; index++) {
+    groups.push(reader.text4(TEXT_BYTES_MAX))
+  }
+  const status = reader.u8()
+  const name = reader.text1()
+  const headers: Record<string, string> = Object.create(null)
+  const headerCount = limit(reader.u32(), { max: HELLO_HEADERS_MAX, what: 'headers' })
+  for (let index = 0; index < headerCount; index++) {
+    const key = reader.text1()
+    const value = reader.text4(HEADER_VALUE_BYTES_MAX)
+    headers[key] ??= value // The first of two equal keys wins, as in C Zyre.
+  }
+  return { endpoint, groups, status, name, headers: Object.freeze(headers) }
+}
+
+function limit(count: number, { max, what }: { max: number; what: string }): number {
+  if (count > max) throw new WireError('zre.md 2.6', `a HELLO with ${count} ${what}, limit ${max}`)
+  return count
+}
