@@ -35,7 +35,7 @@ function describeFailure<T>(details: RunDetails<[T]>): string {
   const [value] = details.counterexample ?? []
   return [
     `fails with ${stringify(value)}`,
-    String(details.errorInstance ?? 'returned false'),
+    String(details.errorInstance ?? 'returned false').replaceAll(/\s+/g, ' '),
     `LYRE_SEED=${details.seed}`,
     `path ${details.counterexamplePath}`,
     `run ${details.numRuns}, ${details.numShrinks} times made smaller`,
