@@ -7,7 +7,8 @@ import { WireError } from './errors.ts'
 export type Uuid = string
 
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
+// A byte order mark is a character of a name like any other: to swallow it would make two groups one.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const UUID_TEXT = /^[0-9a-f]{32}$/
 const HEX = Array.from({ length: 256 }, (_, octet) => octet.toString(16).padStart(2, '0'))
 
@@ -28,7 +29,7 @@ export function uuidToBytes(uuid: Uuid): Uint8Array {
 /** The text of 16 octets. */
 export function bytesToUuid(bytes: Uint8Array): Uuid {
   let text = ''
-  for (let index = 0; index < 16; index++) text += HEX[bytes[index] ?? 0]
+  for (const octet of bytes) text += HEX[octet]
   return text
 }
 
@@ -89,11 +90,10 @@ export class Reader {
     return fromUtf8(this.bytes(this.u8()))
   }
 
-  /** A text with a 4-octet length. @throws WireError when it is longer than `bytesMax`, too. */
-  text4(bytesMax: number): string {
+  /** A text with a 4-octet length. @throws WireError that cites `rule` when it is longer than `bytesMax`, too. */
+  text4({ bytesMax, rule }: { readonly bytesMax: number; readonly rule: string }): string {
     const size = this.u32()
-    if (size > bytesMax)
-      throw new WireError(this.#rule, `a text of ${size} octets, limit ${bytesMax}`)
+    if (size > bytesMax) throw new WireError(rule, `a text of ${size} octets, limit ${bytesMax}`)
     return fromUtf8(this.bytes(size))
   }
 

@@ -29,6 +29,8 @@ const CHUNK_BYTES_MAX = 65_536
 const GATHER_BYTES_MIN = 512
 /** Memory for a gathered body grows with what has come: a stranger's announcement alone allocates this much at most. */
 const GATHER_BYTES_STEP = 65_536
+/** A list of parts to write forgets those that were written from this many on, as a busy link is never quite empty. */
+const WRITTEN_PARTS_MAX = 1_024
 const EMPTY = new Uint8Array(0)
 
 interface Gathered {
@@ -196,6 +198,10 @@ export class FrameWriter {
     }
     this.#parts[this.#partIndex++] = EMPTY
     this.#size -= part.length
+    if (this.#partIndex >= WRITTEN_PARTS_MAX && 2 * this.#partIndex >= this.#parts.length) {
+      this.#parts.splice(0, this.#partIndex)
+      this.#partIndex = 0
+    }
     return part
   }
 

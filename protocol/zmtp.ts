@@ -20,7 +20,7 @@ export type Metadata = ReadonlyMap<string, Uint8Array>
 
 /** The limits of one connection, all checked before anything is allocated. */
 export interface ZmtpLimits {
-  /** From the first octet to the end of the handshake, in milliseconds. */
+  /** From the beginning to the end of the handshake, in milliseconds. */
   readonly handshakeTimeoutMs: number
   /** Octets of all frames of a message. */
   readonly messageBytesMax: number
@@ -70,6 +70,8 @@ export type ZmtpEvent =
 const GREETING_BYTES = 64
 /** Answers that may wait to be written. Who asks faster than it reads gets no more of them (zmtp.md 5.3). */
 const PONGS_MAX = 16
+/** The rule by which the other side's own ERROR ends a connection. */
+const REFUSED = 'zmtp.md 4.6'
 const EMPTY = new Uint8Array(0)
 
 type State =
@@ -129,6 +131,7 @@ export class ZmtpConnection {
 
   /** Takes octets of the stream, in pieces of any size. They are ours from now on: frames are views of them. */
   handleBytes(bytes: Uint8Array, now: number): void {
+    if (this.#state.type === 'closed') return
     this.#input.add(bytes)
     if (this.#ttlMs !== Number.POSITIVE_INFINITY) this.#deadline = now + this.#ttlMs
   }
@@ -161,6 +164,7 @@ export class ZmtpConnection {
       }
     } catch (error) {
       if (!(error instanceof WireError)) throw error
+      if (this.#state.type === 'handshake' && error.rule !== REFUSED) this.#sendError(error)
       this.#close(error)
     }
     if (this.#state.type !== 'closed' || this.#reported) return undefined
@@ -215,10 +219,7 @@ export class ZmtpConnection {
       throw new WireError('zmtp.md 4.1', 'a message came before the handshake was done')
     }
     const command = decodeHandshakeCommand(frame.body)
-    if (command.name === 'ERROR') {
-      const reason = new Reader(command.data, 'zmtp.md 4.6').text1()
-      throw new WireError('zmtp.md 4.6', `the peer refused the connection: ${printable(reason)}`)
-    }
+    if (command.name === 'ERROR') throw refusal(command.data)
     this.#mechanism.handleCommand(command)
     this.#sendCommands()
     const metadata = this.#mechanism.peer
@@ -295,7 +296,7 @@ export class ZmtpConnection {
     return undefined
   }
 
-  /** Commands that we do not know, or cannot read, are passed over, as libzmq does (zmtp.md 5.5). */
+  /** Commands that we do not know, or whose name cannot be read, are passed over, as by libzmq (zmtp.md 5.5). */
   #handleTraffic(body: Uint8Array, now: number): ZmtpEvent | undefined {
     const command = decodeCommand(body)
     switch (command?.name) {
@@ -314,19 +315,21 @@ export class ZmtpConnection {
       case 'PONG':
         return { type: 'pong', context: command.data }
       case 'ERROR':
-        throw new WireError('zmtp.md 4.6', 'the peer closed the connection with an ERROR')
+        throw refusal(command.data)
       default:
         return undefined
     }
   }
 
+  /** Tells a peer that can read a command why it is not let in: a person may be looking at its log (zmtp.md 4.9). */
+  #sendError(error: WireError): void {
+    const reason = utf8(error.message).subarray(0, 255)
+    const command = new Writer().bytes(commandName('ERROR')).u8(reason.length).bytes(reason)
+    this.#output.frame(COMMAND, command.finish())
+  }
+
+  /** Without an ERROR, after which libzmq would never try again: a late peer may have been slow (zmtp.md 6.1). */
   #close(error: WireError): void {
-    // A peer that could read a command is told why; it may be looking at a log.
-    if (this.#state.type === 'handshake') {
-      const reason = utf8(error.message).subarray(0, 255)
-      const command = new Writer().bytes(commandName('ERROR')).u8(reason.length).bytes(reason)
-      this.#output.frame(COMMAND, command.finish())
-    }
     this.#state = { type: 'closed', error }
     this.#input.clear()
     this.#frames = []
@@ -365,7 +368,7 @@ export class NullMechanism implements Mechanism {
   }
 }
 
-/** @throws WireError when the octets are not properties to the end (zmtp.md 4.3). */
+/** Names are compared without case (zmtp.md 4.8). @throws WireError when the octets are not properties to the end. */
 function decodeMetadata(data: Uint8Array): Metadata {
   const reader = new Reader(data, 'zmtp.md 4.3')
   const metadata = new Map<string, Uint8Array>()
@@ -387,13 +390,21 @@ function decodeCommand(body: Uint8Array): Command | undefined {
 }
 
 function decodeHandshakeCommand(body: Uint8Array): Command {
-  // libzmq's PLAIN refusal begins with 5E 'RROR': an escape in its source swallows the length and the E.
-  const size = body[0] === 0x5e && fromUtf8(body.subarray(1, 5)) === 'RROR' ? 4 : body[0]
-  if (size === undefined || size === 0 || size >= body.length) {
+  // libzmq's PLAIN refusal begins with 5E 'RROR': an escape in its source swallows the length and the E (zmtp.md 6.2).
+  if (body[0] === 0x5e && fromUtf8(body.subarray(1, 5)) === 'RROR') {
+    return { name: 'ERROR', data: body.subarray(5) }
+  }
+  const command = decodeCommand(body)
+  if (command === undefined || command.name === '') {
     throw new WireError('zmtp.md 4.1', 'a handshake command without a name')
   }
-  const name = fromUtf8(body.subarray(1, 1 + size))
-  return { name: name === 'RROR' ? 'ERROR' : name, data: body.subarray(1 + size) }
+  return command
+}
+
+/** What the peer says in its ERROR. */
+function refusal(data: Uint8Array): WireError {
+  const reason = new Reader(data, REFUSED).text1()
+  return new WireError(REFUSED, `the peer refused the connection: ${printable(reason)}`)
 }
 
 /** A peer's text as a person may read it in a log: cut, and nothing in it that a terminal obeys. */

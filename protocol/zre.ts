@@ -7,7 +7,7 @@ import { WireError } from './errors.ts'
 
 /** Octets of UTF-8 that a name, a group, a header's key or an endpoint can have: its length is one octet. */
 export const TEXT_BYTES_MAX = 255
-/** What a HELLO may hold: more is a WireError, since a stranger may send it (zre.md 2.6). */
+/** What a HELLO may hold in its fields: more is a WireError, since a stranger may send it (zre.md 2.6). */
 export const HELLO_BYTES_MAX = 65_536
 export const HELLO_GROUPS_MAX = 1_024
 export const HELLO_HEADERS_MAX = 64
@@ -25,7 +25,7 @@ export interface Hello {
   readonly headers: Headers
 }
 
-/** The frames of a content: at least none, each of any size. */
+/** The frames of a content: any number of them, none included, each of any size. */
 export type Frames = readonly Uint8Array[]
 
 /** What is said. The sequence, 0 to 65535, is not part of it: every mailbox counts for itself. */
@@ -58,6 +58,8 @@ const IDS = {
   goodbye: 10,
 } as const
 const NO_CONTENT: Frames = []
+const GROUP_LIMIT = { bytesMax: TEXT_BYTES_MAX, rule: 'zre.md 2.6' }
+const VALUE_LIMIT = { bytesMax: HEADER_VALUE_BYTES_MAX, rule: 'zre.md 2.6' }
 
 /** The identity of a mailbox, and in Lyre of an inbox too: octet 1, then the uuid (zre.md 2.1). */
 export function encodeIdentity(uuid: Uuid): Uint8Array {
@@ -103,7 +105,7 @@ export function encodeZre(command: ZreCommand, sequence: number): Frames {
 
 /**
  * Reads one whole message. Content frames are handed on as they are.
- * @throws WireError on anything but a message of version 2 with exactly its fields and frames (zre.md 2.2 to 2.7).
+ * @throws WireError on anything but a message of version 2 with exactly its fields and frames (zre.md 2.2, 2.3, 2.4, 2.6).
  */
 export function decodeZre(frames: Frames): ZreMessage {
   const header = frames[0]
@@ -181,7 +183,7 @@ function decodeHello(reader: Reader): Hello {
   const groups: string[] = []
   const groupCount = limit(reader.u32(), { max: HELLO_GROUPS_MAX, what: 'groups' })
   for (let index = 0; index < groupCount; index++) {
-    groups.push(reader.text4(TEXT_BYTES_MAX))
+    groups.push(reader.text4(GROUP_LIMIT))
   }
   const status = reader.u8()
   const name = reader.text1()
@@ -189,8 +191,8 @@ function decodeHello(reader: Reader): Hello {
   const headerCount = limit(reader.u32(), { max: HELLO_HEADERS_MAX, what: 'headers' })
   for (let index = 0; index < headerCount; index++) {
     const key = reader.text1()
-    const value = reader.text4(HEADER_VALUE_BYTES_MAX)
-    headers[key] ??= value // The first of two equal keys wins, as in C Zyre.
+    const value = reader.text4(VALUE_LIMIT)
+    headers[key] ??= value // The first of two equal keys wins, as in C Zyre (zre.md 2.9).
   }
   return { endpoint, groups, status, name, headers: Object.freeze(headers) }
 }
