@@ -3,5 +3,7 @@
 export * from './beacon.ts'
 export { isUuid, type Uuid, uuidToBytes } from './bytes.ts'
 export { WireError } from './errors.ts'
+export * from './harmony.ts'
+export type { ConnectionId, ExitCause, Peer, PeerState, Source } from './peers.ts'
 export * from './zmtp.ts'
 export * from './zre.ts'

@@ -1,0 +1,1000 @@
+// The heart: one node's view of its peers and groups. It hears who was discovered, what became of connections and what
+// came over them, and answers with effects: dial, send, hold, close, tell the application. Whoever carries them out has no
+// opinion of its own. It has no clock, no randomness and no socket: the same inputs give the same effects.
+// Past 600 lines because a peer's whole life, from discovered to gone, is one machine.
+// Spec: harmony.md, after 36/ZRE and the Harmony pattern of the ZeroMQ guide, chapter 8.
+
+import type { Uuid } from './bytes.ts'
+import {
+  type ConnectionId,
+  type ExitCause,
+  type Peer,
+  PeerRecord,
+  type PeerState,
+  type Source,
+} from './peers.ts'
+import type { Frames, Headers, Hello, ZreCommand, ZreMessage } from './zre.ts'
+
+/** Settings of a Harmony; durations in milliseconds, evasive < silent < expired. */
+export interface HarmonyOptions {
+  readonly uuid: Uuid
+  readonly name: string
+  readonly headers: Headers
+  readonly evasiveTimeoutMs: number
+  readonly silentTimeoutMs: number
+  readonly expiredTimeoutMs: number
+  readonly limits: HarmonyLimits
+}
+
+/** What a stranger can make grow (harmony.md 7). */
+export interface HarmonyLimits {
+  /** Peers that we know of, entered or not. */
+  readonly peersMax: number
+  /** Groups that one peer can be in. */
+  readonly peerGroupsMax: number
+  /** Dials in flight. */
+  readonly dialsMax: number
+  /** Accepted connections whose HELLO has not come. */
+  readonly arrivalsMax: number
+}
+
+export const HARMONY_LIMITS: HarmonyLimits = {
+  peersMax: 1_024,
+  peerGroupsMax: 1_024,
+  dialsMax: 32,
+  arrivalsMax: 1_024,
+}
+
+/** What became of a connection. `uuid` is the identity that the other side named, where it did. */
+export type LinkChange =
+  | { readonly type: 'up'; readonly uuid: Uuid | undefined; readonly address: string }
+  | { readonly type: 'lost'; readonly reason: string }
+  | { readonly type: 'refused'; readonly reason: string }
+  | { readonly type: 'overflow'; readonly reason: string }
+  | { readonly type: 'measured'; readonly roundTripMs: number }
+
+/** What the application is told of its peers. */
+export type PeerEvent =
+  | { readonly type: 'enter'; readonly peer: Peer }
+  | { readonly type: 'exit'; readonly peer: Peer; readonly cause: ExitCause }
+  | { readonly type: 'join' | 'leave'; readonly peer: Peer; readonly group: string }
+  | { readonly type: 'whisper'; readonly peer: Peer; readonly content: Frames }
+  | {
+      readonly type: 'shout'
+      readonly peer: Peer
+      readonly group: string
+      readonly content: Frames
+    }
+  | { readonly type: 'evasive' | 'silent'; readonly peer: Peer }
+
+/** What a developer may want to know; as data, for `options.trace`. */
+export interface Trace {
+  readonly type: string
+  readonly uuid?: Uuid
+  readonly endpoint?: string
+  readonly reason?: string
+}
+
+/** What to do, in order. */
+export type Effect =
+  | { readonly type: 'dial'; readonly connection: ConnectionId; readonly endpoint: string }
+  | {
+      readonly type: 'send'
+      readonly connection: ConnectionId
+      readonly command: ZreCommand
+      readonly sequence: number
+    }
+  | { readonly type: 'hold' | 'resume' | 'measure'; readonly connection: ConnectionId }
+  | { readonly type: 'close'; readonly connection: ConnectionId; readonly reason: string }
+  | { readonly type: 'event'; readonly event: PeerEvent }
+  | { readonly type: 'trace'; readonly trace: Trace }
+
+/** A snapshot of one peer for diagnostics; ages are in milliseconds, null where nothing was heard or measured. */
+export interface PeerDiagnostics extends Peer {
+  readonly source: Source
+  readonly unreachable: string | null
+  readonly sentSequence: number
+  readonly wantSequence: number
+  readonly heardMsAgo: number
+  readonly beaconMsAgo: number
+  readonly roundTripMs: number | null
+  readonly failureCount: number
+  readonly connections: { readonly inbound: ConnectionId; readonly outbound: ConnectionId }
+}
+
+/** An accepted connection whose peer is not known yet, or waits for its turn. */
+interface Arrival {
+  readonly connection: ConnectionId
+  readonly uuid: Uuid
+  readonly address: string
+  readonly deadline: number
+  ignoredCount: number
+  hello: Hello | undefined
+}
+
+/** Deadlines of peers are looked at this often, not timed one by one (harmony.md 4.6). */
+const SWEEP_INTERVAL_MS = 1_000
+/** What an accepted connection may take for its HELLO, and what it may send before (harmony.md 2.2). */
+const HELLO_TIMEOUT_MS = 5_000
+const IGNORED_MAX = 64
+/** What a peer may take to prove that it is alive, so that a goodbye is an exit within 2 s (harmony.md 5.3). */
+const PROBE_TIMEOUT_MS = 1_500
+/** What a closed link may take to give us the octets that were still on their way (harmony.md 5.2). */
+const DRAIN_TIMEOUT_MS = 250
+const DIAL_BACKOFF_MIN_MS = 100
+const DIAL_BACKOFF_MAX_MS = 2_000
+/** A link that lived this long was a good one: its next loss begins with the shortest back-off again. */
+const STABLE_MS = 10_000
+const NEVER = Number.POSITIVE_INFINITY
+const ENDPOINT = /^tcp:\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
+
+/** One node's view of its peers and groups. */
+export class Harmony {
+  readonly #options: HarmonyOptions
+  readonly #peers = new Map<Uuid, PeerRecord>()
+  readonly #connections = new Map<ConnectionId, PeerRecord | Arrival>()
+  /** Entered peers by group; a group without peers has no entry. */
+  readonly #groups = new Map<string, Set<PeerRecord>>()
+  /** Entered peers by endpoint: two at one endpoint means that one of them is no longer there. */
+  readonly #endpoints = new Map<string, PeerRecord>()
+  readonly #ownGroups = new Set<string>()
+  readonly #counters = new Map<string, number>()
+  #ownStatus = 0
+  #endpoint: string | undefined
+  #connectionCount = 0
+  #arrivalCount = 0
+  #dialCount = 0
+  /** Peers that wait to be dialled, and peers that have to prove something: few, and timed to the millisecond. */
+  readonly #waiting = new Set<PeerRecord>()
+  readonly #probed = new Set<PeerRecord>()
+  #sweepAt = NEVER
+  #wakeAt = NEVER
+  #effects: (Effect | undefined)[] = []
+  #effectIndex = 0
+
+  constructor(options: HarmonyOptions) {
+    this.#options = options
+  }
+
+  /** From now on we can be dialled at `endpoint`, and dial others. */
+  start(endpoint: string): void {
+    this.#endpoint = endpoint
+  }
+
+  /** Says GOODBYE to everybody and forgets all peers, not our groups. The caller flushes the links and closes them. */
+  stop(): void {
+    this.#endpoint = undefined
+    for (const peer of this.#peers.values()) {
+      this.#send(peer, { type: 'goodbye' })
+      if (peer.present) this.#leave(peer, 'stop')
+    }
+    for (const memory of [this.#peers, this.#connections, this.#waiting, this.#probed]) {
+      memory.clear()
+    }
+    this.#arrivalCount = 0
+    this.#dialCount = 0
+    this.#sweepAt = NEVER
+    this.#wakeAt = NEVER
+  }
+
+  // Inputs: what happened.
+
+  /** Somebody says that a node is at an endpoint. A beacon is also a sign of life. */
+  handleDiscovered(
+    node: { readonly uuid: Uuid; readonly endpoint: string; readonly source: Source },
+    now: number,
+  ): void {
+    if (this.#endpoint === undefined || node.uuid === this.#options.uuid) return
+    const peer = this.#peers.get(node.uuid)
+    if (peer === undefined) {
+      const created = this.#create(node, now)
+      if (created !== undefined) this.#wait(created, now)
+    } else if (peer.endpoint === node.endpoint) {
+      peer.beaconAt = now
+      this.#revive(peer, now)
+    } else if (peer.present) {
+      // It may have moved, or somebody lies: it is asked where we know it, and followed once that fails.
+      this.#count('endpoint-changed')
+      this.#probe(peer, { cause: 'expired', now })
+    } else {
+      peer.otherEndpoint = node.endpoint
+    }
+  }
+
+  /** A node's beacon says goodbye: a hint, since anybody can send it (harmony.md 5.3). */
+  handleGoodbyeHint(uuid: Uuid, now: number): void {
+    const peer = this.#peers.get(uuid)
+    if (peer === undefined) return
+    if (peer.present) this.#probe(peer, { cause: 'goodbye', now })
+    else if (peer.inbound === 0) this.#forget(peer, 'said goodbye')
+  }
+
+  /** Something became of a connection. */
+  handleLink(connection: ConnectionId, change: LinkChange, now: number): void {
+    if (this.#endpoint === undefined) return
+    const owner = this.#connections.get(connection)
+    if (change.type === 'up') {
+      if (connection < 0) this.#handleArrival(connection, change, now)
+      else if (owner instanceof PeerRecord) this.#handleReached(owner, change, now)
+      return
+    }
+    if (owner === undefined) return
+    if (!(owner instanceof PeerRecord)) {
+      this.#count(change.type === 'lost' ? 'arrival-lost' : 'arrival-refused')
+      this.#endArrival(owner)
+    } else if (change.type === 'measured') {
+      owner.roundTripMs = change.roundTripMs
+    } else if (change.type === 'overflow') {
+      this.#drop(owner, { cause: 'limit', reason: change.reason, now })
+    } else {
+      this.#connections.delete(connection)
+      if (connection === owner.outbound) this.#handleOutboundLost(owner, change, now)
+      else this.#handleInboundLost(owner, change, now)
+    }
+  }
+
+  /** Octets came over a connection, not yet a whole message perhaps: they are life. */
+  handleActivity(connection: ConnectionId, now: number): void {
+    const peer = this.#connections.get(connection)
+    if (!(peer instanceof PeerRecord) || connection !== peer.inbound) return
+    peer.heardAt = now
+    this.#revive(peer, now)
+  }
+
+  /** A whole message came over a connection. */
+  handleMessage(connection: ConnectionId, message: ZreMessage, now: number): void {
+    const owner = this.#connections.get(connection)
+    if (owner === undefined) return
+    if (!(owner instanceof PeerRecord)) {
+      this.#handleStranger(owner, message, now)
+      return
+    }
+    if (connection !== owner.inbound) {
+      this.#count('message-from-inbox') // A ROUTER has nothing to say in ZRE.
+      return
+    }
+    owner.heardAt = now
+    this.#revive(owner, now)
+    if (message.type === 'hello') this.#handleRestart(owner, message, now)
+    else if (this.#inSequence(owner, message)) this.#handleCommand(owner, message, now)
+    else this.#dropOutOfSequence(owner, message.sequence, now)
+  }
+
+  /** The time has come for something; early, and nothing happens. */
+  handleTimeout(now: number): void {
+    if (now < this.#wakeAt) return
+    if (now >= this.#sweepAt) this.#sweep(now)
+    for (const peer of [...this.#probed]) {
+      if (now >= peer.probeAt) this.#judge(peer, now)
+    }
+    this.#dialWaiting(now)
+    this.#wakeAt = this.#sweepAt
+    for (const peer of this.#probed) this.#wakeAt = Math.min(this.#wakeAt, peer.probeAt)
+    if (this.#dialCount >= this.#options.limits.dialsMax) return
+    for (const peer of this.#waiting) this.#wakeAt = Math.min(this.#wakeAt, peer.dialAt)
+  }
+
+  // Commands: what our application wants.
+
+  /** @returns false when we are in the group already. `group` has at most 255 octets of UTF-8. */
+  join(group: string): boolean {
+    if (this.#ownGroups.has(group)) return false
+    this.#ownGroups.add(group)
+    this.#tellStatus('join', group)
+    return true
+  }
+
+  /** @returns false when we are not in the group. */
+  leave(group: string): boolean {
+    if (!this.#ownGroups.delete(group)) return false
+    this.#tellStatus('leave', group)
+    return true
+  }
+
+  /** @returns to how many peers it was queued: 1, or 0 if there is no such peer. */
+  whisper(uuid: Uuid, content: Frames): number {
+    const peer = this.#peers.get(uuid)
+    if (peer === undefined || !peer.present) return 0
+    return this.#send(peer, { type: 'whisper', content })
+  }
+
+  /** @returns to how many peers it was queued; we need not be in the group ourselves. */
+  shout(group: string, content: Frames): number {
+    const peers = this.#groups.get(group)
+    if (peers === undefined) return 0
+    const command: ZreCommand = { type: 'shout', group, content }
+    let count = 0
+    for (const peer of peers) count += this.#send(peer, command)
+    return count
+  }
+
+  // Questions.
+
+  /** Our groups, in the order we joined them. */
+  ownGroups(): string[] {
+    return [...this.#ownGroups]
+  }
+
+  /** The groups that entered peers are in. */
+  peerGroups(): string[] {
+    return [...this.#groups.keys()]
+  }
+
+  /** An entered peer. */
+  peer(uuid: Uuid): Peer | undefined {
+    const peer = this.#peers.get(uuid)
+    return peer?.present ? peer.view() : undefined
+  }
+
+  /** The entered peers, of one group or all, in the order they became known or joined. */
+  peers(group?: string): Peer[] {
+    const peers = group === undefined ? this.#peers.values() : (this.#groups.get(group) ?? [])
+    const views: Peer[] = []
+    for (const peer of peers) if (peer.present) views.push(peer.view())
+    return views
+  }
+
+  /** All that is known of peers, entered or not, and how often what was refused or ignored. */
+  diagnostics(now: number): {
+    readonly peers: readonly PeerDiagnostics[]
+    readonly counters: Readonly<Record<string, number>>
+  } {
+    const peers = [...this.#peers.values()].map((peer) => diagnose(peer, now))
+    return { peers, counters: Object.fromEntries(this.#counters) }
+  }
+
+  // Outputs.
+
+  /** What to do next; undefined when all is done. */
+  pollEffect(): Effect | undefined {
+    const effect = this.#effects[this.#effectIndex]
+    if (effect === undefined) {
+      this.#effects.length = 0
+      this.#effectIndex = 0
+      return undefined
+    }
+    this.#effects[this.#effectIndex++] = undefined
+    return effect
+  }
+
+  /** When to call handleTimeout(); Infinity when there is nothing to wait for. */
+  pollTimeout(): number {
+    return this.#wakeAt
+  }
+
+  // Becoming known.
+
+  #create(
+    node: { readonly uuid: Uuid; readonly endpoint: string; readonly source: Source },
+    now: number,
+  ): PeerRecord | undefined {
+    if (this.#peers.size >= this.#options.limits.peersMax) {
+      this.#count('peers-limit')
+      return undefined
+    }
+    const peer = new PeerRecord(node, now)
+    this.#peers.set(node.uuid, peer)
+    if (this.#sweepAt === NEVER) {
+      this.#sweepAt = now + this.#sweepInterval()
+      this.#wake(this.#sweepAt)
+    }
+    this.#trace({
+      type: 'discovered',
+      uuid: node.uuid,
+      endpoint: node.endpoint,
+      reason: node.source,
+    })
+    return peer
+  }
+
+  #wait(peer: PeerRecord, dialAt: number): void {
+    peer.dialAt = dialAt
+    this.#waiting.add(peer)
+    this.#wake(dialAt)
+  }
+
+  #waitLonger(peer: PeerRecord, now: number): void {
+    const backoffMs = Math.min(DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS * 2 ** peer.failureCount)
+    peer.failureCount++
+    // Both sides of a lost link come back at once; a share of the wait that differs by pair keeps a crowd apart.
+    const share = (tail(this.#options.uuid) ^ tail(peer.uuid)) / 0x10000
+    this.#wait(peer, now + Math.round(backoffMs * (0.5 + share / 2)))
+  }
+
+  #dialWaiting(now: number): void {
+    for (const peer of this.#waiting) {
+      if (this.#dialCount >= this.#options.limits.dialsMax) return
+      if (now >= peer.dialAt) this.#dial(peer)
+    }
+  }
+
+  #dial(peer: PeerRecord): void {
+    this.#waiting.delete(peer)
+    this.#dialCount++
+    peer.state = 'dialling'
+    peer.outbound = ++this.#connectionCount
+    this.#connections.set(peer.outbound, peer)
+    this.#effects.push({ type: 'dial', connection: peer.outbound, endpoint: peer.endpoint })
+    this.#trace({ type: 'dial', uuid: peer.uuid, endpoint: peer.endpoint })
+  }
+
+  #endDial(): void {
+    // Who waits for a free place has its turn at the next timeout, which is now.
+    if (this.#dialCount-- >= this.#options.limits.dialsMax && this.#waiting.size > 0) this.#wake(0)
+  }
+
+  /** Our link is up: HELLO goes first (harmony.md 2.1). */
+  #handleReached(peer: PeerRecord, change: LinkChange & { type: 'up' }, now: number): void {
+    if (peer.state !== 'dialling') return
+    this.#endDial()
+    if (change.uuid !== undefined && change.uuid !== peer.uuid) {
+      // The port has a new owner, who must not get what is meant for the old one.
+      this.#close(peer.outbound, 'another node is at this endpoint')
+      this.#count('wrong-owner')
+      this.#handleFailedDial(peer, 'another node is at this endpoint', now)
+      return
+    }
+    peer.state = 'greeted'
+    peer.sentSequence = 0
+    this.#send(peer, {
+      type: 'hello',
+      endpoint: this.#endpoint as string,
+      groups: [...this.#ownGroups],
+      status: this.#ownStatus,
+      name: this.#options.name,
+      headers: this.#options.headers,
+    })
+    if (peer.inbound !== 0) this.#enter(peer, now)
+  }
+
+  #handleArrival(connection: ConnectionId, change: LinkChange & { type: 'up' }, now: number): void {
+    const { uuid } = change
+    if (uuid === undefined || uuid === this.#options.uuid) {
+      this.#count('arrival-identity')
+      this.#close(connection, 'its identity is not that of another ZRE node')
+    } else if (this.#arrivalCount >= this.#options.limits.arrivalsMax) {
+      this.#count('arrivals-limit')
+      this.#close(connection, 'too many connections without a HELLO')
+    } else {
+      const deadline = now + HELLO_TIMEOUT_MS
+      const arrival = { connection, uuid, address: change.address, deadline, ignoredCount: 0 }
+      this.#connections.set(connection, { ...arrival, hello: undefined })
+      this.#arrivalCount++
+      if (this.#sweepAt === NEVER) {
+        this.#sweepAt = now + this.#sweepInterval()
+        this.#wake(this.#sweepAt)
+      }
+    }
+  }
+
+  /** A message before the HELLO changes nothing; its peer may still think that we know it. */
+  #handleStranger(arrival: Arrival, message: ZreMessage, now: number): void {
+    if (arrival.hello !== undefined) return
+    if (message.type !== 'hello') {
+      this.#count('before-hello')
+      if (++arrival.ignoredCount > IGNORED_MAX) {
+        this.#close(arrival.connection, 'no HELLO came first')
+        this.#endArrival(arrival)
+      }
+      return
+    }
+    const peer = this.#peers.get(arrival.uuid)
+    const refusal = this.#refusal(message)
+    if (refusal !== undefined) {
+      this.#count('hello-refused')
+      this.#close(arrival.connection, refusal)
+      this.#endArrival(arrival)
+    } else if (peer !== undefined && peer.inbound !== 0) {
+      this.#handleRival(peer, arrival, message, now)
+    } else {
+      this.#adopt(arrival, message, now)
+    }
+  }
+
+  #refusal(hello: ZreMessage & { type: 'hello' }): string | undefined {
+    if (hello.sequence !== 1) return `its HELLO has sequence ${hello.sequence}`
+    if (parseEndpoint(hello.endpoint) === undefined) return 'its HELLO names no tcp endpoint'
+    if (hello.groups.length > this.#options.limits.peerGroupsMax) return 'it is in too many groups'
+    return undefined
+  }
+
+  /** The connection belongs to its peer from now on, which waits unread until our own link is up. */
+  #adopt(arrival: Arrival, hello: Hello, now: number): void {
+    const { connection, uuid } = arrival
+    const endpoint = reachable(hello.endpoint, arrival.address)
+    this.#endArrival(arrival)
+    let peer = this.#peers.get(uuid)
+    if (peer === undefined) {
+      peer = this.#create({ uuid, endpoint, source: 'hello' }, now)
+      if (peer === undefined) {
+        this.#close(connection, 'we know too many peers')
+        return
+      }
+    }
+    this.#connections.set(connection, peer)
+    peer.inbound = connection
+    peer.heardAt = now
+    if (endpoint !== peer.endpoint) peer.otherEndpoint = endpoint
+    this.#learn(peer, hello)
+    if (peer.state === 'greeted') {
+      this.#enter(peer, now)
+      return
+    }
+    this.#effects.push({ type: 'hold', connection })
+    if (peer.state === 'discovered') this.#wait(peer, now)
+  }
+
+  #learn(peer: PeerRecord, hello: Hello): void {
+    peer.name = hello.name
+    peer.headers = hello.headers
+    peer.groups = hello.groups.length > 0 ? new Set(hello.groups) : undefined
+    peer.status = hello.status
+    peer.wantSequence = 1
+    peer.changed()
+  }
+
+  /** Both directions are open. */
+  #enter(peer: PeerRecord, now: number): void {
+    const before = this.#endpoints.get(peer.endpoint)
+    this.#endpoints.set(peer.endpoint, peer)
+    peer.state = 'entered'
+    peer.unreachable = ''
+    peer.sinceAt = now
+    peer.heardAt = now
+    this.#event({ type: 'enter', peer: peer.view() })
+    for (const group of peer.groups ?? []) {
+      this.#index(peer, group)
+      this.#event({ type: 'join', peer: peer.view(), group })
+    }
+    this.#effects.push({ type: 'measure', connection: peer.outbound })
+    this.#effects.push({ type: 'resume', connection: peer.inbound })
+    if (peer.rival !== 0) this.#probe(peer, { cause: 'restart', now })
+    // Its port may have had another owner, of whose end we have heard nothing yet.
+    if (before !== undefined && before !== peer) this.#probe(before, { cause: 'expired', now })
+  }
+
+  // Talking.
+
+  #handleCommand(peer: PeerRecord, message: ZreMessage, now: number): void {
+    if (!peer.present) return // Its link is held, so this is what was read before it was.
+    switch (message.type) {
+      case 'whisper':
+        this.#event({ type: 'whisper', peer: peer.view(), content: message.content })
+        break
+      case 'shout':
+        if (this.#ownGroups.has(message.group)) {
+          const { group, content } = message
+          this.#event({ type: 'shout', peer: peer.view(), group, content })
+        } else {
+          this.#count('shout-after-leave')
+        }
+        break
+      case 'join':
+        this.#handleJoin(peer, message, now)
+        break
+      case 'leave':
+        this.#handleLeave(peer, message)
+        break
+      case 'ping':
+        this.#send(peer, { type: 'ping-ok' })
+        break
+      case 'ping-ok':
+        this.#clear(peer)
+        break
+      case 'goodbye':
+        this.#drop(peer, { cause: 'goodbye', reason: 'it said GOODBYE', now })
+        break
+      case 'elect':
+      case 'leader':
+      case 'unknown':
+        this.#count(`ignored-${message.type}`)
+        break
+    }
+  }
+
+  #handleJoin(
+    peer: PeerRecord,
+    { group, status }: { readonly group: string; readonly status: number },
+    now: number,
+  ): void {
+    this.#checkStatus(peer, status)
+    peer.groups ??= new Set()
+    if (peer.groups.has(group)) return
+    if (peer.groups.size >= this.#options.limits.peerGroupsMax) {
+      this.#count('peer-groups-limit')
+      this.#drop(peer, { cause: 'refused', reason: 'it is in too many groups', now })
+      return
+    }
+    peer.groups.add(group)
+    peer.changed()
+    this.#index(peer, group)
+    this.#event({ type: 'join', peer: peer.view(), group })
+  }
+
+  #handleLeave(
+    peer: PeerRecord,
+    { group, status }: { readonly group: string; readonly status: number },
+  ): void {
+    this.#checkStatus(peer, status)
+    if (!peer.groups?.delete(group)) return
+    peer.changed()
+    this.#unindex(peer, group)
+    this.#event({ type: 'leave', peer: peer.view(), group })
+  }
+
+  /** A wrong status is counted and taken over: some peers count modulo 255 (harmony.md 4.3). */
+  #checkStatus(peer: PeerRecord, status: number): void {
+    if (status !== ((peer.status + 1) & 0xff)) {
+      this.#count('wrong-status')
+      this.#trace({ type: 'wrong-status', uuid: peer.uuid, reason: `${peer.status} to ${status}` })
+    }
+    peer.status = status
+  }
+
+  /** We count modulo 65,536, as C Zyre does, and accept those that count modulo 65,535 (harmony.md 4.2). */
+  #inSequence(peer: PeerRecord, message: ZreMessage): boolean {
+    const { sequence, type } = message
+    const next = (peer.wantSequence + 1) & 0xffff
+    const skips = next === 0xffff && sequence === 0 && !peer.extended
+    if (sequence !== next && !skips) return false
+    peer.wantSequence = sequence
+    if (type === 'elect' || type === 'leader' || type === 'goodbye') peer.extended = true
+    return true
+  }
+
+  #dropOutOfSequence(peer: PeerRecord, sequence: number, now: number): void {
+    this.#count('wrong-sequence')
+    const reason = `sequence ${sequence} came after ${peer.wantSequence}`
+    this.#drop(peer, { cause: 'sequence', reason, now })
+  }
+
+  /** @returns how many peers it was queued to: none when there is no link. */
+  #send(peer: PeerRecord, command: ZreCommand): number {
+    if (peer.outbound === 0 || peer.state === 'dialling') return 0
+    peer.sentSequence = (peer.sentSequence + 1) & 0xffff
+    const { outbound: connection, sentSequence: sequence } = peer
+    this.#effects.push({ type: 'send', connection, command, sequence })
+    return 1
+  }
+
+  #tellStatus(type: 'join' | 'leave', group: string): void {
+    this.#ownStatus = (this.#ownStatus + 1) & 0xff
+    const command: ZreCommand = { type, group, status: this.#ownStatus }
+    // Whoever has our HELLO, entered or not, counts on from there.
+    for (const peer of this.#peers.values()) this.#send(peer, command)
+  }
+
+  // Staying alive.
+
+  #sweepInterval(): number {
+    return Math.min(SWEEP_INTERVAL_MS, this.#options.evasiveTimeoutMs)
+  }
+
+  #sweep(now: number): void {
+    const lateMs = now - this.#sweepAt
+    // Whoever stopped for a while (a laptop that slept) has heard nobody, which says nothing about them.
+    const pausedMs = lateMs > SWEEP_INTERVAL_MS ? lateMs : 0
+    for (const owner of this.#connections.values()) {
+      if (owner instanceof PeerRecord || owner.hello !== undefined) continue
+      if (now < owner.deadline + pausedMs) continue
+      this.#count('hello-timeout')
+      this.#close(owner.connection, `no HELLO within ${HELLO_TIMEOUT_MS} ms`)
+      this.#endArrival(owner)
+    }
+    for (const peer of this.#peers.values()) {
+      peer.heardAt = Math.min(now, peer.heardAt + pausedMs)
+      if (peer.present) this.#watch(peer, now)
+      else this.#watchAbsent(peer, now)
+    }
+    const idle = this.#peers.size === 0 && this.#arrivalCount === 0
+    this.#sweepAt = idle ? NEVER : now + this.#sweepInterval()
+  }
+
+  /** How long it is quiet. A beacon is life too, but only so long after the last octet (harmony.md 4.4). */
+  #quietMs(peer: PeerRecord, now: number): number {
+    const creditMs = this.#options.expiredTimeoutMs / 2
+    const beaconAt = Math.min(peer.beaconAt, peer.heardAt + creditMs)
+    return now - Math.max(peer.heardAt, beaconAt)
+  }
+
+  #watch(peer: PeerRecord, now: number): void {
+    const { evasiveTimeoutMs, silentTimeoutMs, expiredTimeoutMs } = this.#options
+    const quietMs = this.#quietMs(peer, now)
+    if (now - peer.sinceAt >= STABLE_MS) peer.failureCount = 0
+    if (quietMs >= expiredTimeoutMs) {
+      const reason = `nothing came for ${quietMs} ms`
+      this.#drop(peer, { cause: 'expired', reason, now })
+      return
+    }
+    // The ping goes out before its peer counts as evasive, so that a healthy peer that has nothing to say never does.
+    if (quietMs >= evasiveTimeoutMs * 0.6) this.#ping(peer)
+    if (quietMs >= evasiveTimeoutMs && peer.state === 'entered') this.#become(peer, 'evasive')
+    if (quietMs >= silentTimeoutMs && peer.state === 'evasive') this.#become(peer, 'silent')
+  }
+
+  #become(peer: PeerRecord, state: PeerState & ('evasive' | 'silent')): void {
+    peer.state = state
+    this.#event({ type: state, peer: peer.view() })
+  }
+
+  #revive(peer: PeerRecord, now: number): void {
+    if (peer.state !== 'evasive' && peer.state !== 'silent') return
+    if (this.#quietMs(peer, now) < this.#options.evasiveTimeoutMs) peer.state = 'entered'
+  }
+
+  #ping(peer: PeerRecord): void {
+    if (this.#send(peer, { type: 'ping' }) === 0) return
+    this.#effects.push({ type: 'measure', connection: peer.outbound })
+  }
+
+  /** A peer that has not entered is unreachable after a while, and forgotten after a longer one. */
+  #watchAbsent(peer: PeerRecord, now: number): void {
+    const ageMs = now - peer.sinceAt
+    if (ageMs >= this.#options.expiredTimeoutMs) {
+      this.#forget(peer, peer.unreachable)
+    } else if (ageMs >= this.#options.evasiveTimeoutMs && peer.unreachable === '') {
+      const reason =
+        peer.state === 'greeted'
+          ? 'our link to it is up, but its HELLO never came: can it reach our inbox?'
+          : 'no answer from its inbox'
+      this.#markUnreachable(peer, reason)
+    }
+  }
+
+  #markUnreachable(peer: PeerRecord, reason: string): void {
+    if (peer.unreachable === '') {
+      const { uuid, endpoint } = peer
+      this.#trace({ type: 'unreachable', uuid, endpoint, reason })
+    }
+    peer.unreachable = reason
+  }
+
+  // Doubt: a peer is asked, and has a short while to answer (harmony.md 5.3).
+
+  #probe(peer: PeerRecord, { cause, now }: { cause: ExitCause; now: number }): void {
+    if (!peer.present || peer.probeAt !== NEVER) return
+    this.#trace({ type: 'probe', uuid: peer.uuid, reason: cause })
+    this.#ping(peer)
+    this.#expect(peer, { cause, deadline: now + PROBE_TIMEOUT_MS })
+  }
+
+  #expect(peer: PeerRecord, { cause, deadline }: { cause: ExitCause; deadline: number }): void {
+    peer.probeAt = deadline
+    peer.probeCause = cause
+    this.#probed.add(peer)
+    this.#wake(deadline)
+  }
+
+  /** It answered. Whoever else claimed to be it is sent away. */
+  #clear(peer: PeerRecord): void {
+    if (peer.outbound === 0) return // A lost link is no question that a late answer settles.
+    peer.probeAt = NEVER
+    this.#probed.delete(peer)
+    const rival = this.#connections.get(peer.rival)
+    if (rival === undefined || rival instanceof PeerRecord) return
+    this.#count('second-connection')
+    this.#close(rival.connection, 'the peer it claims to be is alive')
+    this.#endArrival(rival)
+  }
+
+  #judge(peer: PeerRecord, now: number): void {
+    // A large message may stand before the answer: octets in the last second are an answer as well.
+    if (peer.outbound !== 0 && now - peer.heardAt < 1_000) this.#clear(peer)
+    else this.#drop(peer, { cause: peer.probeCause, reason: 'it did not answer in time', now })
+  }
+
+  #handleRival(peer: PeerRecord, arrival: Arrival, hello: Hello, now: number): void {
+    if (peer.rival !== 0) {
+      this.#count('second-connection')
+      this.#close(arrival.connection, 'another connection claims to be this peer already')
+      this.#endArrival(arrival)
+      return
+    }
+    peer.rival = arrival.connection
+    arrival.hello = hello
+    this.#effects.push({ type: 'hold', connection: arrival.connection })
+    this.#probe(peer, { cause: 'restart', now })
+  }
+
+  // Leaving.
+
+  /** Its HELLO again, on its own connection: it has started anew, and so do we. */
+  #handleRestart(peer: PeerRecord, hello: ZreMessage & { type: 'hello' }, now: number): void {
+    const refusal = this.#refusal(hello)
+    if (refusal !== undefined) {
+      this.#count('hello-refused')
+      this.#drop(peer, { cause: 'sequence', reason: refusal, now })
+      return
+    }
+    if (peer.present) this.#leave(peer, 'restart')
+    const { inbound } = peer
+    this.#closeOutbound(peer, 'its peer has started anew')
+    peer.reset()
+    peer.state = 'discovered'
+    peer.sinceAt = now
+    this.#learn(peer, hello)
+    this.#effects.push({ type: 'hold', connection: inbound })
+    this.#wait(peer, now)
+  }
+
+  #handleOutboundLost(
+    peer: PeerRecord,
+    change: { readonly type: string; readonly reason: string },
+    now: number,
+  ): void {
+    const dialling = peer.state === 'dialling'
+    if (dialling) this.#endDial()
+    peer.outbound = 0
+    if (dialling || peer.state === 'greeted') {
+      this.#handleFailedDial(peer, change.reason, now)
+    } else if (change.type === 'refused') {
+      this.#drop(peer, { cause: 'refused', reason: change.reason, now })
+    } else {
+      // What it said before may still be on its way to us, its GOODBYE too.
+      const cause = peer.probeAt === NEVER ? 'link' : peer.probeCause
+      this.#expect(peer, { cause, deadline: now + DRAIN_TIMEOUT_MS })
+    }
+  }
+
+  #handleFailedDial(peer: PeerRecord, reason: string, now: number): void {
+    this.#count('dial-failed')
+    this.#trace({ type: 'dial-failed', uuid: peer.uuid, endpoint: peer.endpoint, reason })
+    this.#markUnreachable(peer, reason)
+    peer.state = 'discovered'
+    peer.outbound = 0
+    if (peer.otherEndpoint !== '') {
+      const { endpoint } = peer
+      peer.endpoint = peer.otherEndpoint
+      peer.otherEndpoint = endpoint
+      peer.changed()
+    }
+    this.#waitLonger(peer, now)
+  }
+
+  #handleInboundLost(
+    peer: PeerRecord,
+    change: { readonly type: string; readonly reason: string },
+    now: number,
+  ): void {
+    peer.inbound = 0
+    if (change.type === 'refused') this.#count('peer-refused')
+    const proven = peer.probeAt !== NEVER && change.type === 'lost'
+    const cause = change.type === 'refused' ? 'refused' : proven ? peer.probeCause : 'link'
+    this.#drop(peer, { cause, reason: change.reason, now })
+  }
+
+  /** Ends what is between us and a peer, then begins anew, lets a rival in, or forgets it. */
+  #drop(
+    peer: PeerRecord,
+    { cause, reason, now }: { cause: ExitCause; reason: string; now: number },
+  ): void {
+    this.#trace({ type: 'drop', uuid: peer.uuid, endpoint: peer.endpoint, reason })
+    const wasPresent = peer.present
+    if (wasPresent) this.#leave(peer, cause)
+    this.#closeOutbound(peer, reason)
+    if (peer.inbound !== 0) this.#close(peer.inbound, reason)
+    peer.inbound = 0
+    const rival = this.#connections.get(peer.rival)
+    peer.reset()
+    this.#probed.delete(peer)
+    peer.state = 'discovered'
+    if (wasPresent) peer.sinceAt = now
+    if (rival !== undefined && !(rival instanceof PeerRecord) && rival.hello !== undefined) {
+      this.#adopt(rival, rival.hello, now)
+    } else if (cause === 'goodbye' || cause === 'expired') {
+      this.#forget(peer, reason)
+    } else {
+      this.#waitLonger(peer, now)
+    }
+  }
+
+  /** Tells the application, once. */
+  #leave(peer: PeerRecord, cause: ExitCause): void {
+    if (this.#endpoints.get(peer.endpoint) === peer) this.#endpoints.delete(peer.endpoint)
+    for (const group of peer.groups ?? []) this.#unindex(peer, group)
+    peer.state = 'gone'
+    this.#event({ type: 'exit', peer: peer.view(), cause })
+  }
+
+  #forget(peer: PeerRecord, reason: string): void {
+    this.#closeOutbound(peer, reason)
+    if (peer.inbound !== 0) this.#close(peer.inbound, reason)
+    const rival = this.#connections.get(peer.rival)
+    if (rival !== undefined && !(rival instanceof PeerRecord)) {
+      this.#close(rival.connection, reason)
+      this.#endArrival(rival)
+    }
+    this.#waiting.delete(peer)
+    this.#probed.delete(peer)
+    this.#peers.delete(peer.uuid)
+    this.#trace({ type: 'forgotten', uuid: peer.uuid, endpoint: peer.endpoint, reason })
+  }
+
+  #closeOutbound(peer: PeerRecord, reason: string): void {
+    if (peer.outbound === 0) return
+    if (peer.state === 'dialling') this.#endDial()
+    this.#close(peer.outbound, reason)
+    peer.outbound = 0
+  }
+
+  #close(connection: ConnectionId, reason: string): void {
+    this.#connections.delete(connection)
+    this.#effects.push({ type: 'close', connection, reason })
+  }
+
+  #endArrival(arrival: Arrival): void {
+    if (!this.#connections.delete(arrival.connection)) return
+    this.#arrivalCount--
+  }
+
+  // Bookkeeping.
+
+  #index(peer: PeerRecord, group: string): void {
+    const peers = this.#groups.get(group)
+    if (peers === undefined) this.#groups.set(group, new Set([peer]))
+    else peers.add(peer)
+  }
+
+  #unindex(peer: PeerRecord, group: string): void {
+    const peers = this.#groups.get(group)
+    if (peers?.delete(peer) && peers.size === 0) this.#groups.delete(group)
+  }
+
+  #wake(at: number): void {
+    if (at < this.#wakeAt) this.#wakeAt = at
+  }
+
+  #count(reason: string): void {
+    this.#counters.set(reason, (this.#counters.get(reason) ?? 0) + 1)
+  }
+
+  #event(event: PeerEvent): void {
+    this.#effects.push({ type: 'event', event })
+  }
+
+  #trace(trace: Trace): void {
+    this.#effects.push({ type: 'trace', trace })
+  }
+}
+
+/** A HELLO that names a host, or no address at all, means the address that its connection came from (harmony.md 2.5). */
+function reachable(endpoint: string, address: string): string {
+  const [, host = '', port] = ENDPOINT.exec(endpoint) ?? []
+  const literal = /^[0-9.]+$/.test(host) || host.startsWith('[')
+  const nowhere = host === '0.0.0.0' || host === '[::]'
+  if ((literal && !nowhere) || address === '') return endpoint
+  return formatEndpoint(address, Number(port))
+}
+
+/** `tcp://host:port`, with brackets around an IPv6 address. */
+export function formatEndpoint(host: string, port: number): string {
+  return host.includes(':') ? `tcp://[${host}]:${port}` : `tcp://${host}:${port}`
+}
+
+/** The parts of an endpoint, or undefined where it is none; the port is 1 to 65535. */
+export function parseEndpoint(endpoint: string): { host: string; port: number } | undefined {
+  const [, host, digits] = ENDPOINT.exec(endpoint) ?? []
+  const port = Number(digits)
+  if (host === undefined || !(port >= 1 && port <= 65_535)) return undefined
+  return { host: host.replace(/^\[|\]$/g, ''), port }
+}
+
+/** The last 16 bits of a uuid, as a number. */
+function tail(uuid: Uuid): number {
+  return Number.parseInt(uuid.slice(-4), 16)
+}
+
+function diagnose(peer: PeerRecord, now: number): PeerDiagnostics {
+  return {
+    ...peer.view(),
+    source: peer.source,
+    unreachable: peer.unreachable === '' ? null : peer.unreachable,
+    sentSequence: peer.sentSequence,
+    wantSequence: peer.wantSequence,
+    heardMsAgo: now - peer.heardAt,
+    beaconMsAgo: now - peer.beaconAt,
+    roundTripMs: Number.isNaN(peer.roundTripMs) ? null : peer.roundTripMs,
+    failureCount: peer.failureCount,
+    connections: { inbound: peer.inbound, outbound: peer.outbound },
+  }
+}

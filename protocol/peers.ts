@@ -1,0 +1,145 @@
+// What harmony.ts knows of one peer, and what it shows of it to others. A peer is one small flat object: a node in a full
+// mesh of a thousand holds a thousand of them, and a simulation of it a million (harmony.md 7).
+
+import type { Uuid } from './bytes.ts'
+import type { Headers } from './zre.ts'
+
+/**
+ * One of our connections, by number: those that we dial are 1, 2, 3, ... as harmony.ts counts them, those that we accept
+ * are -1, -2, -3, ... as the mesh counts them. 0 is none.
+ */
+export type ConnectionId = number
+
+/** How we came to know of a peer. */
+export type Source = 'beacon' | 'hello' | 'manual'
+
+/**
+ * What is between us and a peer (harmony.md 3.1): nothing yet; a dial in flight; our link is up and our HELLO on it; both
+ * directions are open, and it talks; it is quiet; it does not answer; it has left.
+ */
+export type PeerState =
+  | 'discovered'
+  | 'dialling'
+  | 'greeted'
+  | 'entered'
+  | 'evasive'
+  | 'silent'
+  | 'gone'
+
+/** Another node as we see it at one instant: it does not change, and can be kept. */
+export interface Peer {
+  readonly uuid: Uuid
+  readonly name: string
+  /** Where its inbox is: `tcp://host:port`. */
+  readonly endpoint: string
+  readonly headers: Headers
+  /** The groups it is in, in the order it joined them. */
+  readonly groups: readonly string[]
+  readonly state: PeerState
+}
+
+/** Why an entered peer has left (harmony.md 6.1). */
+export type ExitCause =
+  | 'goodbye'
+  | 'expired'
+  | 'restart'
+  | 'link'
+  | 'sequence'
+  | 'limit'
+  | 'refused'
+  | 'stop'
+
+const NO_HEADERS: Headers = Object.freeze(Object.create(null))
+const NO_GROUPS: ReadonlySet<string> = new Set()
+
+/** The record of one peer. Only harmony.ts changes it; instants are Infinity where there is none. */
+export class PeerRecord {
+  readonly uuid: Uuid
+  readonly source: Source
+  /** Where we dial it. */
+  endpoint: string
+  /** Where else it might be: its HELLO and its beacon do not always say the same. */
+  otherEndpoint = ''
+  name = ''
+  headers: Headers = NO_HEADERS
+  /** Undefined while it is in none: most peers of a large mesh are. */
+  groups: Set<string> | undefined
+  /** Its own count of its joins and leaves, modulo 256. */
+  status = 0
+  state: PeerState = 'discovered'
+  /** Our link to it, and its link to us once its HELLO came over it. */
+  outbound: ConnectionId = 0
+  inbound: ConnectionId = 0
+  /** Another connection that claims to be this peer, and waits for the one we have to fail. */
+  rival: ConnectionId = 0
+  /** The sequence of the last message either way. */
+  sentSequence = 0
+  wantSequence = 0
+  /** Whether it sent ids 8 to 10, as nodes that count modulo 65,535 never do. */
+  extended = false
+  /** When the present contact began: when it became known or, once entered, when it entered. */
+  sinceAt: number
+  /** When octets last came over its link, and a beacon by UDP. */
+  heardAt: number
+  beaconAt: number
+  /** When to dial next, and how many attempts came to nothing. */
+  dialAt = Number.POSITIVE_INFINITY
+  failureCount = 0
+  /** Why it cannot be reached; empty as long as nothing says so. */
+  unreachable = ''
+  /** Until when it has to prove that it is alive, and what is believed otherwise. */
+  probeAt = Number.POSITIVE_INFINITY
+  probeCause: ExitCause = 'link'
+  /** The last round trip of its link, in milliseconds; NaN as long as none was measured. */
+  roundTripMs = Number.NaN
+  #view: Peer | undefined
+
+  constructor(
+    identity: { readonly uuid: Uuid; readonly endpoint: string; readonly source: Source },
+    now: number,
+  ) {
+    this.uuid = identity.uuid
+    this.endpoint = identity.endpoint
+    this.source = identity.source
+    this.sinceAt = now
+    this.heardAt = now
+    this.beaconAt = now
+  }
+
+  /** Whether the application was told that it is here: from `enter` until `exit`. */
+  get present(): boolean {
+    return this.state === 'entered' || this.state === 'evasive' || this.state === 'silent'
+  }
+
+  /** What others see of it now. */
+  view(): Peer {
+    const view = this.#view
+    if (view !== undefined && view.state === this.state) return view
+    this.#view = Object.freeze({
+      uuid: this.uuid,
+      name: this.name,
+      endpoint: this.endpoint,
+      headers: this.headers,
+      groups: Object.freeze([...(this.groups ?? NO_GROUPS)]),
+      state: this.state,
+    })
+    return this.#view
+  }
+
+  /** To be called when anything but `state` has changed. */
+  changed(): void {
+    this.#view = undefined
+  }
+
+  /** Forgets what its HELLO told: the next one tells all of it again. */
+  reset(): void {
+    this.groups = undefined
+    this.status = 0
+    this.extended = false
+    this.sentSequence = 0
+    this.wantSequence = 0
+    this.probeAt = Number.POSITIVE_INFINITY
+    this.roundTripMs = Number.NaN
+    this.#view = undefined
+  }
+}
