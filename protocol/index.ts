@@ -1,7 +1,7 @@
 // What 'lyre/protocol' exports: the codecs and machines, for those who build something else on the same wire.
 
 export * from './beacon.ts'
-export { isUuid, type Uuid, uuidToBytes } from './bytes.ts'
+export { isUuid, type Uuid, utf8, uuidToBytes } from './bytes.ts'
 export { WireError } from './errors.ts'
 export * from './harmony.ts'
 export type { ConnectionId, ExitCause, Peer, PeerState, Source } from './peers.ts'

@@ -1,0 +1,111 @@
+// What a node runs on: time, datagrams, streams, randomness and the list of interfaces. Interfaces only. src/system is the
+// real host, a simulation brings its own, and nothing between here and there can tell which it has.
+
+/** Everything that a node may use of the world. */
+export interface Host {
+  readonly clock: Clock
+  readonly datagrams: Datagrams
+  readonly streams: Streams
+  /** The network interfaces as they are now. */
+  interfaces(): readonly NetworkInterface[]
+  /** Octets that nobody can guess; in a simulation, octets that its seed tells. */
+  random(count: number): Uint8Array
+  /** Takes what an application's own handler threw: it surfaces as an uncaught exception, after we are done. */
+  surface(error: unknown): void
+}
+
+export interface Clock {
+  /** Milliseconds on a clock that never goes back, with any beginning. */
+  now(): number
+  /** A timer that is not set. */
+  timer(callback: () => void): Timer
+  /** Calls back soon, once everything that is ready to be read has been. */
+  defer(callback: () => void): void
+}
+
+export interface Timer {
+  /** Calls back once, at or soon after the instant `at`; replaces what was set. Infinity: never. */
+  set(at: number): void
+}
+
+/** One address of one interface. */
+export interface NetworkInterface {
+  readonly name: string
+  readonly family: 'IPv4' | 'IPv6'
+  readonly address: string
+  readonly netmask: string
+  readonly loopback: boolean
+}
+
+export interface Address {
+  readonly address: string
+  readonly port: number
+}
+
+export interface Datagrams {
+  /**
+   * Opens a socket.
+   * @param options `shared`: others may be bound to the same port, and each gets what is broadcast; `port` 0: any.
+   * @throws NetworkError when the address or port cannot be had.
+   */
+  open(
+    options: Address & { readonly shared: boolean; readonly broadcast: boolean },
+    handlers: DatagramHandlers,
+  ): Promise<DatagramSocket>
+}
+
+export interface DatagramHandlers {
+  /** The octets are the receiver's. */
+  receive(bytes: Uint8Array, from: Address): void
+  /** A datagram could not be sent, or the socket has a problem. It stays open. */
+  fail(error: Error): void
+}
+
+export interface DatagramSocket {
+  send(bytes: Uint8Array, to: Address): void
+  /** Sends what was given to send(), then closes. */
+  close(): Promise<void>
+}
+
+export interface Streams {
+  /**
+   * Listens; `accept` gets each new connection and gives its handlers.
+   * @throws NetworkError when the address or port cannot be had; its `cause` has the code `EADDRINUSE` if it is taken.
+   */
+  listen(at: Address, accept: (stream: Stream) => StreamHandlers): Promise<StreamServer>
+  /** Begins to connect; what becomes of it is told to the handlers, never before this returns. */
+  connect(to: Address, handlers: StreamHandlers): Stream
+}
+
+export interface StreamServer {
+  readonly port: number
+  /** Accepts no more. Connections stay. */
+  close(): void
+}
+
+export interface StreamHandlers {
+  /** A connection that we began is there. */
+  open(): void
+  /** Octets came; they are the receiver's. */
+  receive(bytes: Uint8Array): void
+  /** What was written has left, after `backlogBytes` had grown. */
+  drain(): void
+  /** It is over, once: closed by either side, or never there. */
+  close(reason: string): void
+}
+
+export interface Stream {
+  /** The other side's address, without its port; empty as long as there is none. */
+  readonly remoteAddress: string
+  /** Octets that were written and have not left. */
+  readonly backlogBytes: number
+  /** Takes octets, which must not change until they have left. */
+  write(bytes: Uint8Array): void
+  /** Stops and restarts reading, so that the other side has to wait. */
+  pause(): void
+  resume(): void
+  /** Sends what was written, then says that no more comes. */
+  end(): void
+  /** Closes at once; what was not sent is lost. */
+  destroy(): void
+}

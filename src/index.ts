@@ -1,0 +1,30 @@
+// The public entry: joins a node to the machine it runs on.
+
+import { Lyre } from './lyre.ts'
+import type { LyreOptions } from './options.ts'
+import { systemHost } from './system/index.ts'
+
+export type {
+  ExitCause,
+  Headers,
+  Peer,
+  PeerDiagnostics,
+  PeerEvent,
+  PeerState,
+  Trace,
+  Uuid,
+} from '../protocol/index.ts'
+export { WireError } from '../protocol/index.ts'
+export { NetworkError, TimeoutError, UsageError } from './errors.ts'
+export { type LyreEvent, type LyreEvents, type OverrunEvent, text } from './events.ts'
+export type { Content, Diagnostics } from './lyre.ts'
+export type { LyreLimits, LyreOptions } from './options.ts'
+export type { Lyre }
+
+/**
+ * Creates a node; start() brings it to life.
+ * @throws UsageError on an option that cannot work.
+ */
+export function createLyre(options: LyreOptions = {}): Lyre {
+  return new Lyre(options, systemHost)
+}

@@ -1,0 +1,581 @@
+// One node: the commands and questions of an application, its events, and the pump between harmony.ts, which decides, and
+// the mesh and the beacons, which do. Everything between an octet and an event happens in one turn, without a promise.
+
+import { EventEmitter } from 'eventemitter3'
+import { v4 } from 'uuid'
+import {
+  type ConnectionId,
+  type Effect,
+  type Frames,
+  fits,
+  formatEndpoint,
+  Harmony,
+  HELLO_BYTES_MAX,
+  type Headers,
+  isUuid,
+  type LinkChange,
+  type Peer,
+  type PeerDiagnostics,
+  parseEndpoint,
+  TEXT_BYTES_MAX,
+  type Trace,
+  type Uuid,
+  utf8,
+  ZMTP_LIMITS,
+  type ZreMessage,
+} from '../protocol/index.ts'
+import { type BeaconDiagnostics, BeaconDiscovery } from './discovery/beacon.ts'
+import { chooseInterface, type InterfaceChoice } from './discovery/interfaces.ts'
+import { TimeoutError, UsageError } from './errors.ts'
+import { EventStream, type LyreEvent, type LyreEvents, type OverrunEvent } from './events.ts'
+import type { Host, Timer } from './host.ts'
+import { Mesh } from './mesh.ts'
+import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
+
+/** What an application sends: one frame or several; a text goes as UTF-8. */
+export type Content = string | Uint8Array | readonly (string | Uint8Array)[]
+
+/** All that a node knows about itself, as plain JSON: what to look at first when two nodes do not talk. */
+export interface Diagnostics {
+  readonly uuid: Uuid
+  readonly name: string
+  readonly state: 'stopped' | 'starting' | 'started' | 'stopping'
+  readonly endpoint: string | null
+  readonly groups: readonly string[]
+  readonly interface: InterfaceChoice | null
+  readonly beacon: BeaconDiagnostics | null
+  readonly peers: readonly (PeerDiagnostics & { readonly queuedBytes: number })[]
+  /** Connections there are, and how often what was refused, ignored or lost, by reason. */
+  readonly connections: number
+  readonly counters: Readonly<Record<string, number>>
+}
+
+/** What is there between start() and stop(). */
+interface Session {
+  readonly mesh: Mesh
+  readonly beacon: BeaconDiscovery
+  readonly timer: Timer
+  readonly choice: InterfaceChoice
+  armedAt: number
+  endpoint: string
+}
+
+interface Waiter {
+  readonly count: number
+  readonly group: string | undefined
+  readonly resolve: (peers: Peer[]) => void
+  readonly reject: (error: unknown) => void
+}
+
+/**
+ * A node of a local network. Create it with createLyre(); in a simulation, the simulation creates it.
+ * Events are those of {@link LyreEvents}: `lyre.on('shout', ({ peer, group, content }) => ...)`.
+ */
+export class Lyre extends EventEmitter<LyreEvents> {
+  readonly #host: Host
+  readonly #settings: Settings
+  readonly #uuid: Uuid
+  readonly #name: string
+  readonly #harmony: Harmony
+  readonly #streams = new Set<EventStream>()
+  readonly #waiters = new Set<Waiter>()
+  #session: Session | undefined
+  #state: Diagnostics['state'] = 'stopped'
+  #starting: Promise<void> | undefined
+  #stopping: Promise<void> | undefined
+  #draining = false
+
+  /** @throws UsageError on an option that cannot work. */
+  constructor(options: LyreOptions, host: Host) {
+    super()
+    this.#host = host
+    this.#settings = resolveOptions(options)
+    this.#uuid = v4({ random: host.random(16) }).replaceAll('-', '')
+    this.#name = this.#settings.name ?? this.#uuid.slice(0, 6)
+    const { headers, evasiveTimeoutMs, silentTimeoutMs, expiredTimeoutMs, limits } = this.#settings
+    this.#harmony = new Harmony({
+      uuid: this.#uuid,
+      name: this.#name,
+      headers,
+      evasiveTimeoutMs,
+      silentTimeoutMs,
+      expiredTimeoutMs,
+      limits,
+    })
+  }
+
+  /** Our identity: 32 lower-case hexadecimal digits, random, the same for as long as this object lives. */
+  get uuid(): Uuid {
+    return this.#uuid
+  }
+
+  get name(): string {
+    return this.#name
+  }
+
+  get headers(): Headers {
+    return this.#settings.headers
+  }
+
+  /** Where our inbox is, as others are told: `tcp://host:port`; undefined unless started. */
+  get endpoint(): string | undefined {
+    return this.#session?.endpoint
+  }
+
+  /**
+   * Opens the inbox and begins to beacon; resolves once others can find us. Does nothing when started already.
+   * @param options an aborted `signal` stops the node again and rejects with the signal's reason.
+   * @throws UsageError when the wanted interface is not there, NetworkError when a port cannot be had.
+   */
+  async start({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
+    signal?.throwIfAborted()
+    await this.#stopping
+    this.#starting ??= this.#open().finally(() => {
+      this.#starting = undefined
+    })
+    await this.#starting
+    if (!signal?.aborted) return
+    await this.stop()
+    signal.throwIfAborted()
+  }
+
+  /**
+   * Says goodbye, sends what is queued, closes everything; then `stop` is emitted, and nothing of ours keeps the process
+   * alive. Our groups stay ours for the next start(). Does nothing when stopped already.
+   * @param options `lingerMs`: how long to go on sending to a peer that does not take it, 1,000 by default; an aborted
+   * `signal` ends that at once.
+   */
+  async stop({
+    lingerMs = 1_000,
+    signal,
+  }: {
+    readonly lingerMs?: number
+    readonly signal?: AbortSignal
+  } = {}): Promise<void> {
+    if (!(lingerMs >= 0)) throw new UsageError(`lingerMs has to be 0 or more, not ${lingerMs}`)
+    await this.#starting?.catch(() => {})
+    const session = this.#session
+    if (session !== undefined) {
+      this.#stopping ??= this.#close(session, { lingerMs, signal }).finally(() => {
+        this.#stopping = undefined
+      })
+    }
+    await this.#stopping
+  }
+
+  /** `await using lyre = createLyre()` stops it at the end of the block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  /**
+   * Joins a group, started or not; peers see us join it.
+   * @returns false when we are in it already.
+   * @throws UsageError unless `group` has 1 to 255 octets of UTF-8, or when we are in so many that a HELLO has no room.
+   */
+  join(group: string): boolean {
+    checkGroup(group)
+    const { limits } = this.#settings
+    const groups = this.#harmony.ownGroups()
+    const bytes = groups.reduce((sum, own) => sum + 4 + utf8(own).length, 0)
+    if (groups.length >= limits.peerGroupsMax || bytes > HELLO_BYTES_MAX / 2) {
+      throw new UsageError(`we are in ${groups.length} groups, there is no room for one more`)
+    }
+    const changed = this.#harmony.join(group)
+    this.#pump()
+    return changed
+  }
+
+  /** @returns false when we are not in the group. @throws UsageError as join() does. */
+  leave(group: string): boolean {
+    checkGroup(group)
+    const changed = this.#harmony.leave(group)
+    this.#pump()
+    return changed
+  }
+
+  /**
+   * Sends a message to one peer. Do not change a Uint8Array that you gave: it is sent from where it is.
+   * @param peer its uuid, or the peer itself.
+   * @returns to how many peers it was queued: 1, or 0 when that peer is not there (any more).
+   * @throws UsageError on a malformed uuid or a content above `limits.messageBytesMax` or `messageFramesMax`.
+   */
+  whisper(peer: Uuid | Peer, content: Content): number {
+    const uuid = typeof peer === 'string' ? peer : peer?.uuid
+    if (!isUuid(uuid)) {
+      throw new UsageError(
+        `${String(uuid)} is no uuid: 32 lower-case hexadecimal digits, no dashes`,
+      )
+    }
+    const count = this.#harmony.whisper(uuid, this.#frames(content))
+    this.#pump()
+    return count
+  }
+
+  /**
+   * Sends a message to all peers in a group; we need not be in it. The same rules as for whisper().
+   * @returns to how many peers it was queued; 0 when nobody else is in the group.
+   */
+  shout(group: string, content: Content): number {
+    checkGroup(group)
+    const count = this.#harmony.shout(group, this.#frames(content))
+    this.#pump()
+    return count
+  }
+
+  /**
+   * Dials a node that no beacon may tell of, and goes on until it is there or `expiredTimeoutMs` have passed.
+   * @throws UsageError on a malformed uuid or endpoint.
+   */
+  requirePeer({ uuid, endpoint }: { readonly uuid: Uuid; readonly endpoint: string }): void {
+    if (!isUuid(uuid)) throw new UsageError(`${String(uuid)} is no uuid`)
+    if (parseEndpoint(endpoint) === undefined) {
+      throw new UsageError(`${endpoint} is no endpoint: tcp://host:port`)
+    }
+    this.#harmony.handleDiscovered({ uuid, endpoint, source: 'manual' }, this.#host.clock.now())
+    this.#pump()
+  }
+
+  /** The peers that have entered and not left. */
+  peers(): Peer[] {
+    return this.#harmony.peers()
+  }
+
+  /** One of them, or undefined. */
+  peer(uuid: Uuid): Peer | undefined {
+    return this.#harmony.peer(uuid)
+  }
+
+  /** All of them that have this name: names need not be unique. */
+  peersByName(name: string): Peer[] {
+    return this.#harmony.peers().filter((peer) => peer.name === name)
+  }
+
+  peersInGroup(group: string): Peer[] {
+    return this.#harmony.peers(group)
+  }
+
+  /** The groups that we are in. */
+  ownGroups(): string[] {
+    return this.#harmony.ownGroups()
+  }
+
+  /** The groups that at least one peer is in. */
+  peerGroups(): string[] {
+    return this.#harmony.peerGroups()
+  }
+
+  /**
+   * Waits until at least `count` peers are there, in `group` if one is named.
+   * @returns those that are there then.
+   * @throws TimeoutError after `timeoutMs`, or when the node stops; the signal's reason when it is aborted.
+   */
+  async waitForPeers(
+    count: number,
+    options: {
+      readonly group?: string
+      readonly signal?: AbortSignal
+      readonly timeoutMs?: number
+    } = {},
+  ): Promise<Peer[]> {
+    const { group, signal, timeoutMs = Number.POSITIVE_INFINITY } = options
+    if (!Number.isInteger(count) || count < 0) {
+      throw new UsageError(`a number of peers is an integer from 0, not ${count}`)
+    }
+    signal?.throwIfAborted()
+    const there = this.#harmony.peers(group)
+    if (there.length >= count) return there
+    const { clock } = this.#host
+    return new Promise<Peer[]>((resolve, reject) => {
+      const timer = clock.timer(() => {
+        const found = this.#harmony.peers(group).length
+        const where = group === undefined ? '' : ` in group ${group}`
+        const text = `${found} of ${count} peers were there${where} after ${timeoutMs} ms`
+        waiter.reject(new TimeoutError(`${text}; diagnostics() tells what was heard`))
+      })
+      const abort = () => waiter.reject(signal?.reason)
+      const settled = () => {
+        timer.set(Number.POSITIVE_INFINITY)
+        signal?.removeEventListener('abort', abort)
+        this.#waiters.delete(waiter)
+      }
+      const waiter: Waiter = {
+        count,
+        group,
+        resolve: (peers) => {
+          settled()
+          resolve(peers)
+        },
+        reject: (error) => {
+          settled()
+          reject(error)
+        },
+      }
+      this.#waiters.add(waiter)
+      signal?.addEventListener('abort', abort)
+      timer.set(clock.now() + timeoutMs)
+    })
+  }
+
+  /**
+   * All events from now on, in one order: `for await (const event of lyre.events({ signal }))`. The loop ends after `stop`,
+   * or when the signal is aborted. A reader that is too slow misses events, and is told how many by an `overrun`.
+   */
+  events({
+    signal,
+  }: {
+    readonly signal?: AbortSignal
+  } = {}): AsyncIterableIterator<LyreEvent | OverrunEvent> {
+    const end = () => stream.end()
+    const stream = new EventStream(this.#settings.limits, () => {
+      this.#streams.delete(stream)
+      signal?.removeEventListener('abort', end)
+    })
+    if (signal?.aborted) {
+      stream.end()
+    } else {
+      this.#streams.add(stream)
+      signal?.addEventListener('abort', end)
+    }
+    return stream
+  }
+
+  /** All that this node knows, at this moment. */
+  diagnostics(): Diagnostics {
+    const session = this.#session
+    const { peers, counters } = this.#harmony.diagnostics(this.#host.clock.now())
+    const mesh = session?.mesh.diagnostics()
+    return {
+      uuid: this.#uuid,
+      name: this.#name,
+      state: this.#state,
+      endpoint: session?.endpoint ?? null,
+      groups: this.#harmony.ownGroups(),
+      interface: session?.choice ?? null,
+      beacon: session?.beacon.diagnostics() ?? null,
+      peers: peers.map((peer) => {
+        const queuedBytes = session?.mesh.queuedBytes(peer.connections.outbound) ?? 0
+        return { ...peer, queuedBytes }
+      }),
+      connections: mesh?.connections ?? 0,
+      counters: { ...counters, ...mesh?.counters },
+    }
+  }
+
+  // Starting and stopping.
+
+  async #open(): Promise<void> {
+    if (this.#session !== undefined) return
+    this.#state = 'starting'
+    const { clock } = this.#host
+    let mesh: Mesh | undefined
+    let beacon: BeaconDiscovery | undefined
+    try {
+      const choice = chooseInterface(this.#host.interfaces(), this.#settings.interface)
+      mesh = this.#createMesh()
+      beacon = this.#createBeacon(choice)
+      const { address } = choice.chosen
+      const port = await mesh.listen(address, this.#settings.mailboxPorts)
+      const endpoint = this.#settings.advertise ?? formatEndpoint(address, port)
+      const timer = clock.timer(() => this.#timeout())
+      this.#harmony.start(endpoint)
+      this.#session = { mesh, beacon, timer, choice, armedAt: Number.POSITIVE_INFINITY, endpoint }
+      await beacon.start(parseEndpoint(endpoint)?.port ?? port)
+      this.#state = 'started'
+      this.#pump()
+    } catch (error) {
+      this.#harmony.stop()
+      this.#session = undefined
+      this.#state = 'stopped'
+      await Promise.all([mesh?.stop(0), beacon?.stop()])
+      throw error
+    }
+  }
+
+  #createMesh(): Mesh {
+    const { limits } = this.#settings
+    const { messageBytesMax, messageFramesMax, arrivalsMax, queueBytesMax, queueMessagesMax } =
+      limits
+    const zmtp = { ...ZMTP_LIMITS, messageBytesMax, messageFramesMax }
+    const options = { uuid: this.#uuid, zmtp, handshakesMax: arrivalsMax, queueBytesMax }
+    return new Mesh(
+      this.#host,
+      { ...options, queueMessagesMax },
+      {
+        link: (connection, change) => this.#handleLink(connection, change),
+        activity: (connection) => this.#harmony.handleActivity(connection, this.#host.clock.now()),
+        message: (connection, message) => this.#handleMessage(connection, message),
+      },
+    )
+  }
+
+  #createBeacon(choice: InterfaceChoice): BeaconDiscovery {
+    const { beaconPort: port, beaconIntervalMs: intervalMs } = this.#settings
+    return new BeaconDiscovery(
+      this.#host,
+      { uuid: this.#uuid, port, intervalMs, choice },
+      {
+        alive: (uuid, { address, port: inboxPort }) => {
+          const endpoint = formatEndpoint(address, inboxPort)
+          const now = this.#host.clock.now()
+          this.#harmony.handleDiscovered({ uuid, endpoint, source: 'beacon' }, now)
+          this.#pump()
+        },
+        goodbye: (uuid) => {
+          this.#harmony.handleGoodbyeHint(uuid, this.#host.clock.now())
+          this.#pump()
+        },
+      },
+    )
+  }
+
+  async #close(
+    { mesh, beacon, timer }: Session,
+    { lingerMs, signal }: { readonly lingerMs: number; readonly signal: AbortSignal | undefined },
+  ): Promise<void> {
+    this.#state = 'stopping'
+    const goodbye = beacon.stop()
+    this.#harmony.stop()
+    this.#pump()
+    timer.set(Number.POSITIVE_INFINITY)
+    const abort = () => mesh.abort()
+    signal?.addEventListener('abort', abort)
+    await Promise.all([goodbye, mesh.stop(signal?.aborted ? 0 : lingerMs)])
+    signal?.removeEventListener('abort', abort)
+    this.#session = undefined
+    this.#state = 'stopped'
+    for (const waiter of [...this.#waiters]) {
+      waiter.reject(new TimeoutError('the node stopped before the peers were there'))
+    }
+    this.#emit({ type: 'stop' })
+    for (const stream of [...this.#streams]) stream.end()
+  }
+
+  // The pump: what happened goes into harmony, and what it answers is done, in order, one thing after the other.
+
+  #handleLink(connection: ConnectionId, change: LinkChange): void {
+    this.#harmony.handleLink(connection, change, this.#host.clock.now())
+    this.#pump()
+  }
+
+  #handleMessage(connection: ConnectionId, message: ZreMessage): void {
+    this.#harmony.handleMessage(connection, message, this.#host.clock.now())
+    this.#pump()
+  }
+
+  #timeout(): void {
+    const session = this.#session
+    if (session === undefined) return
+    session.armedAt = Number.POSITIVE_INFINITY
+    const now = this.#host.clock.now()
+    session.beacon.handleTimeout(now)
+    session.mesh.handleTimeout(now)
+    this.#harmony.handleTimeout(now)
+    this.#pump()
+  }
+
+  /** What a handler asks for while this runs joins the same queue. */
+  #pump(): void {
+    if (this.#draining) return
+    const session = this.#session
+    this.#draining = true
+    for (;;) {
+      const effect = this.#harmony.pollEffect()
+      if (effect === undefined) break
+      this.#execute(effect, session?.mesh)
+    }
+    this.#draining = false
+    if (session === undefined || this.#state === 'stopping') return
+    const { mesh, beacon } = session
+    const at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout(), beacon.pollTimeout())
+    if (at === session.armedAt) return
+    session.armedAt = at
+    session.timer.set(at)
+  }
+
+  #execute(effect: Effect, mesh: Mesh | undefined): void {
+    switch (effect.type) {
+      case 'event':
+        this.#emit(this.#settings.copy ? copied(effect.event) : effect.event)
+        break
+      case 'trace':
+        this.#trace(effect.trace)
+        break
+      case 'send':
+        mesh?.send(effect.connection, effect.command, effect.sequence)
+        break
+      case 'dial':
+        mesh?.dial(effect.connection, effect.endpoint)
+        break
+      case 'measure':
+      case 'hold':
+      case 'resume':
+      case 'close':
+        mesh?.[effect.type](effect.connection)
+        break
+    }
+  }
+
+  #emit(event: LyreEvent): void {
+    for (const stream of this.#streams) stream.push(event)
+    try {
+      // The types of emit() pair each name with its own event, which a union cannot show.
+      this.emit(event.type, event as never)
+    } catch (error) {
+      this.#host.surface(error)
+    }
+    if (this.#waiters.size > 0) this.#settleWaiters()
+  }
+
+  #trace(trace: Trace): void {
+    try {
+      this.#settings.trace?.(trace)
+    } catch (error) {
+      this.#host.surface(error)
+    }
+  }
+
+  #settleWaiters(): void {
+    for (const waiter of [...this.#waiters]) {
+      const peers = this.#harmony.peers(waiter.group)
+      if (peers.length >= waiter.count) waiter.resolve(peers)
+    }
+  }
+
+  #frames(content: Content): Frames {
+    const parts = typeof content === 'string' || content instanceof Uint8Array ? [content] : content
+    if (!Array.isArray(parts)) {
+      throw new UsageError('content has to be a string, a Uint8Array, or an array of these')
+    }
+    const { messageBytesMax, messageFramesMax } = this.#settings.limits
+    if (parts.length >= messageFramesMax) {
+      throw new UsageError(`${parts.length} frames are too many, limit ${messageFramesMax - 1}`)
+    }
+    let bytes = HEADER_BYTES_MAX
+    const frames = parts.map((part: unknown) => {
+      const frame = typeof part === 'string' ? utf8(part) : part
+      if (!(frame instanceof Uint8Array)) {
+        throw new UsageError('content has to be a string, a Uint8Array, or an array of these')
+      }
+      bytes += frame.length
+      return frame
+    })
+    if (bytes > messageBytesMax) {
+      throw new UsageError(`a content of ${bytes} octets is too large, limit ${messageBytesMax}`)
+    }
+    return frames
+  }
+}
+
+/** The header of a SHOUT with the longest group: content and header together keep to the limit of a message. */
+const HEADER_BYTES_MAX = 7 + TEXT_BYTES_MAX
+
+function checkGroup(group: string): void {
+  if (typeof group === 'string' && group !== '' && fits(group, TEXT_BYTES_MAX)) return
+  throw new UsageError(`a group is a text of 1 to ${TEXT_BYTES_MAX} octets of UTF-8`)
+}
+
+function copied(event: LyreEvent): LyreEvent {
+  if (!('content' in event)) return event
+  return { ...event, content: event.content.map((frame) => frame.slice()) }
+}

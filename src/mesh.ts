@@ -1,0 +1,423 @@
+// The sockets of a node: one inbox (a ROUTER that others connect to) and a mailbox (a DEALER of ours) per peer. Streams of
+// octets below, ZRE messages above. It has no opinion: harmony.ts says whom to dial, when to hold and what to close.
+// Spec: harmony.md 2, zmtp.md.
+
+import {
+  type ConnectionId,
+  decodeIdentity,
+  decodeZre,
+  encodeIdentity,
+  encodeZre,
+  type LinkChange,
+  NullMechanism,
+  parseEndpoint,
+  type SocketType,
+  type Uuid,
+  WireError,
+  ZmtpConnection,
+  type ZmtpEvent,
+  type ZmtpLimits,
+  type ZreCommand,
+  type ZreMessage,
+} from '../protocol/index.ts'
+import { NetworkError } from './errors.ts'
+import type { Host, Stream, StreamHandlers, StreamServer } from './host.ts'
+
+export interface MeshOptions {
+  readonly uuid: Uuid
+  readonly zmtp: ZmtpLimits
+  /** Accepted connections whose handshake is not done. */
+  readonly handshakesMax: number
+  /** Octets that may wait in one mailbox before a further message is too much. */
+  readonly queueBytesMax: number
+  readonly queueMessagesMax: number
+}
+
+/** What the mesh tells; it is never told from within a call to the mesh, except that a mailbox overflows. */
+export interface MeshHandlers {
+  link(connection: ConnectionId, change: LinkChange): void
+  activity(connection: ConnectionId): void
+  message(connection: ConnectionId, message: ZreMessage): void
+}
+
+/** Ports to try for the inbox, both included; 0 lets the host choose. */
+export interface PortRange {
+  readonly from: number
+  readonly to: number
+}
+
+/** Octets given to a stream that it has not sent: beyond, they wait here, where they are counted. */
+const STREAM_BACKLOG_BYTES = 1_048_576
+
+/** One connection, accepted or dialled. */
+interface Link {
+  readonly connection: ConnectionId
+  readonly stream: Stream
+  readonly zmtp: ZmtpConnection
+  /** Messages that were queued since the mailbox was last empty. */
+  queuedCount: number
+  /** Whether the handshake is done. */
+  up: boolean
+  held: boolean
+  dirty: boolean
+  /** When the last PING went out, by its number; answers to earlier ones are late. */
+  pingedAt: number
+}
+
+export class Mesh {
+  readonly #host: Host
+  readonly #options: MeshOptions
+  readonly #handlers: MeshHandlers
+  readonly #identity: Uint8Array
+  readonly #links = new Map<ConnectionId, Link>()
+  /** Links with a deadline: a handshake, or the TTL that a peer set itself. */
+  readonly #timed = new Set<Link>()
+  readonly #counters = new Map<string, number>()
+  #server: StreamServer | undefined
+  #acceptedCount = 0
+  #handshakeCount = 0
+  #wakeAt = Number.POSITIVE_INFINITY
+  #dirty: Link[] = []
+  #stopped: (() => void) | undefined
+
+  constructor(host: Host, options: MeshOptions, handlers: MeshHandlers) {
+    this.#host = host
+    this.#options = options
+    this.#handlers = handlers
+    this.#identity = encodeIdentity(options.uuid)
+  }
+
+  /**
+   * Opens the inbox.
+   * @returns its port.
+   * @throws NetworkError when no port of the range can be had.
+   */
+  async listen(address: string, ports: PortRange): Promise<number> {
+    for (let port = ports.from; port <= ports.to; port++) {
+      try {
+        this.#server = await this.#host.streams.listen({ address, port }, (stream) =>
+          this.#accept(stream),
+        )
+        return this.#server.port
+      } catch (error) {
+        if (port === ports.to || !isPortTaken(error)) throw error
+      }
+    }
+    throw new NetworkError(`no TCP port between ${ports.from} and ${ports.to}`)
+  }
+
+  /** Begins a mailbox. What becomes of it is told to `link`. */
+  dial(connection: ConnectionId, endpoint: string): void {
+    const to = parseEndpoint(endpoint)
+    if (to === undefined) {
+      const reason = `${endpoint} is no tcp endpoint`
+      this.#host.clock.defer(() => this.#handlers.link(connection, { type: 'refused', reason }))
+      return
+    }
+    const address = { address: to.host, port: to.port }
+    const zmtp = this.#zmtp('DEALER')
+    const stream = this.#host.streams.connect(address, {
+      ...this.#streamHandlers(connection),
+      open: () => this.#touch(connection),
+    })
+    this.#add({ connection, stream, zmtp })
+  }
+
+  /** Queues one message; it leaves soon, together with what else is queued until then. */
+  send(connection: ConnectionId, command: ZreCommand, sequence: number): void {
+    const link = this.#links.get(connection)
+    if (link === undefined || !link.zmtp.ready) return
+    const { queueBytesMax, queueMessagesMax } = this.#options
+    const queuedBytes = link.zmtp.outputBytes + link.stream.backlogBytes
+    if (queuedBytes > queueBytesMax || link.queuedCount >= queueMessagesMax) {
+      this.#count('mailbox-overflow')
+      const reason = `${link.queuedCount} messages and ${queuedBytes} octets wait for it`
+      this.#handlers.link(connection, { type: 'overflow', reason })
+      return
+    }
+    link.queuedCount++
+    link.zmtp.send(encodeZre(command, sequence))
+    if (link.zmtp.outputBytes >= STREAM_BACKLOG_BYTES) this.#flush(link)
+    else this.#schedule(link)
+  }
+
+  /** Asks the other side's ZMTP for an answer, to measure the way there and back; not every peer knows how. */
+  measure(connection: ConnectionId): void {
+    const link = this.#links.get(connection)
+    if (link === undefined || !link.zmtp.heartbeats || !Number.isNaN(link.pingedAt)) return
+    link.pingedAt = this.#host.clock.now()
+    link.zmtp.ping(new Uint8Array(0))
+    this.#schedule(link)
+  }
+
+  /** Leaves what a connection sends unread, so that its peer has to wait. */
+  hold(connection: ConnectionId): void {
+    const link = this.#links.get(connection)
+    if (link === undefined || link.held) return
+    link.held = true
+    link.stream.pause()
+  }
+
+  /** Reads on, not before the caller is done. */
+  resume(connection: ConnectionId): void {
+    const link = this.#links.get(connection)
+    if (!link?.held) return
+    this.#host.clock.defer(() => {
+      if (this.#links.get(connection) !== link || !link.held) return
+      link.held = false
+      link.stream.resume()
+      this.#read(link)
+    })
+  }
+
+  /** Closes at once; nothing more is told about this connection. */
+  close(connection: ConnectionId): void {
+    const link = this.#links.get(connection)
+    if (link === undefined) return
+    this.#remove(link)
+    link.stream.destroy()
+  }
+
+  handleTimeout(now: number): void {
+    if (now < this.#wakeAt) return
+    this.#wakeAt = Number.POSITIVE_INFINITY
+    for (const link of [...this.#timed]) {
+      link.zmtp.handleTimeout(now)
+      this.#read(link)
+      if (this.#timed.has(link)) this.#wakeAt = Math.min(this.#wakeAt, link.zmtp.pollTimeout())
+    }
+  }
+
+  pollTimeout(): number {
+    return this.#wakeAt
+  }
+
+  /** Accepts no more, sends what is queued, and closes every connection after `lingerMs` at the latest. */
+  async stop(lingerMs: number): Promise<void> {
+    this.#server?.close()
+    this.#server = undefined
+    for (const link of this.#links.values()) {
+      if (link.connection < 0 || !link.up) continue
+      // Everything goes to the stream now, however much it is: no more will follow.
+      for (
+        let bytes = link.zmtp.pollOutput();
+        bytes !== undefined;
+        bytes = link.zmtp.pollOutput()
+      ) {
+        link.stream.write(bytes)
+      }
+      link.stream.end()
+    }
+    await this.#mailboxesClosed(lingerMs)
+    for (const link of [...this.#links.values()]) {
+      this.#remove(link)
+      link.stream.destroy()
+    }
+  }
+
+  /** Ends the lingering of stop(). */
+  abort(): void {
+    this.#stopped?.()
+  }
+
+  /** What was refused or closed, and how often. */
+  diagnostics(): {
+    readonly connections: number
+    readonly counters: Readonly<Record<string, number>>
+  } {
+    return { connections: this.#links.size, counters: Object.fromEntries(this.#counters) }
+  }
+
+  /** Octets that wait to be sent over a connection. */
+  queuedBytes(connection: ConnectionId): number {
+    const link = this.#links.get(connection)
+    return link === undefined ? 0 : link.zmtp.outputBytes + link.stream.backlogBytes
+  }
+
+  #accept(stream: Stream): StreamHandlers {
+    const connection = -++this.#acceptedCount
+    if (this.#handshakeCount >= this.#options.handshakesMax) {
+      this.#count('handshakes-limit')
+      stream.destroy()
+    } else {
+      this.#add({ connection, stream, zmtp: this.#zmtp('ROUTER') })
+      this.#touch(connection)
+    }
+    return this.#streamHandlers(connection)
+  }
+
+  #zmtp(socketType: SocketType): ZmtpConnection {
+    // The inbox names itself too, which Zyre's does not: so a Lyre peer sees whom it has reached.
+    const mechanism = new NullMechanism({ socketType, identity: this.#identity })
+    const options = { socketType, mechanism, limits: this.#options.zmtp }
+    return new ZmtpConnection(options, this.#host.clock.now())
+  }
+
+  #add(parts: Pick<Link, 'connection' | 'stream' | 'zmtp'>): void {
+    const link: Link = {
+      ...parts,
+      queuedCount: 0,
+      up: false,
+      held: false,
+      dirty: false,
+      pingedAt: Number.NaN,
+    }
+    this.#links.set(link.connection, link)
+    if (link.connection < 0) this.#handshakeCount++
+    this.#time(link)
+  }
+
+  #streamHandlers(connection: ConnectionId): StreamHandlers {
+    return {
+      open: () => {},
+      receive: (bytes) => {
+        const link = this.#links.get(connection)
+        if (link === undefined) return
+        this.#handlers.activity(connection)
+        link.zmtp.handleBytes(bytes, this.#host.clock.now())
+        this.#read(link)
+      },
+      drain: () => this.#touch(connection),
+      close: (reason) => {
+        const link = this.#links.get(connection)
+        if (link === undefined) return
+        this.#remove(link)
+        this.#handlers.link(connection, { type: 'lost', reason })
+      },
+    }
+  }
+
+  #touch(connection: ConnectionId): void {
+    const link = this.#links.get(connection)
+    if (link !== undefined) this.#flush(link)
+  }
+
+  /** Hands on what can be read, one message after the other, until it is held or closed. */
+  #read(link: Link): void {
+    while (!link.held && this.#links.get(link.connection) === link) {
+      const event = link.zmtp.pollEvent(this.#host.clock.now())
+      if (event === undefined) break
+      this.#handle(link, event)
+    }
+    if (this.#links.get(link.connection) !== link) return
+    if (link.zmtp.outputBytes > 0) this.#schedule(link)
+    if (link.zmtp.pollTimeout() !== Number.POSITIVE_INFINITY) this.#time(link)
+    else this.#timed.delete(link)
+  }
+
+  #handle(link: Link, event: ZmtpEvent): void {
+    const { connection, stream } = link
+    switch (event.type) {
+      case 'ready': {
+        link.up = true
+        if (connection < 0) this.#handshakeCount--
+        const uuid = decodeIdentity(event.identity)
+        this.#handlers.link(connection, { type: 'up', uuid, address: stream.remoteAddress })
+        break
+      }
+      case 'message':
+        this.#handleMessage(link, event.frames)
+        break
+      case 'pong': {
+        const roundTripMs = this.#host.clock.now() - link.pingedAt
+        if (Number.isNaN(roundTripMs)) break
+        link.pingedAt = Number.NaN
+        this.#handlers.link(connection, { type: 'measured', roundTripMs })
+        break
+      }
+      case 'closed':
+        this.#refuse(link, event.error)
+        break
+    }
+  }
+
+  #handleMessage(link: Link, frames: readonly Uint8Array[]): void {
+    let message: ZreMessage
+    try {
+      message = decodeZre(frames)
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      this.#refuse(link, error)
+      return
+    }
+    this.#handlers.message(link.connection, message)
+  }
+
+  /** The other side broke the protocol: it is told so where ZMTP can, then it is gone. */
+  #refuse(link: Link, error: WireError): void {
+    this.#count(`refused: ${error.rule}`)
+    this.#remove(link)
+    for (let bytes = link.zmtp.pollOutput(); bytes !== undefined; bytes = link.zmtp.pollOutput()) {
+      link.stream.write(bytes)
+    }
+    link.stream.end()
+    this.#host.clock.defer(() => link.stream.destroy())
+    this.#handlers.link(link.connection, { type: 'refused', reason: error.message })
+  }
+
+  #remove(link: Link): void {
+    this.#links.delete(link.connection)
+    this.#timed.delete(link)
+    if (link.connection < 0 && !link.up) this.#handshakeCount--
+    if (this.#stopped !== undefined && !this.#hasMailboxes()) this.#stopped()
+  }
+
+  #time(link: Link): void {
+    this.#timed.add(link)
+    this.#wakeAt = Math.min(this.#wakeAt, link.zmtp.pollTimeout())
+  }
+
+  /** One write for all that is queued in one turn of the event loop: the largest single gain in speed (docs/adr/0003). */
+  #schedule(link: Link): void {
+    if (link.dirty) return
+    link.dirty = true
+    if (this.#dirty.push(link) > 1) return
+    this.#host.clock.defer(() => {
+      const links = this.#dirty
+      this.#dirty = []
+      for (const dirty of links) this.#flush(dirty)
+    })
+  }
+
+  #flush(link: Link): void {
+    link.dirty = false
+    if (this.#links.get(link.connection) !== link) return
+    while (link.stream.backlogBytes < STREAM_BACKLOG_BYTES) {
+      const bytes = link.zmtp.pollOutput()
+      if (bytes === undefined) {
+        link.queuedCount = 0
+        return
+      }
+      link.stream.write(bytes)
+    }
+  }
+
+  #hasMailboxes(): boolean {
+    for (const { connection, up } of this.#links.values()) {
+      if (connection > 0 && up) return true
+    }
+    return false
+  }
+
+  #mailboxesClosed(lingerMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#host.clock.timer(() => this.#stopped?.())
+      this.#stopped = () => {
+        this.#stopped = undefined
+        timer.set(Number.POSITIVE_INFINITY)
+        resolve()
+      }
+      timer.set(this.#host.clock.now() + lingerMs)
+      if (!this.#hasMailboxes()) this.#stopped()
+    })
+  }
+
+  #count(reason: string): void {
+    this.#counters.set(reason, (this.#counters.get(reason) ?? 0) + 1)
+  }
+}
+
+function isPortTaken(error: unknown): boolean {
+  const cause = error instanceof NetworkError ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
+}

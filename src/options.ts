@@ -1,0 +1,241 @@
+// Every setting of a node: default, unit, range and price.
+
+import {
+  BEACON_PORT,
+  fits,
+  HEADER_VALUE_BYTES_MAX,
+  HELLO_HEADERS_MAX,
+  type Headers,
+  parseEndpoint,
+  TEXT_BYTES_MAX,
+  type Trace,
+} from '../protocol/index.ts'
+import { UsageError } from './errors.ts'
+
+/** What a node can be told; everything has a default. */
+export interface LyreOptions {
+  /** The public name, at most 255 octets of UTF-8; names need not be unique. Default: the first six digits of the uuid. */
+  readonly name?: string
+  /**
+   * What the node tells about itself to each peer that enters: at most 64 headers; a key has 1 to 255 octets of UTF-8, a
+   * value at most 4,096. Default: none.
+   */
+  readonly headers?: Readonly<Record<string, string>>
+  /** UDP port of the beacons, 1 to 65535; nodes with another port are another network. Default: 5670, which is ZRE's. */
+  readonly beaconPort?: number
+  /**
+   * Longest time between two beacons in milliseconds, 10 to 60,000. Default: 1,000. A shorter one finds a peer sooner whose
+   * first beacon was lost, and each beacon costs every node of the network about 40 microseconds and 64 octets.
+   */
+  readonly beaconIntervalMs?: number
+  /**
+   * Name (`eth0`) or IPv4 address of the interface to use; `127.0.0.1` stays on this machine. Default: the first that
+   * reaches a network and does not look like a container's or a tunnel's; `diagnostics()` says which, and why.
+   */
+  readonly interface?: string
+  /**
+   * TCP port of the inbox, 1 to 65535, or a range of which the first free one is taken; a firewall needs to let them in.
+   * Default: any that the system has free.
+   */
+  readonly mailboxPort?: number | { readonly from: number; readonly to: number }
+  /** Endpoint that others are told to dial, `tcp://host:port`, where it is not the one we listen at. Default: that one. */
+  readonly advertise?: string
+  /** Quiet for so long, a peer is evasive: milliseconds, from 10. Default: 5,000. */
+  readonly evasiveTimeoutMs?: number
+  /** Quiet for so long, and without an answer to our pings, it is silent: milliseconds, above evasive. Default: 6,000. */
+  readonly silentTimeoutMs?: number
+  /**
+   * Quiet for so long, it is gone: milliseconds, above silent. Default: 30,000. A shorter one notices a crash sooner, and
+   * takes a WiFi that drops out for a moment for one.
+   */
+  readonly expiredTimeoutMs?: number
+  /**
+   * Whether content comes as copies. Default: false: it comes as views of what was read, which cost nothing, stay valid
+   * for as long as they are held, and hold up to 64 KiB each while they are. Say true to keep many small messages.
+   */
+  readonly copy?: boolean
+  /** Hears what a developer may want to know, as data; it must not throw. Default: nobody. */
+  readonly trace?: (trace: Trace) => void
+  /** What others, or an application that is slow, can make grow. */
+  readonly limits?: Partial<LyreLimits>
+}
+
+/** Limits of a node; integers from 1. */
+export interface LyreLimits {
+  /** Peers that are known, entered or not. Default: 1,024. Each costs about 1 KB and two TCP connections. */
+  readonly peersMax: number
+  /** Groups that one peer may be in, at most 1,024. Default: 1,024. Who joins more is sent away. */
+  readonly peerGroupsMax: number
+  /** Connections being made at one time. Default: 32. */
+  readonly dialsMax: number
+  /** Accepted connections that have not said who they are. Default: 1,024, for 5 seconds each. */
+  readonly arrivalsMax: number
+  /** Octets of one message, all frames together, both ways. Default: 67,108,864 (64 MiB). */
+  readonly messageBytesMax: number
+  /** Frames of one message, both ways, at least 2: one is the header. Default: 1,024. */
+  readonly messageFramesMax: number
+  /**
+   * Octets that may wait for one peer. Default: 33,554,432 (32 MiB). Past it the peer counts as not responding: it exits
+   * with cause `limit`, and what waited is dropped.
+   */
+  readonly queueBytesMax: number
+  /** Messages that may wait for one peer, likewise. Default: 131,072. */
+  readonly queueMessagesMax: number
+  /** Events that wait for the reader of one `events()`. Default: 10,000. Past it they are dropped and counted. */
+  readonly eventsMax: number
+  /** Octets of content in those events. Default: 33,554,432 (32 MiB). */
+  readonly eventBytesMax: number
+}
+
+const LIMITS: LyreLimits = {
+  peersMax: 1_024,
+  peerGroupsMax: 1_024,
+  dialsMax: 32,
+  arrivalsMax: 1_024,
+  messageBytesMax: 67_108_864,
+  messageFramesMax: 1_024,
+  queueBytesMax: 33_554_432,
+  queueMessagesMax: 131_072,
+  eventsMax: 10_000,
+  eventBytesMax: 33_554_432,
+}
+
+/** The options with all defaults in place, and checked. */
+export interface Settings {
+  readonly name: string | undefined
+  readonly headers: Headers
+  readonly beaconPort: number
+  readonly beaconIntervalMs: number
+  readonly interface: string | undefined
+  readonly mailboxPorts: { readonly from: number; readonly to: number }
+  readonly advertise: string | undefined
+  readonly evasiveTimeoutMs: number
+  readonly silentTimeoutMs: number
+  readonly expiredTimeoutMs: number
+  readonly copy: boolean
+  readonly trace: ((trace: Trace) => void) | undefined
+  readonly limits: LyreLimits
+}
+
+/** @throws UsageError that names the option, what was given and what would be right. */
+export function resolveOptions(options: LyreOptions): Settings {
+  for (const key of Object.keys(options)) {
+    if (!KEYS.has(key)) {
+      throw new UsageError(`there is no option ${key}; there are ${[...KEYS].join(', ')}`)
+    }
+  }
+  const { mailboxPort = 0, copy = false } = options
+  const ports =
+    typeof mailboxPort === 'number' ? { from: mailboxPort, to: mailboxPort } : mailboxPort
+  const portMin = options.mailboxPort === undefined ? 0 : 1
+  const from = integer('mailboxPort', ports.from, { min: portMin, max: 65_535 })
+  const timeouts = resolveTimeouts(options)
+  return {
+    name: options.name === undefined ? undefined : textOption('name', options.name),
+    headers: resolveHeaders(options.headers ?? {}),
+    beaconPort: integer('beaconPort', options.beaconPort ?? BEACON_PORT, { min: 1, max: 65_535 }),
+    beaconIntervalMs: integer('beaconIntervalMs', options.beaconIntervalMs ?? 1_000, {
+      min: 10,
+      max: 60_000,
+    }),
+    interface: options.interface,
+    mailboxPorts: { from, to: integer('mailboxPort', ports.to, { min: from, max: 65_535 }) },
+    advertise: resolveAdvertise(options.advertise),
+    ...timeouts,
+    copy,
+    trace: options.trace,
+    limits: resolveLimits(options.limits ?? {}),
+  }
+}
+
+const KEYS = new Set([
+  'name',
+  'headers',
+  'beaconPort',
+  'beaconIntervalMs',
+  'interface',
+  'mailboxPort',
+  'advertise',
+  'evasiveTimeoutMs',
+  'silentTimeoutMs',
+  'expiredTimeoutMs',
+  'copy',
+  'trace',
+  'limits',
+])
+
+/** The longest a timeout can be: a day. */
+const TIMEOUT_MAX_MS = 86_400_000
+
+function resolveTimeouts(
+  options: LyreOptions,
+): Pick<Settings, 'evasiveTimeoutMs' | 'silentTimeoutMs' | 'expiredTimeoutMs'> {
+  const { evasiveTimeoutMs = 5_000, silentTimeoutMs = 6_000, expiredTimeoutMs = 30_000 } = options
+  const range = { min: 10, max: TIMEOUT_MAX_MS }
+  integer('evasiveTimeoutMs', evasiveTimeoutMs, range)
+  integer('silentTimeoutMs', silentTimeoutMs, range)
+  integer('expiredTimeoutMs', expiredTimeoutMs, range)
+  if (evasiveTimeoutMs >= silentTimeoutMs || silentTimeoutMs >= expiredTimeoutMs) {
+    throw new UsageError(
+      `evasiveTimeoutMs (${evasiveTimeoutMs}), silentTimeoutMs (${silentTimeoutMs}) and ` +
+        `expiredTimeoutMs (${expiredTimeoutMs}) have to be in this order, each above the one before`,
+    )
+  }
+  return { evasiveTimeoutMs, silentTimeoutMs, expiredTimeoutMs }
+}
+
+function resolveHeaders(given: Readonly<Record<string, string>>): Headers {
+  const headers: Record<string, string> = Object.create(null)
+  const entries = Object.entries(given)
+  if (entries.length > HELLO_HEADERS_MAX) {
+    throw new UsageError(
+      `${entries.length} headers are too many, the limit is ${HELLO_HEADERS_MAX}`,
+    )
+  }
+  for (const [key, value] of entries) {
+    if (key === '') throw new UsageError('a header has an empty key')
+    textOption('the key of a header', key)
+    if (typeof value !== 'string' || !fits(value, HEADER_VALUE_BYTES_MAX)) {
+      throw new UsageError(
+        `header ${key} has to be a text of at most ${HEADER_VALUE_BYTES_MAX} octets`,
+      )
+    }
+    headers[key] = value
+  }
+  return Object.freeze(headers)
+}
+
+function resolveAdvertise(advertise: string | undefined): string | undefined {
+  if (advertise === undefined) return undefined
+  if (typeof advertise !== 'string' || parseEndpoint(advertise) === undefined) {
+    throw new UsageError(`advertise has to be tcp://host:port, not ${advertise}`)
+  }
+  return textOption('advertise', advertise)
+}
+
+function resolveLimits(given: Partial<LyreLimits>): LyreLimits {
+  const limits = { ...LIMITS }
+  for (const [key, value] of Object.entries(given)) {
+    if (!(key in LIMITS)) {
+      throw new UsageError(`there is no limit ${key}; there are ${Object.keys(LIMITS).join(', ')}`)
+    }
+    const min = key === 'messageFramesMax' ? 2 : 1
+    const max = key === 'peerGroupsMax' ? LIMITS.peerGroupsMax : Number.MAX_SAFE_INTEGER
+    ;(limits as Record<string, number>)[key] = integer(`limits.${key}`, value, { min, max })
+  }
+  return limits
+}
+
+function textOption(option: string, value: string): string {
+  if (typeof value === 'string' && fits(value, TEXT_BYTES_MAX)) return value
+  throw new UsageError(`${option} has to be a text of at most ${TEXT_BYTES_MAX} octets of UTF-8`)
+}
+
+function integer(
+  option: string,
+  value: number,
+  { min, max }: { readonly min: number; readonly max: number },
+): number {
+  if (Number.isInteger(value) && value >= min && value <= max) return value
+  throw new UsageError(`${option} has to be an integer from ${min} to ${max}, not ${value}`)
+}

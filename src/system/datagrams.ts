@@ -1,0 +1,54 @@
+// UDP as Node.js has it.
+
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { NetworkError } from '../errors.ts'
+import type { Address, DatagramHandlers, DatagramSocket, Datagrams } from '../host.ts'
+
+export const systemDatagrams: Datagrams = {
+  async open({ address, port, shared, broadcast }, handlers) {
+    const socket = createSocket({ type: 'udp4', reuseAddr: shared })
+    try {
+      socket.bind({ address, port, exclusive: true })
+      await once(socket, 'listening')
+      if (broadcast) socket.setBroadcast(true)
+    } catch (cause) {
+      socket.close()
+      throw new NetworkError(`cannot open UDP port ${port} at ${address}: ${textOf(cause)}`, {
+        cause,
+      })
+    }
+    return new SystemDatagramSocket(socket, handlers)
+  },
+}
+
+class SystemDatagramSocket implements DatagramSocket {
+  readonly #socket: Socket
+  readonly #handlers: DatagramHandlers
+  #sendingCount = 0
+  #sent: (() => void) | undefined
+
+  constructor(socket: Socket, handlers: DatagramHandlers) {
+    this.#socket = socket
+    this.#handlers = handlers
+    socket.on('message', (bytes, { address, port }) => handlers.receive(bytes, { address, port }))
+    socket.on('error', (error) => handlers.fail(error))
+  }
+
+  send(bytes: Uint8Array, to: Address): void {
+    this.#sendingCount++
+    this.#socket.send(bytes, to.port, to.address, (error) => {
+      if (error !== null) this.#handlers.fail(error)
+      if (--this.#sendingCount === 0) this.#sent?.()
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#sendingCount > 0) await new Promise<void>((resolve) => (this.#sent = resolve))
+    await new Promise<void>((resolve) => this.#socket.close(resolve))
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
