@@ -334,6 +334,17 @@ export class Harmony {
     return views
   }
 
+  /** The connections to one entered peer, to those of a group, or to all. */
+  outbound(uuid: Uuid | undefined, group: string | undefined): ConnectionId[] {
+    const peers = group === undefined ? this.#peers.values() : (this.#groups.get(group) ?? [])
+    const connections: ConnectionId[] = []
+    for (const peer of peers) {
+      if (peer.present && (uuid === undefined || peer.uuid === uuid))
+        connections.push(peer.outbound)
+    }
+    return connections
+  }
+
   /** All that is known of peers, entered or not, and how often what was refused or ignored. */
   diagnostics(now: number): {
     readonly peers: readonly PeerDiagnostics[]

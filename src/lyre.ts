@@ -60,10 +60,9 @@ interface Session {
   endpoint: string
 }
 
+/** Somebody who waits: `attempt` resolves the promise and says true once what is waited for is so. */
 interface Waiter {
-  readonly count: number
-  readonly group: string | undefined
-  readonly resolve: (peers: Peer[]) => void
+  readonly attempt: () => boolean
   readonly reject: (error: unknown) => void
 }
 
@@ -283,38 +282,46 @@ export class Lyre extends EventEmitter<LyreEvents> {
       throw new UsageError(`a number of peers is an integer from 0, not ${count}`)
     }
     signal?.throwIfAborted()
-    const there = this.#harmony.peers(group)
-    if (there.length >= count) return there
-    const { clock } = this.#host
-    return new Promise<Peer[]>((resolve, reject) => {
-      const timer = clock.timer(() => {
-        const found = this.#harmony.peers(group).length
-        const where = group === undefined ? '' : ` in group ${group}`
-        const text = `${found} of ${count} peers were there${where} after ${timeoutMs} ms`
-        waiter.reject(new TimeoutError(`${text}; diagnostics() tells what was heard`))
-      })
-      const abort = () => waiter.reject(signal?.reason)
-      const settled = () => {
-        timer.set(Number.POSITIVE_INFINITY)
-        signal?.removeEventListener('abort', abort)
-        this.#waiters.delete(waiter)
-      }
-      const waiter: Waiter = {
-        count,
-        group,
-        resolve: (peers) => {
-          settled()
-          resolve(peers)
+    return this.#wait(
+      { signal, timeoutMs },
+      {
+        poll: () => {
+          const peers = this.#harmony.peers(group)
+          return peers.length >= count ? peers : undefined
         },
-        reject: (error) => {
-          settled()
-          reject(error)
+        late: () => {
+          const found = this.#harmony.peers(group).length
+          const where = group === undefined ? '' : ` in group ${group}`
+          const text = `${found} of ${count} peers were there${where} after ${timeoutMs} ms`
+          return `${text}; diagnostics() tells what was heard`
         },
-      }
-      this.#waiters.add(waiter)
-      signal?.addEventListener('abort', abort)
-      timer.set(clock.now() + timeoutMs)
-    })
+      },
+    )
+  }
+
+  /**
+   * Waits until what was sent to a peer, to all peers of a group, or to everybody, is on its way: a sender in a loop that
+   * awaits this now and then never runs into `limits.queueBytesMax`. Resolves at once while less than 2 MiB wait.
+   * @throws TimeoutError after `timeoutMs`; the signal's reason when it is aborted.
+   */
+  async drained(
+    options: {
+      readonly peer?: Uuid | Peer
+      readonly group?: string
+      readonly signal?: AbortSignal
+      readonly timeoutMs?: number
+    } = {},
+  ): Promise<void> {
+    const { peer, group, signal, timeoutMs = Number.POSITIVE_INFINITY } = options
+    const uuid = typeof peer === 'object' ? peer.uuid : peer
+    signal?.throwIfAborted()
+    await this.#wait(
+      { signal, timeoutMs },
+      {
+        poll: () => (this.#congested(uuid, group) ? undefined : true),
+        late: () => `messages still wait to be sent after ${timeoutMs} ms`,
+      },
+    )
   }
 
   /**
@@ -405,6 +412,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
         link: (connection, change) => this.#handleLink(connection, change),
         activity: (connection) => this.#harmony.handleActivity(connection, this.#host.clock.now()),
         message: (connection, message) => this.#handleMessage(connection, message),
+        drained: () => this.#settleWaiters(),
       },
     )
   }
@@ -445,7 +453,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#session = undefined
     this.#state = 'stopped'
     for (const waiter of [...this.#waiters]) {
-      waiter.reject(new TimeoutError('the node stopped before the peers were there'))
+      waiter.reject(new TimeoutError('the node stopped before what was waited for'))
     }
     this.#emit({ type: 'stop' })
     for (const stream of [...this.#streams]) stream.end()
@@ -535,11 +543,48 @@ export class Lyre extends EventEmitter<LyreEvents> {
     }
   }
 
+  /** Resolves with what `poll` finds, now or after one of the events that may change it. */
+  #wait<Found>(
+    { signal, timeoutMs }: { readonly signal: AbortSignal | undefined; readonly timeoutMs: number },
+    { poll, late }: { readonly poll: () => Found | undefined; readonly late: () => string },
+  ): Promise<Found> {
+    const { clock } = this.#host
+    return new Promise((resolve, reject) => {
+      const timer = clock.timer(() => waiter.reject(new TimeoutError(late())))
+      const abort = () => waiter.reject(signal?.reason)
+      const settled = () => {
+        timer.set(Number.POSITIVE_INFINITY)
+        signal?.removeEventListener('abort', abort)
+        this.#waiters.delete(waiter)
+      }
+      const waiter: Waiter = {
+        attempt: () => {
+          const found = poll()
+          if (found === undefined) return false
+          settled()
+          resolve(found)
+          return true
+        },
+        reject: (error) => {
+          settled()
+          reject(error)
+        },
+      }
+      if (waiter.attempt()) return
+      this.#waiters.add(waiter)
+      signal?.addEventListener('abort', abort)
+      timer.set(clock.now() + timeoutMs)
+    })
+  }
+
   #settleWaiters(): void {
-    for (const waiter of [...this.#waiters]) {
-      const peers = this.#harmony.peers(waiter.group)
-      if (peers.length >= waiter.count) waiter.resolve(peers)
-    }
+    for (const waiter of [...this.#waiters]) waiter.attempt()
+  }
+
+  #congested(uuid: Uuid | undefined, group: string | undefined): boolean {
+    const mesh = this.#session?.mesh
+    if (mesh === undefined) return false
+    return this.#harmony.outbound(uuid, group).some((connection) => mesh.congested(connection))
   }
 
   #frames(content: Content): Frames {

@@ -38,6 +38,8 @@ export interface MeshHandlers {
   link(connection: ConnectionId, change: LinkChange): void
   activity(connection: ConnectionId): void
   message(connection: ConnectionId, message: ZreMessage): void
+  /** A mailbox that was congested no longer is, or is gone. */
+  drained(): void
 }
 
 /** Ports to try for the inbox, both included; 0 lets the host choose. */
@@ -48,6 +50,8 @@ export interface PortRange {
 
 /** Octets given to a stream that it has not sent: beyond, they wait here, where they are counted. */
 const STREAM_BACKLOG_BYTES = 1_048_576
+/** A mailbox is congested above this, until all of it has been given to its stream. */
+const CONGESTED_BYTES = 2 * STREAM_BACKLOG_BYTES
 
 /** One connection, accepted or dialled. */
 interface Link {
@@ -60,6 +64,8 @@ interface Link {
   up: boolean
   held: boolean
   dirty: boolean
+  /** Whether more than CONGESTED_BYTES wait in it: its sender had better wait too. */
+  congested: boolean
   /** When the last PING went out, by its number; answers to earlier ones are late. */
   pingedAt: number
 }
@@ -139,6 +145,7 @@ export class Mesh {
     link.zmtp.send(encodeZre(command, sequence))
     if (link.zmtp.outputBytes >= STREAM_BACKLOG_BYTES) this.#flush(link)
     else this.#schedule(link)
+    if (queuedBytes > CONGESTED_BYTES) link.congested = true
   }
 
   /** Asks the other side's ZMTP for an answer, to measure the way there and back; not every peer knows how. */
@@ -228,6 +235,11 @@ export class Mesh {
     return { connections: this.#links.size, counters: Object.fromEntries(this.#counters) }
   }
 
+  /** Whether so much waits in a mailbox that its sender had better wait. */
+  congested(connection: ConnectionId): boolean {
+    return this.#links.get(connection)?.congested ?? false
+  }
+
   /** Octets that wait to be sent over a connection. */
   queuedBytes(connection: ConnectionId): number {
     const link = this.#links.get(connection)
@@ -260,6 +272,7 @@ export class Mesh {
       up: false,
       held: false,
       dirty: false,
+      congested: false,
       pingedAt: Number.NaN,
     }
     this.#links.set(link.connection, link)
@@ -359,6 +372,7 @@ export class Mesh {
     this.#links.delete(link.connection)
     this.#timed.delete(link)
     if (link.connection < 0 && !link.up) this.#handshakeCount--
+    this.#relieve(link)
     if (this.#stopped !== undefined && !this.#hasMailboxes()) this.#stopped()
   }
 
@@ -386,10 +400,17 @@ export class Mesh {
       const bytes = link.zmtp.pollOutput()
       if (bytes === undefined) {
         link.queuedCount = 0
+        this.#relieve(link)
         return
       }
       link.stream.write(bytes)
     }
+  }
+
+  #relieve(link: Link): void {
+    if (!link.congested) return
+    link.congested = false
+    this.#handlers.drained()
   }
 
   #hasMailboxes(): boolean {
