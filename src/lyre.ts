@@ -31,6 +31,7 @@ import { EventStream, type LyreEvent, type LyreEvents, type OverrunEvent } from 
 import type { Host, Timer } from './host.ts'
 import { Mesh } from './mesh.ts'
 import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
+import { Waiters } from './waiters.ts'
 
 /** What an application sends: one frame or several; a text goes as UTF-8. */
 export type Content = string | Uint8Array | readonly (string | Uint8Array)[]
@@ -60,12 +61,6 @@ interface Session {
   endpoint: string
 }
 
-/** Somebody who waits: `attempt` resolves the promise and says true once what is waited for is so. */
-interface Waiter {
-  readonly attempt: () => boolean
-  readonly reject: (error: unknown) => void
-}
-
 /**
  * A node of a local network. Create it with createLyre(); in a simulation, the simulation creates it.
  * Events are those of {@link LyreEvents}: `lyre.on('shout', ({ peer, group, content }) => ...)`.
@@ -77,7 +72,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   readonly #name: string
   readonly #harmony: Harmony
   readonly #streams = new Set<EventStream>()
-  readonly #waiters = new Set<Waiter>()
+  readonly #waiters: Waiters
   #session: Session | undefined
   #state: Diagnostics['state'] = 'stopped'
   #starting: Promise<void> | undefined
@@ -88,6 +83,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   constructor(options: LyreOptions, host: Host) {
     super()
     this.#host = host
+    this.#waiters = new Waiters(host.clock)
     this.#settings = resolveOptions(options)
     this.#uuid = v4({ random: host.random(16) }).replaceAll('-', '')
     this.#name = this.#settings.name ?? this.#uuid.slice(0, 6)
@@ -282,7 +278,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       throw new UsageError(`a number of peers is an integer from 0, not ${count}`)
     }
     signal?.throwIfAborted()
-    return this.#wait(
+    return this.#waiters.wait(
       { signal, timeoutMs },
       {
         poll: () => {
@@ -315,7 +311,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     const { peer, group, signal, timeoutMs = Number.POSITIVE_INFINITY } = options
     const uuid = typeof peer === 'object' ? peer.uuid : peer
     signal?.throwIfAborted()
-    await this.#wait(
+    await this.#waiters.wait(
       { signal, timeoutMs },
       {
         poll: () => (this.#congested(uuid, group) ? undefined : true),
@@ -412,7 +408,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
         link: (connection, change) => this.#handleLink(connection, change),
         activity: (connection) => this.#harmony.handleActivity(connection, this.#host.clock.now()),
         message: (connection, message) => this.#handleMessage(connection, message),
-        drained: () => this.#settleWaiters(),
+        drained: () => this.#waiters.settle(),
       },
     )
   }
@@ -452,9 +448,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     signal?.removeEventListener('abort', abort)
     this.#session = undefined
     this.#state = 'stopped'
-    for (const waiter of [...this.#waiters]) {
-      waiter.reject(new TimeoutError('the node stopped before what was waited for'))
-    }
+    this.#waiters.reject(new TimeoutError('the node stopped before what was waited for'))
     this.#emit({ type: 'stop' })
     for (const stream of [...this.#streams]) stream.end()
   }
@@ -532,7 +526,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     } catch (error) {
       this.#host.surface(error)
     }
-    if (this.#waiters.size > 0) this.#settleWaiters()
+    this.#waiters.settle()
   }
 
   #trace(trace: Trace): void {
@@ -541,44 +535,6 @@ export class Lyre extends EventEmitter<LyreEvents> {
     } catch (error) {
       this.#host.surface(error)
     }
-  }
-
-  /** Resolves with what `poll` finds, now or after one of the events that may change it. */
-  #wait<Found>(
-    { signal, timeoutMs }: { readonly signal: AbortSignal | undefined; readonly timeoutMs: number },
-    { poll, late }: { readonly poll: () => Found | undefined; readonly late: () => string },
-  ): Promise<Found> {
-    const { clock } = this.#host
-    return new Promise((resolve, reject) => {
-      const timer = clock.timer(() => waiter.reject(new TimeoutError(late())))
-      const abort = () => waiter.reject(signal?.reason)
-      const settled = () => {
-        timer.set(Number.POSITIVE_INFINITY)
-        signal?.removeEventListener('abort', abort)
-        this.#waiters.delete(waiter)
-      }
-      const waiter: Waiter = {
-        attempt: () => {
-          const found = poll()
-          if (found === undefined) return false
-          settled()
-          resolve(found)
-          return true
-        },
-        reject: (error) => {
-          settled()
-          reject(error)
-        },
-      }
-      if (waiter.attempt()) return
-      this.#waiters.add(waiter)
-      signal?.addEventListener('abort', abort)
-      timer.set(clock.now() + timeoutMs)
-    })
-  }
-
-  #settleWaiters(): void {
-    for (const waiter of [...this.#waiters]) waiter.attempt()
   }
 
   #congested(uuid: Uuid | undefined, group: string | undefined): boolean {

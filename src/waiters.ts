@@ -1,0 +1,72 @@
+// Promises for what an application waits for: that peers are there, that what it sent is on its way. Whoever changes such a
+// thing calls settle(); nobody polls by time.
+
+import { TimeoutError } from './errors.ts'
+import type { Clock } from './host.ts'
+
+/** Somebody who waits: `attempt` resolves the promise if what is waited for is so by now. */
+interface Waiter {
+  readonly attempt: () => boolean
+  readonly reject: (error: unknown) => void
+}
+
+/** How long to wait at most: `timeoutMs` may be Infinity. */
+export interface Patience {
+  readonly signal: AbortSignal | undefined
+  readonly timeoutMs: number
+}
+
+export class Waiters {
+  readonly #clock: Clock
+  readonly #waiters = new Set<Waiter>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /**
+   * Resolves with what `poll` finds, now or at one of the next calls of settle(); undefined is nothing.
+   * @throws TimeoutError with the text of `late`, or the signal's reason.
+   */
+  wait<Found>(
+    { signal, timeoutMs }: Patience,
+    { poll, late }: { readonly poll: () => Found | undefined; readonly late: () => string },
+  ): Promise<Found> {
+    return new Promise((resolve, reject) => {
+      const timer = this.#clock.timer(() => waiter.reject(new TimeoutError(late())))
+      const abort = () => waiter.reject(signal?.reason)
+      const settled = () => {
+        timer.set(Number.POSITIVE_INFINITY)
+        signal?.removeEventListener('abort', abort)
+        this.#waiters.delete(waiter)
+      }
+      const waiter: Waiter = {
+        attempt: () => {
+          const found = poll()
+          if (found === undefined) return false
+          settled()
+          resolve(found)
+          return true
+        },
+        reject: (error) => {
+          settled()
+          reject(error)
+        },
+      }
+      if (waiter.attempt()) return
+      this.#waiters.add(waiter)
+      signal?.addEventListener('abort', abort)
+      timer.set(this.#clock.now() + timeoutMs)
+    })
+  }
+
+  /** Something has changed. */
+  settle(): void {
+    for (const waiter of this.#waiters) waiter.attempt()
+  }
+
+  /** Nothing will change any more. */
+  reject(error: Error): void {
+    for (const waiter of this.#waiters) waiter.reject(error)
+  }
+}
