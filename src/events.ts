@@ -14,8 +14,15 @@ export interface OverrunEvent {
 
 /** The arguments of each event's handlers, for `lyre.on(type, handler)`. */
 export type LyreEvents = {
-  [Type in LyreEvent['type']]: (event: Extract<LyreEvent, { type: Type }>) => void
+  [Type in LyreEvent['type']]: (event: EventOf<Type>) => void
 }
+
+/** The member of the union that has this type, also where it shares its shape with another, as 'join' does with 'leave'. */
+type EventOf<Type, Event = LyreEvent> = Event extends { readonly type: infer Types }
+  ? Type extends Types
+    ? Event
+    : never
+  : never
 
 const decoder = new TextDecoder()
 
