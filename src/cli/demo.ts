@@ -1,0 +1,50 @@
+// `lyre demo`: a network of three nodes on this machine alone. You are one; the other two are processes of their own, found
+// by beacons and reached over TCP like any others. On a terminal it is a chat; without one it plays a conversation.
+
+import { createSocket } from 'node:dgram'
+import { createLyre } from '../index.ts'
+import { converse } from './chat.ts'
+import { STAGE } from './companion.ts'
+import { perform } from './script.ts'
+import { type NodeSettings, nodeOptions } from './settings.ts'
+import { isInteractive } from './terminal.ts'
+import { Troupe } from './troupe.ts'
+
+const LOOPBACK = '127.0.0.1'
+
+/** The verb. Without a terminal, 0 when every line of the conversation arrived, else 1. */
+export async function demonstrate(settings: NodeSettings, signal: AbortSignal): Promise<number> {
+  const port = settings.port ?? (await findPort())
+  const name = settings.name ?? 'guest'
+  const lyre = createLyre(nodeOptions({ name, interface: LOOPBACK, port }))
+  const troupe = new Troupe({ address: LOOPBACK, port })
+  try {
+    if (!isInteractive()) return await perform({ lyre, troupe, port, signal })
+    const intro = [
+      `Two companions come, each in a process of its own: ${troupe.names}.`,
+      'Talk to them; tell them goodbye, and they leave. /help tells what else there is.',
+      'To join from another terminal:',
+      `  npx lyre chat --interface ${LOOPBACK} --port ${port}`,
+      '',
+    ].join('\n')
+    const leave = async () => {
+      await troupe.end()
+      await lyre.stop()
+    }
+    return await converse(lyre, { groups: [STAGE], signal, intro, leave })
+  } finally {
+    await troupe.end()
+  }
+}
+
+/** A beacon port that nobody uses: a network of our own. */
+function findPort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket('udp4')
+    socket.once('error', reject)
+    socket.bind({ port: 0 }, () => {
+      const { port } = socket.address()
+      socket.close(() => resolve(port))
+    })
+  })
+}

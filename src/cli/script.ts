@@ -1,0 +1,242 @@
+// The conversation of the demonstration, for when nobody types: it says its lines, shows what arrives, and knows what has
+// to. What is shown as heard came out of an event, always; what is missing is named.
+
+import { promises as timers } from 'node:timers'
+import { type Diagnostics, type Lyre, type LyreEvent, type OverrunEvent, text } from '../index.ts'
+import { COMPANIONS, STAGE } from './companion.ts'
+import { Output } from './output.ts'
+import { isColoured } from './terminal.ts'
+import type { Troupe } from './troupe.ts'
+import { Words } from './words.ts'
+
+/** How long the answer to a line may take, and all of the conversation: with the leaving of all it is to end within 15 s. */
+const ANSWER_TIMEOUT_MS = 5_000
+const CONVERSATION_TIMEOUT_MS = 11_000
+/** Before each line of ours, so that a person can follow. */
+const PAUSE_MS = 700
+
+interface Stage {
+  readonly lyre: Lyre
+  readonly troupe: Troupe
+  readonly port: number
+  readonly signal: AbortSignal
+}
+
+/** @returns 0 when every line arrived, else 1. */
+export async function perform({ lyre, troupe, port, signal }: Stage): Promise<number> {
+  const stopped = new AbortController()
+  const stop = (reason: string) => stopped.abort(new Error(reason))
+  signal.addEventListener('abort', () => stop('it was interrupted'))
+  troupe.watch(stop)
+  const timer = setTimeout(() => stop('it took too long'), CONVERSATION_TIMEOUT_MS)
+  const output = new Output(process.stdout, () => stop('nobody reads what is written here'))
+  const words = new Words(lyre, { coloured: isColoured() })
+  const say = (line: string) => output.write(`${line}\n`)
+  const script = new Script(lyre, { say, signal: stopped.signal })
+  say(words.notice(`three nodes on this machine, beacon port ${port}:`))
+  say(words.notice(`${lyre.name} (process ${process.pid}), ${troupe.names}`))
+  lyre.join(STAGE)
+  const shown = show(lyre, (event) => {
+    say(words.describe(event))
+    script.handleEvent(event)
+  })
+  await lyre.start()
+  const failure = await script.play()
+  clearTimeout(timer)
+  const diagnostics = lyre.diagnostics()
+  await troupe.end()
+  await lyre.stop()
+  await shown
+  const { missing } = script
+  if (failure === undefined && missing.length === 0 && !output.broken) {
+    say(words.notice(`all ${script.count} lines of this conversation arrived`))
+    return 0
+  }
+  const why = [failure, troupe.errors, ...hints(diagnostics)].filter((line) => line)
+  const lines = missing.map((line) => `missing: ${line}`)
+  for (const line of [...lines, ...why]) say(words.notice(String(line)))
+  return 1
+}
+
+async function show(lyre: Lyre, handle: (event: Event) => void): Promise<void> {
+  for await (const event of lyre.events()) handle(event)
+}
+
+type Event = LyreEvent | OverrunEvent
+/** The member of the union that has this type. */
+type EventOf<Type, Each = Event> = Each extends { readonly type: infer Types }
+  ? Type extends Types
+    ? Each
+    : never
+  : never
+
+/** A line that has to arrive. */
+interface Line {
+  readonly title: string
+  readonly matches: (event: Event) => boolean
+}
+
+/** What we say, to one companion or to all, and what has to arrive before we go on. */
+interface Act {
+  readonly to?: string
+  readonly text?: string
+  readonly lines: readonly Line[]
+}
+
+function actsFor(guest: string): Act[] {
+  const [leader, singer] = COMPANIONS
+  const greeting = 'good evening, everybody'
+  return [
+    {
+      lines: [
+        ...COMPANIONS.flatMap((name) => [
+          line(`${name} enters`, (event) => isBy(event, 'enter', name)),
+          line(`${name} joins`, (event) => isBy(event, 'join', name) && event.group === STAGE),
+          line(`${name} welcomes us`, shouts(name, `welcome, ${guest}`)),
+        ]),
+        line(`${leader} asks ${singer}`, shouts(leader, singer)),
+        line(`${singer} answers ${leader}`, shouts(singer, leader)),
+      ],
+    },
+    {
+      text: greeting,
+      lines: COMPANIONS.map((name) => line(`${name} answers our shout`, shouts(name, greeting))),
+    },
+    ...COMPANIONS.map((name) => {
+      const secret = `a secret for ${name}`
+      return {
+        to: name,
+        text: secret,
+        lines: [line(`${name} answers our whisper`, whispers(name, secret))],
+      }
+    }),
+    ...COMPANIONS.map((name) => ({
+      to: name,
+      text: 'goodbye',
+      lines: [
+        line(`${name} says farewell`, whispers(name, 'farewell')),
+        line(`${name} leaves`, (event) => isBy(event, 'leave', name) && event.group === STAGE),
+        line(`${name} exits`, (event) => isBy(event, 'exit', name) && event.cause === 'goodbye'),
+      ],
+    })),
+  ]
+}
+
+class Script {
+  readonly #lyre: Lyre
+  readonly #say: (line: string) => void
+  readonly #signal: AbortSignal
+  readonly #acts: readonly Act[]
+  readonly #missing: Set<Line>
+  #arrived: () => void = () => {}
+
+  constructor(
+    lyre: Lyre,
+    options: { readonly say: (line: string) => void; readonly signal: AbortSignal },
+  ) {
+    this.#lyre = lyre
+    this.#say = options.say
+    this.#signal = options.signal
+    this.#acts = actsFor(lyre.name)
+    this.#missing = new Set(this.#acts.flatMap(({ lines }) => lines))
+    this.#signal.addEventListener('abort', () => this.#arrived())
+  }
+
+  /** How many lines there are. */
+  get count(): number {
+    return this.#acts.flatMap(({ lines }) => lines).length
+  }
+
+  /** What has not arrived. */
+  get missing(): string[] {
+    return [...this.#missing].map(({ title }) => title)
+  }
+
+  handleEvent(event: Event): void {
+    for (const line of this.#missing) {
+      if (line.matches(event)) this.#missing.delete(line)
+    }
+    this.#arrived()
+  }
+
+  /** @returns why it ended before its end, if it did. */
+  async play(): Promise<string | undefined> {
+    try {
+      for (const act of this.#acts) {
+        await this.#speak(act)
+        await this.#arrival(act)
+      }
+      return undefined
+    } catch (error) {
+      // A delay that is aborted has a reason of its own, which is not the one that we want.
+      const reason: unknown = this.#signal.aborted ? this.#signal.reason : error
+      return reason instanceof Error ? reason.message : String(reason)
+    }
+  }
+
+  async #speak({ to, text }: Act): Promise<void> {
+    if (text === undefined) return
+    await timers.setTimeout(PAUSE_MS, undefined, { signal: this.#signal })
+    const name = this.#lyre.name
+    this.#say(
+      to === undefined ? `[${STAGE}] ${name}: ${text}` : `[whisper to ${to}] ${name}: ${text}`,
+    )
+    const [peer] = to === undefined ? [] : this.#lyre.peersByName(to)
+    if (to === undefined) this.#lyre.shout(STAGE, text)
+    else if (peer !== undefined) this.#lyre.whisper(peer, text)
+  }
+
+  /** Waits until all lines of an act are there. */
+  async #arrival({ lines }: Act): Promise<void> {
+    const timer = setTimeout(() => this.#arrived(), ANSWER_TIMEOUT_MS)
+    const deadline = performance.now() + ANSWER_TIMEOUT_MS
+    while (lines.some((line) => this.#missing.has(line))) {
+      this.#signal.throwIfAborted()
+      if (performance.now() >= deadline) break
+      await new Promise<void>((resolve) => {
+        this.#arrived = resolve
+      })
+    }
+    clearTimeout(timer)
+    if (lines.some((line) => this.#missing.has(line))) throw new Error('no answer came in time')
+  }
+}
+
+function line(title: string, matches: Line['matches']): Line {
+  return { title, matches }
+}
+
+function isBy<Type extends Event['type']>(
+  event: Event,
+  type: Type,
+  name: string,
+): event is EventOf<Type> {
+  return event.type === type && 'peer' in event && event.peer.name === name
+}
+
+function shouts(name: string, part: string): Line['matches'] {
+  return (event) =>
+    isBy(event, 'shout', name) && event.group === STAGE && text(event.content).includes(part)
+}
+
+function whispers(name: string, part: string): Line['matches'] {
+  return (event) => isBy(event, 'whisper', name) && text(event.content).includes(part)
+}
+
+/** What a node knows of why it hears nothing. */
+function hints({ beacon, peers }: Diagnostics): string[] {
+  const hints: string[] = []
+  if (beacon !== null && beacon.sendErrors > 0) {
+    const { sendErrors, sent, to, port, lastError } = beacon
+    hints.push(`${sendErrors} of ${sent} beacons to ${to}:${port} could not be sent: ${lastError}`)
+  }
+  if (beacon !== null && beacon.heard.own === 0) {
+    hints.push(`not even our own beacons came back: is UDP to port ${beacon.port} blocked here?`)
+  } else if (beacon !== null && beacon.heard.alive === 0) {
+    hints.push('our own beacons came back, and no others')
+  }
+  for (const { name, uuid, state, unreachable } of peers) {
+    if (unreachable !== null) hints.push(`${name || uuid} is ${state}, unreachable: ${unreachable}`)
+  }
+  return hints
+}

@@ -1,0 +1,96 @@
+// Lines in, lines out. On a terminal there is a prompt below, and what somebody is typing there survives the lines that
+// arrive meanwhile; without one, lines are all there is.
+
+import {
+  clearScreenDown,
+  createInterface,
+  cursorTo,
+  type Interface,
+  moveCursor,
+} from 'node:readline'
+import type { ReadStream, WriteStream } from 'node:tty'
+import { Output } from './output.ts'
+
+export interface TerminalHandlers {
+  /** A line was entered. */
+  line(line: string): void
+  /** No more will come: end of input, Ctrl-C, Ctrl-D, or nobody reads our lines any more. */
+  end(): void
+}
+
+/** Whether a person sits at both ends; a `dumb` terminal cannot move its cursor. */
+export function isInteractive(): boolean {
+  const { stdin, stdout, env } = process
+  const { TERM } = env
+  return stdin.isTTY === true && stdout.isTTY === true && TERM !== 'dumb'
+}
+
+/** Whether colours are wanted: https://no-color.org. */
+export function isColoured(): boolean {
+  const { NO_COLOR, TERM } = process.env
+  return process.stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb'
+}
+
+export class Terminal {
+  readonly #interactive = isInteractive()
+  readonly #stdout: WriteStream = process.stdout
+  readonly #output: Output
+  readonly #readline: Interface
+  #prompting = false
+
+  constructor(handlers: TerminalHandlers) {
+    const input: ReadStream = process.stdin
+    this.#output = new Output(this.#stdout, () => handlers.end())
+    this.#readline = this.#interactive
+      ? createInterface({ input, output: this.#stdout, historySize: 1_000 })
+      : createInterface({ input, terminal: false })
+    this.#readline.on('line', (line) => {
+      handlers.line(line)
+      if (this.#prompting) this.#readline.prompt()
+    })
+    this.#readline.on('SIGINT', () => handlers.end())
+    this.#readline.on('close', () => handlers.end())
+  }
+
+  /** Shows a prompt from now on, where there is a person to read it. */
+  prompt(prompt: string): void {
+    if (!this.#interactive) return
+    this.#readline.setPrompt(prompt)
+    if (this.#prompting) return
+    this.#prompting = true
+    this.#readline.prompt()
+  }
+
+  /** Writes lines above the prompt. */
+  print(lines: string): void {
+    if (!this.#prompting) {
+      this.#output.write(`${lines}\n`)
+      return
+    }
+    // What is typed may take several rows. Readline will redraw it from as many rows above the cursor as it takes now, so
+    // that is where the cursor has to be: below the new lines, and as far down again.
+    const { rows } = this.#readline.getCursorPos()
+    this.#clear()
+    this.#output.write(`${lines}\n${'\n'.repeat(rows)}`)
+    this.#readline.prompt(true)
+  }
+
+  /** When what was printed is out; undefined when it is. */
+  ready(): Promise<void> | undefined {
+    return this.#output.ready()
+  }
+
+  /** Reads no more, and takes the prompt away; print() still works. */
+  close(): void {
+    if (this.#prompting) this.#clear()
+    this.#prompting = false
+    this.#readline.close()
+  }
+
+  #clear(): void {
+    const { rows } = this.#readline.getCursorPos()
+    moveCursor(this.#stdout, 0, -rows)
+    cursorTo(this.#stdout, 0)
+    clearScreenDown(this.#stdout)
+  }
+}
