@@ -1,6 +1,4 @@
 import { createHash } from 'node:crypto'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import fc from 'fast-check'
 import t from 'tap'
 import { WireError } from '../../protocol/errors.ts'
@@ -14,21 +12,13 @@ import {
 } from '../../protocol/frames.ts'
 import { feedThree } from '../support/feed.ts'
 import { holds } from '../support/holds.ts'
+import { memory } from '../support/memory.ts'
 import { concat, digest, pattern, slice } from '../support/octets.ts'
 import { fromHex } from '../support/vectors.ts'
 
 const LIMIT = 2 ** 26
 const MIB = 2 ** 20
 const SIZES = [0, 1, 255, 256, 511, 512, 4_096, 4_097, 65_535, 65_536, 65_537, 200_000]
-
-setFlagsFromString('--expose-gc')
-const gc = runInNewContext('gc') as () => void
-
-/** Octets of memory of one kind that are in use once all that is garbage is gone. */
-function memory(kind: 'arrayBuffers' | 'heapUsed'): number {
-  gc()
-  return process.memoryUsage()[kind]
-}
 
 /** A frame by the grammar, worked out apart from our encoder. */
 function octetsOf(flags: number, body: Uint8Array): Uint8Array {

@@ -1,0 +1,94 @@
+/** What all tests of ZMTP need: connections, what comes out of them, and two of them back to back. */
+
+import { readFileSync } from 'node:fs'
+import {
+  NullMechanism,
+  type SocketType,
+  ZMTP_LIMITS,
+  ZmtpConnection,
+  type ZmtpEvent,
+  type ZmtpLimits,
+} from '../../protocol/zmtp.ts'
+import { concat, digest } from './octets.ts'
+import { fromHex, toHex, type Vector, type Vectors } from './vectors.ts'
+
+/** The vectors of zmtp.json. One hex in it ends in dots: the test that wants it makes the octets itself. */
+export function loadZmtpVectors(): Vectors {
+  const url = new URL('../vectors/zmtp.json', import.meta.url)
+  const file = JSON.parse(readFileSync(url, 'utf8'))
+  const withBytes = (vector: Omit<Vector, 'bytes'>) => {
+    const bytes = vector.hex.endsWith('...') ? new Uint8Array(0) : fromHex(vector.hex)
+    return { ...vector, bytes }
+  }
+  return { vectors: file.vectors.map(withBytes), behaviours: file.behaviours.map(withBytes) }
+}
+
+export type ConnectionOptions = {
+  readonly socketType?: SocketType
+  readonly identity?: Uint8Array
+  readonly limits?: Partial<ZmtpLimits>
+}
+
+/** A connection that begins at 0, by NULL; a ROUTER without identity unless told. */
+export function connectionOf(options: ConnectionOptions = {}): ZmtpConnection {
+  const { socketType = 'ROUTER', identity = new Uint8Array(0), limits } = options
+  const mechanism = new NullMechanism({ socketType, identity })
+  return new ZmtpConnection({ socketType, mechanism, limits: { ...ZMTP_LIMITS, ...limits } }, 0)
+}
+
+export function eventsOf(connection: ZmtpConnection, now = 0): ZmtpEvent[] {
+  const events: ZmtpEvent[] = []
+  for (let event = connection.pollEvent(now); event; event = connection.pollEvent(now)) {
+    events.push(event)
+  }
+  return events
+}
+
+/** All that waits to be written. */
+export function outputOf(connection: ZmtpConnection): Uint8Array {
+  const parts: Uint8Array[] = []
+  for (let part = connection.pollOutput(); part; part = connection.pollOutput()) parts.push(part)
+  return concat(...parts)
+}
+
+/** Gives octets, and back come the events in the words of plain(). */
+export function feed(connection: ZmtpConnection, octets: Uint8Array, now = 0): string[] {
+  connection.handleBytes(octets.slice(), now)
+  return eventsOf(connection, now).map(plain)
+}
+
+/** An event as one line: `ready 01`, `message 6162 - 63`, `pong 78`, `closed zmtp.md 2.1`. */
+export function plain(event: ZmtpEvent): string {
+  switch (event.type) {
+    case 'ready':
+      return `ready ${toHex(event.identity) || '-'}`
+    case 'message':
+      return `message ${event.frames.map((frame) => digest(frame) || '-').join(' ')}`
+    case 'pong':
+      return `pong ${toHex(event.context) || '-'}`
+    case 'closed':
+      return `closed ${event.error.rule}`
+  }
+}
+
+/** What one side says for as long as it takes the other to be done with it: both ways, until both are quiet. */
+export function exchange(
+  [left, right]: readonly [ZmtpConnection, ZmtpConnection],
+  now = 0,
+): { readonly left: ZmtpEvent[]; readonly right: ZmtpEvent[] } {
+  const seen = { left: [] as ZmtpEvent[], right: [] as ZmtpEvent[] }
+  for (let moved = true; moved; ) {
+    moved = false
+    for (const [from, to, events] of [
+      [left, right, seen.right],
+      [right, left, seen.left],
+    ] as const) {
+      for (let part = from.pollOutput(); part; part = from.pollOutput()) {
+        to.handleBytes(part.slice(), now)
+        moved = true
+      }
+      events.push(...eventsOf(to, now))
+    }
+  }
+  return seen
+}
