@@ -2,8 +2,8 @@
 
 import t, { type Test } from 'tap'
 import { Dealer, Publisher, Router, type Socket, Subscriber } from 'zeromq'
+import { dial, type Link, listen } from '../support/link.ts'
 import { digest, pattern } from '../support/octets.ts'
-import { dial, type Link, listen } from './link.ts'
 
 type Foreign = { readonly socket: Dealer | Router; readonly link: Link }
 
@@ -22,7 +22,7 @@ async function pair(t: Test, socket: Dealer | Router, connects: 'we' | 'they'): 
   const ours = socket instanceof Dealer ? 'ROUTER' : 'DEALER'
   if (connects === 'we') {
     await socket.bind('tcp://127.0.0.1:*')
-    const link = dial(t, socket.lastEndpoint as string, ours)
+    const link = dial(t, socket.lastEndpoint as string, { socketType: ours })
     await link.ready()
     return { socket, link }
   }

@@ -1,4 +1,4 @@
-/** One end of ZMTP as src/ makes them, but alone: our ZmtpConnection over a socket, with what it found out for a test to read. */
+/** One end of ZMTP alone: our ZmtpConnection over a socket, with what it found out for a test to read, and to misuse. */
 
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
@@ -10,21 +10,29 @@ import {
   ZmtpConnection,
   type ZmtpEvent,
 } from '../../protocol/zmtp.ts'
-import { Heard } from '../support/heard.ts'
+import { encodeIdentity, encodeZre, type ZreCommand } from '../../protocol/zre.ts'
+import { Heard } from './heard.ts'
+
+/** Who the Link is: told in its READY. */
+const IDENTITY = Uint8Array.of(1, 2, 3)
 
 export class Link {
   readonly #socket: Socket
   readonly zmtp: ZmtpConnection
   readonly heard = new Heard<ZmtpEvent>()
+  /** Resolves when the stream is over. */
+  readonly gone: Promise<void>
+  #sentSequence = 0
   /** How many PONGs went out. */
   pongCount = 0
 
-  constructor(socket: Socket, socketType: SocketType) {
-    const mechanism = new NullMechanism({ socketType, identity: Uint8Array.of(1, 2, 3) })
+  constructor(socket: Socket, socketType: SocketType, identity: Uint8Array = IDENTITY) {
+    const mechanism = new NullMechanism({ socketType, identity })
     this.#socket = socket
     this.zmtp = new ZmtpConnection({ socketType, mechanism, limits: ZMTP_LIMITS }, 0)
     socket.on('data', (bytes: Buffer) => this.#receive(bytes))
     socket.on('error', () => {})
+    this.gone = new Promise((resolve) => socket.on('close', () => resolve()))
     this.flush()
   }
 
@@ -36,6 +44,20 @@ export class Link {
   send(frames: readonly Uint8Array[]): void {
     this.zmtp.send(frames)
     this.flush()
+  }
+
+  /** Sends one message of ZRE; by its own count unless told otherwise. */
+  tell(command: ZreCommand, sequence = ++this.#sentSequence): void {
+    this.send(encodeZre(command, sequence))
+  }
+
+  /** Octets past the protocol. */
+  write(bytes: Uint8Array): void {
+    this.#socket.write(bytes)
+  }
+
+  end(): void {
+    this.#socket.end()
   }
 
   /** The next message. */
@@ -59,7 +81,7 @@ export class Link {
   }
 
   #receive(bytes: Buffer): void {
-    this.zmtp.handleBytes(bytes, 0)
+    this.zmtp.handleBytes(new Uint8Array(bytes), 0)
     for (let event = this.zmtp.pollEvent(0); event; event = this.zmtp.pollEvent(0)) {
       this.heard.add(event)
       if (event.type === 'closed') this.#socket.end()
@@ -91,8 +113,23 @@ export async function listen(
 }
 
 /** Connects to `tcp://127.0.0.1:PORT`. */
-export function dial(t: Pick<Test, 'teardown'>, endpoint: string, socketType: SocketType): Link {
+export function dial(
+  t: Pick<Test, 'teardown'>,
+  endpoint: string,
+  { socketType, identity }: { readonly socketType: SocketType; readonly identity?: Uint8Array },
+): Link {
   const socket = connect({ host: '127.0.0.1', port: Number(new URL(endpoint).port) })
   t.teardown(() => socket.destroy())
-  return new Link(socket, socketType)
+  return new Link(socket, socketType, identity)
+}
+
+/** Connects as the mailbox of a ZRE node, up to the handshake. */
+export async function dialAs(
+  t: Pick<Test, 'teardown'>,
+  endpoint: string,
+  { uuid }: { readonly uuid: string },
+): Promise<Link> {
+  const link = dial(t, endpoint, { socketType: 'DEALER', identity: encodeIdentity(uuid) })
+  await link.ready()
+  return link
 }
