@@ -42,7 +42,10 @@ export async function converse(
     left.signal.addEventListener('abort', () => resolve())
   })
   const end = () => left.abort()
-  const terminal = new Terminal({ line: (line) => room.handleLine(line), end })
+  const line = (line: string) => {
+    if (!left.signal.aborted) room.handleLine(line)
+  }
+  const terminal = new Terminal({ line, end })
   const room = new Room(lyre, { terminal, group: groups[0], end })
   signal.addEventListener('abort', end)
   if (signal.aborted) end()

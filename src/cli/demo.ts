@@ -2,6 +2,7 @@
 // by beacons and reached over TCP like any others. On a terminal it is a chat; without one it plays a conversation.
 
 import { createSocket } from 'node:dgram'
+import { basename, relative } from 'node:path'
 import { createLyre } from '../index.ts'
 import { converse } from './chat.ts'
 import { STAGE } from './companion.ts'
@@ -24,7 +25,7 @@ export async function demonstrate(settings: NodeSettings, signal: AbortSignal): 
       `Two companions come, each in a process of its own: ${troupe.names}.`,
       'Talk to them; tell them goodbye, and they leave. /help tells what else there is.',
       'To join from another terminal:',
-      `  npx lyre chat --interface ${LOOPBACK} --port ${port}`,
+      `  ${ownCommand()} chat --interface ${LOOPBACK} --port ${port}`,
       '',
     ].join('\n')
     const leave = async () => {
@@ -35,6 +36,13 @@ export async function demonstrate(settings: NodeSettings, signal: AbortSignal): 
   } finally {
     await troupe.end()
   }
+}
+
+/** How this command is called from where we are: npx finds it where it is installed, not in a checkout. */
+function ownCommand(): string {
+  const [, main = ''] = process.argv
+  if (/[\\/]node_modules[\\/]/.test(main)) return 'npx lyre'
+  return basename(main) === 'lyre' ? 'lyre' : `node ${relative(process.cwd(), main)}`
 }
 
 /** A beacon port that nobody uses: a network of our own. */

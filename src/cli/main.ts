@@ -34,10 +34,19 @@ async function main(argv: readonly string[]): Promise<void> {
   const program = new Command('lyre')
     .description('A node of the local network: find others, form groups, talk; no server between.')
     .version(version)
-    .showHelpAfterError('Try --help.')
+    .showHelpAfterError('Try lyre --help.')
     .configureHelp({ showGlobalOptions: false })
     .exitOverride()
-    .addHelpText('after', '\nExit codes: 0 fine, 1 it failed, 2 it was used wrongly.')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  lyre demo
+  lyre chat --name ada
+  lyre pipe --help
+
+Exit codes: 0 fine, 1 it failed, 2 it was used wrongly.`,
+    )
   addChat(program)
   addPipe(program)
   addDemo(program)
@@ -48,7 +57,8 @@ async function main(argv: readonly string[]): Promise<void> {
 function addChat(program: Command): void {
   const command = program
     .command('chat')
-    .description('talk to the people of a group; /help tells what else can be typed')
+    .showHelpAfterError('Try lyre chat --help.')
+    .description('talk in groups; /help tells what can be typed')
   withHeaders(withGroups(withNetwork(withName(command))))
     .addHelpText(
       'after',
@@ -66,7 +76,8 @@ Examples:
 function addPipe(program: Command): void {
   const command = program
     .command('pipe')
-    .description('be a node for another program: JSON commands in, JSON events out, one a line')
+    .showHelpAfterError('Try lyre pipe --help.')
+    .description('make a node of any program: lines of JSON in and out')
   withHeaders(withGroups(withNetwork(withName(command))))
     .addHelpText(
       'after',
@@ -78,7 +89,8 @@ C is a text, an array of texts, or {"base64":"..."} in place of a text.
 The end of input stops the node too, after what was queued is sent.
 
 Examples:
-  lyre pipe --group CHAT < /dev/tty
+  lyre pipe --group CHAT
+  lyre pipe --interface 127.0.0.1 --port 5999 < commands | tee events
   my-program | lyre pipe --name sensor-7 --header kind=thermometer | my-reader`,
     )
     .action(run(pipe))
@@ -87,7 +99,8 @@ Examples:
 function addDemo(program: Command): void {
   const command = program
     .command('demo')
-    .description('see it work on this machine alone: you, and two nodes that talk to you')
+    .showHelpAfterError('Try lyre demo --help.')
+    .description('see it work, on this machine alone')
   withName(command)
     .option('--port <port>', 'UDP port of the beacons; any free one, unless given', parsePort)
     .addHelpText(

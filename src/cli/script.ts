@@ -179,7 +179,7 @@ class Script {
     await timers.setTimeout(PAUSE_MS, undefined, { signal: this.#signal })
     const name = this.#lyre.name
     this.#say(
-      to === undefined ? `[${STAGE}] ${name}: ${text}` : `[whisper to ${to}] ${name}: ${text}`,
+      to === undefined ? `[${STAGE}] ${name}: ${text}` : `(whisper to ${to}) ${name}: ${text}`,
     )
     const [peer] = to === undefined ? [] : this.#lyre.peersByName(to)
     if (to === undefined) this.#lyre.shout(STAGE, text)

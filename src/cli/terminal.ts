@@ -67,11 +67,12 @@ export class Terminal {
       this.#output.write(`${lines}\n`)
       return
     }
-    // What is typed may take several rows. Readline will redraw it from as many rows above the cursor as it takes now, so
-    // that is where the cursor has to be: below the new lines, and as far down again.
+    // What is typed may take several rows. Readline redraws it from as many rows above the cursor as it believes that it
+    // takes: after a paste, when it draws no row of its own, that is not what it does take.
+    const { prevRows } = this.#readline as Interface & { readonly prevRows?: number }
     const { rows } = this.#readline.getCursorPos()
     this.#clear()
-    this.#output.write(`${lines}\n${'\n'.repeat(rows)}`)
+    this.#output.write(`${lines}\n${'\n'.repeat(prevRows ?? rows)}`)
     this.#readline.prompt(true)
   }
 

@@ -9,7 +9,7 @@ const NAME_LENGTH_MAX = 40
 const MESSAGE_LENGTH_MAX = 10_000
 
 const CAUSES: Readonly<Record<ExitCause, string>> = {
-  goodbye: 'it said goodbye',
+  goodbye: 'it left',
   expired: 'nothing was heard of it for too long',
   restart: 'it was started again',
   link: 'the link to it broke',
@@ -35,7 +35,7 @@ export class Words {
         return this.notice(`${this.nameOf(event.peer)} enters, from ${clean(event.peer.endpoint)}`)
       case 'exit':
         return this.notice(
-          `${this.nameOf(event.peer)} exits: ${event.cause}, ${CAUSES[event.cause]}`,
+          `${this.nameOf(event.peer)} exits (${event.cause}): ${CAUSES[event.cause]}`,
         )
       case 'join':
         return this.notice(`${this.nameOf(event.peer)} joins ${clean(event.group)}`)
@@ -46,9 +46,9 @@ export class Words {
       case 'silent':
         return this.notice(`${this.nameOf(event.peer)} is silent: it does not answer`)
       case 'shout':
-        return this.#message(event.peer, clean(event.group), event.content)
+        return this.#message(event.peer, `[${clean(event.group)}]`, event.content)
       case 'whisper':
-        return this.#message(event.peer, 'whisper', event.content)
+        return this.#message(event.peer, '(whisper)', event.content)
       case 'overrun':
         return this.notice(`too much at once: ${event.count} events are not shown`)
       case 'stop':
@@ -83,7 +83,7 @@ export class Words {
     return text(content)
       .slice(0, MESSAGE_LENGTH_MAX)
       .split(/\r?\n/)
-      .map((line) => `[${where}] ${shown}: ${clean(line)}`)
+      .map((line) => `${where} ${shown}: ${clean(line)}`)
       .join('\n')
   }
 }
