@@ -31,7 +31,9 @@ class SystemDatagramSocket implements DatagramSocket {
   constructor(socket: Socket, handlers: DatagramHandlers) {
     this.#socket = socket
     this.#handlers = handlers
-    socket.on('message', (bytes, { address, port }) => handlers.receive(bytes, { address, port }))
+    socket.on('message', ({ buffer, byteOffset, length }, { address, port }) =>
+      handlers.receive(new Uint8Array(buffer, byteOffset, length), { address, port }),
+    )
     socket.on('error', (error) => handlers.fail(error))
   }
 

@@ -52,7 +52,10 @@ class SystemStream implements Stream {
   listen(handlers: StreamHandlers): void {
     const socket = this.#socket
     socket.on('connect', () => handlers.open())
-    socket.on('data', (bytes: Buffer) => handlers.receive(bytes))
+    // A plain view of the same octets: a Buffer's slice() would not copy, and who gets content must not care what made it.
+    socket.on('data', ({ buffer, byteOffset, length }: Buffer) =>
+      handlers.receive(new Uint8Array(buffer, byteOffset, length)),
+    )
     socket.on('drain', () => handlers.drain())
     socket.on('error', (error) => {
       this.#reason = error.message
