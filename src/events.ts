@@ -24,7 +24,7 @@ type EventOf<Type, Event = LyreEvent> = Event extends { readonly type: infer Typ
     : never
   : never
 
-const decoder = new TextDecoder()
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /**
  * The text of what arrived: of one frame, or of all frames with a line feed between them. What is not UTF-8 becomes U+FFFD.
