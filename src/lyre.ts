@@ -75,8 +75,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
   readonly #waiters: Waiters
   #session: Session | undefined
   #state: Diagnostics['state'] = 'stopped'
-  #starting: Promise<void> | undefined
-  #stopping: Promise<void> | undefined
+  /** What start() and stop() asked for last: each waits for the one before. */
+  #last: Promise<void> = Promise.resolve()
   #draining = false
 
   /** @throws UsageError on an option that cannot work. */
@@ -124,11 +124,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
    */
   async start({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
     signal?.throwIfAborted()
-    await this.#stopping
-    this.#starting ??= this.#open().finally(() => {
-      this.#starting = undefined
-    })
-    await this.#starting
+    await this.#inTurn(() => this.#open())
     if (!signal?.aborted) return
     await this.stop()
     signal.throwIfAborted()
@@ -148,14 +144,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
     readonly signal?: AbortSignal
   } = {}): Promise<void> {
     if (!(lingerMs >= 0)) throw new UsageError(`lingerMs has to be 0 or more, not ${lingerMs}`)
-    await this.#starting?.catch(() => {})
-    const session = this.#session
-    if (session !== undefined) {
-      this.#stopping ??= this.#close(session, { lingerMs, signal }).finally(() => {
-        this.#stopping = undefined
-      })
-    }
-    await this.#stopping
+    await this.#inTurn(async () => {
+      if (this.#session !== undefined) await this.#close(this.#session, { lingerMs, signal })
+    })
   }
 
   /** `await using lyre = createLyre()` stops it at the end of the block. */
@@ -366,6 +357,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }
 
   // Starting and stopping.
+
+  #inTurn(act: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(act)
+    this.#last = done.catch(() => {})
+    return done
+  }
 
   async #open(): Promise<void> {
     if (this.#session !== undefined) return
