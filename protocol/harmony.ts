@@ -107,7 +107,7 @@ interface Arrival {
   readonly connection: ConnectionId
   readonly uuid: Uuid
   readonly address: string
-  readonly deadline: number
+  deadline: number
   ignoredCount: number
   hello: Hello | undefined
 }
@@ -125,8 +125,11 @@ const DIAL_BACKOFF_MIN_MS = 100
 const DIAL_BACKOFF_MAX_MS = 2_000
 /** A link that lived this long was a good one: its next loss begins with the shortest back-off again. */
 const STABLE_MS = 10_000
+const NO_HELLO = 'our link to it is up, but its HELLO never came: can it reach our inbox?'
 const NEVER = Number.POSITIVE_INFINITY
 const ENDPOINT = /^tcp:\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
+
+const IPV4 = /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/
 
 /** One node's view of its peers and groups. */
 export class Harmony {
@@ -135,7 +138,7 @@ export class Harmony {
   readonly #connections = new Map<ConnectionId, PeerRecord | Arrival>()
   /** Entered peers by group; a group without peers has no entry. */
   readonly #groups = new Map<string, Set<PeerRecord>>()
-  /** Entered peers by endpoint: two at one endpoint means that one of them is no longer there. */
+  /** Peers by the endpoint where our link to them is or will be: one each, as an inbox keeps one link of ours. */
   readonly #endpoints = new Map<string, PeerRecord>()
   readonly #ownGroups = new Set<string>()
   readonly #counters = new Map<string, number>()
@@ -168,9 +171,11 @@ export class Harmony {
       this.#send(peer, { type: 'goodbye' })
       if (peer.present) this.#leave(peer, 'stop')
     }
-    for (const memory of [this.#peers, this.#connections, this.#waiting, this.#probed]) {
-      memory.clear()
-    }
+    this.#peers.clear()
+    this.#connections.clear()
+    this.#endpoints.clear()
+    this.#waiting.clear()
+    this.#probed.clear()
     this.#arrivalCount = 0
     this.#dialCount = 0
     this.#sweepAt = NEVER
@@ -187,17 +192,15 @@ export class Harmony {
     if (this.#endpoint === undefined || node.uuid === this.#options.uuid) return
     const peer = this.#peers.get(node.uuid)
     if (peer === undefined) {
-      const created = this.#create(node, now)
-      if (created !== undefined) this.#wait(created, now)
-    } else if (peer.endpoint === node.endpoint) {
+      this.#create(node, now)
+    } else if (node.endpoint === peer.endpoint || node.endpoint === peer.otherEndpoint) {
       peer.beaconAt = now
       this.#revive(peer, now)
-    } else if (peer.present) {
+    } else {
       // It may have moved, or somebody lies: it is asked where we know it, and followed once that fails.
       this.#count('endpoint-changed')
+      if (!peer.present) peer.otherEndpoint = node.endpoint
       this.#probe(peer, { cause: 'expired', now })
-    } else {
-      peer.otherEndpoint = node.endpoint
     }
   }
 
@@ -220,7 +223,7 @@ export class Harmony {
     }
     if (owner === undefined) return
     if (!(owner instanceof PeerRecord)) {
-      this.#count(change.type === 'lost' ? 'arrival-lost' : 'arrival-refused')
+      this.#count(`arrival-${change.type}`)
       this.#endArrival(owner)
     } else if (change.type === 'measured') {
       owner.roundTripMs = change.roundTripMs
@@ -334,24 +337,32 @@ export class Harmony {
     return views
   }
 
-  /** The connections to one entered peer, to those of a group, or to all. */
+  /** The connections to one entered peer, to those of a group, or to all; none while it is lost (harmony.md 5.2). */
   outbound(uuid: Uuid | undefined, group: string | undefined): ConnectionId[] {
     const peers = group === undefined ? this.#peers.values() : (this.#groups.get(group) ?? [])
     const connections: ConnectionId[] = []
     for (const peer of peers) {
-      if (peer.present && (uuid === undefined || peer.uuid === uuid))
-        connections.push(peer.outbound)
+      const meant = uuid === undefined || peer.uuid === uuid
+      if (meant && peer.present && peer.outbound !== 0) connections.push(peer.outbound)
     }
     return connections
   }
 
-  /** All that is known of peers, entered or not, and how often what was refused or ignored. */
+  /** All that is known of peers, entered or not; what is bound by a limit; how often what was refused or ignored. */
   diagnostics(now: number): {
     readonly peers: readonly PeerDiagnostics[]
+    readonly connections: number
+    readonly dials: number
+    readonly arrivals: number
     readonly counters: Readonly<Record<string, number>>
   } {
-    const peers = [...this.#peers.values()].map((peer) => diagnose(peer, now))
-    return { peers, counters: Object.fromEntries(this.#counters) }
+    return {
+      peers: [...this.#peers.values()].map((peer) => diagnose(peer, now)),
+      connections: this.#connections.size,
+      dials: this.#dialCount,
+      arrivals: this.#arrivalCount,
+      counters: Object.fromEntries(this.#counters),
+    }
   }
 
   // Outputs.
@@ -385,10 +396,8 @@ export class Harmony {
     }
     const peer = new PeerRecord(node, now)
     this.#peers.set(node.uuid, peer)
-    if (this.#sweepAt === NEVER) {
-      this.#sweepAt = now + this.#sweepInterval()
-      this.#wake(this.#sweepAt)
-    }
+    this.#watchFrom(now)
+    this.#wait(peer, now)
     this.#trace({
       type: 'discovered',
       uuid: node.uuid,
@@ -415,18 +424,38 @@ export class Harmony {
   #dialWaiting(now: number): void {
     for (const peer of this.#waiting) {
       if (this.#dialCount >= this.#options.limits.dialsMax) return
-      if (now >= peer.dialAt) this.#dial(peer)
+      if (now >= peer.dialAt) this.#dial(peer, now)
     }
   }
 
-  #dial(peer: PeerRecord): void {
+  #dial(peer: PeerRecord, now: number): void {
+    const owner = this.#endpoints.get(peer.endpoint)
+    if (owner !== undefined) {
+      this.#waitForEndpoint(peer, { owner, now })
+      return
+    }
     this.#waiting.delete(peer)
     this.#dialCount++
     peer.state = 'dialling'
+    peer.dialAt = NEVER
     peer.outbound = ++this.#connectionCount
     this.#connections.set(peer.outbound, peer)
+    this.#endpoints.set(peer.endpoint, peer)
     this.#effects.push({ type: 'dial', connection: peer.outbound, endpoint: peer.endpoint })
     this.#trace({ type: 'dial', uuid: peer.uuid, endpoint: peer.endpoint })
+  }
+
+  /** A second link of ours would end the first one in that inbox, so its owner is asked before (harmony.md 2.10). */
+  #waitForEndpoint(
+    peer: PeerRecord,
+    { owner, now }: { readonly owner: PeerRecord; readonly now: number },
+  ): void {
+    this.#count('endpoint-taken')
+    this.#markUnreachable(peer, 'another peer is at its endpoint')
+    peer.swapEndpoints()
+    this.#probe(owner, { cause: 'expired', now })
+    if (owner.probeAt === NEVER) this.#waitLonger(peer, now)
+    else this.#wait(peer, owner.probeAt)
   }
 
   #endDial(): void {
@@ -437,14 +466,14 @@ export class Harmony {
   /** Our link is up: HELLO goes first (harmony.md 2.1). */
   #handleReached(peer: PeerRecord, change: LinkChange & { type: 'up' }, now: number): void {
     if (peer.state !== 'dialling') return
-    this.#endDial()
     if (change.uuid !== undefined && change.uuid !== peer.uuid) {
       // The port has a new owner, who must not get what is meant for the old one.
-      this.#close(peer.outbound, 'another node is at this endpoint')
       this.#count('wrong-owner')
-      this.#handleFailedDial(peer, 'another node is at this endpoint', now)
+      this.#closeOutbound(peer, 'another node is at its endpoint')
+      this.#handleFailedDial(peer, 'another node is at its endpoint', now)
       return
     }
+    this.#endDial()
     peer.state = 'greeted'
     peer.sentSequence = 0
     this.#send(peer, {
@@ -471,30 +500,26 @@ export class Harmony {
       const arrival = { connection, uuid, address: change.address, deadline, ignoredCount: 0 }
       this.#connections.set(connection, { ...arrival, hello: undefined })
       this.#arrivalCount++
-      if (this.#sweepAt === NEVER) {
-        this.#sweepAt = now + this.#sweepInterval()
-        this.#wake(this.#sweepAt)
-      }
+      this.#watchFrom(now)
     }
   }
 
   /** A message before the HELLO changes nothing; its peer may still think that we know it. */
   #handleStranger(arrival: Arrival, message: ZreMessage, now: number): void {
-    if (arrival.hello !== undefined) return
+    if (arrival.hello !== undefined) {
+      this.#count('message-while-held')
+      return
+    }
     if (message.type !== 'hello') {
       this.#count('before-hello')
-      if (++arrival.ignoredCount > IGNORED_MAX) {
-        this.#close(arrival.connection, 'no HELLO came first')
-        this.#endArrival(arrival)
-      }
+      if (++arrival.ignoredCount > IGNORED_MAX) this.#closeArrival(arrival, 'no HELLO came first')
       return
     }
     const peer = this.#peers.get(arrival.uuid)
     const refusal = this.#refusal(message)
     if (refusal !== undefined) {
       this.#count('hello-refused')
-      this.#close(arrival.connection, refusal)
-      this.#endArrival(arrival)
+      this.#closeArrival(arrival, refusal)
     } else if (peer !== undefined && peer.inbound !== 0) {
       this.#handleRival(peer, arrival, message, now)
     } else {
@@ -525,14 +550,19 @@ export class Harmony {
     this.#connections.set(connection, peer)
     peer.inbound = connection
     peer.heardAt = now
-    if (endpoint !== peer.endpoint) peer.otherEndpoint = endpoint
+    if (endpoint !== peer.endpoint) {
+      peer.otherEndpoint = endpoint
+      if (peer.state === 'discovered') peer.swapEndpoints()
+    }
     this.#learn(peer, hello)
     if (peer.state === 'greeted') {
       this.#enter(peer, now)
       return
     }
     this.#effects.push({ type: 'hold', connection })
-    if (peer.state === 'discovered') this.#wait(peer, now)
+    // It is there, so its dial need not wait for long, but never so little that a peer could keep us busy.
+    const dialAt = Math.min(peer.dialAt, now + DIAL_BACKOFF_MIN_MS)
+    if (peer.state === 'discovered') this.#wait(peer, dialAt)
   }
 
   #learn(peer: PeerRecord, hello: Hello): void {
@@ -541,13 +571,13 @@ export class Harmony {
     peer.groups = hello.groups.length > 0 ? new Set(hello.groups) : undefined
     peer.status = hello.status
     peer.wantSequence = 1
+    peer.extended = false
     peer.changed()
   }
 
   /** Both directions are open. */
   #enter(peer: PeerRecord, now: number): void {
-    const before = this.#endpoints.get(peer.endpoint)
-    this.#endpoints.set(peer.endpoint, peer)
+    this.#settle(peer)
     peer.state = 'entered'
     peer.unreachable = ''
     peer.sinceAt = now
@@ -560,14 +590,15 @@ export class Harmony {
     this.#effects.push({ type: 'measure', connection: peer.outbound })
     this.#effects.push({ type: 'resume', connection: peer.inbound })
     if (peer.rival !== 0) this.#probe(peer, { cause: 'restart', now })
-    // Its port may have had another owner, of whose end we have heard nothing yet.
-    if (before !== undefined && before !== peer) this.#probe(before, { cause: 'expired', now })
   }
 
   // Talking.
 
   #handleCommand(peer: PeerRecord, message: ZreMessage, now: number): void {
-    if (!peer.present) return // Its link is held, so this is what was read before it was.
+    if (!peer.present) {
+      this.#count('message-while-held')
+      return
+    }
     switch (message.type) {
       case 'whisper':
         this.#event({ type: 'whisper', peer: peer.view(), content: message.content })
@@ -681,19 +712,28 @@ export class Harmony {
     return Math.min(SWEEP_INTERVAL_MS, this.#options.evasiveTimeoutMs)
   }
 
+  /** There is somebody to look at from now on. */
+  #watchFrom(now: number): void {
+    if (this.#sweepAt !== NEVER) return
+    this.#sweepAt = now + this.#sweepInterval()
+    this.#wake(this.#sweepAt)
+  }
+
   #sweep(now: number): void {
     const lateMs = now - this.#sweepAt
     // Whoever stopped for a while (a laptop that slept) has heard nobody, which says nothing about them.
     const pausedMs = lateMs > SWEEP_INTERVAL_MS ? lateMs : 0
     for (const owner of this.#connections.values()) {
       if (owner instanceof PeerRecord || owner.hello !== undefined) continue
-      if (now < owner.deadline + pausedMs) continue
+      owner.deadline += pausedMs
+      if (now < owner.deadline) continue
       this.#count('hello-timeout')
-      this.#close(owner.connection, `no HELLO within ${HELLO_TIMEOUT_MS} ms`)
-      this.#endArrival(owner)
+      this.#closeArrival(owner, `no HELLO within ${HELLO_TIMEOUT_MS} ms`)
     }
+    if (pausedMs > 0) for (const peer of this.#probed) peer.probeAt = now + PROBE_TIMEOUT_MS
     for (const peer of this.#peers.values()) {
       peer.heardAt = Math.min(now, peer.heardAt + pausedMs)
+      peer.sinceAt = Math.min(now, peer.sinceAt + pausedMs)
       if (peer.present) this.#watch(peer, now)
       else this.#watchAbsent(peer, now)
     }
@@ -733,23 +773,21 @@ export class Harmony {
     if (this.#quietMs(peer, now) < this.#options.evasiveTimeoutMs) peer.state = 'entered'
   }
 
-  #ping(peer: PeerRecord): void {
-    if (this.#send(peer, { type: 'ping' }) === 0) return
+  /** @returns false when there is no link to it. */
+  #ping(peer: PeerRecord): boolean {
+    if (this.#send(peer, { type: 'ping' }) === 0) return false
     this.#effects.push({ type: 'measure', connection: peer.outbound })
+    return true
   }
 
   /** A peer that has not entered is unreachable after a while, and forgotten after a longer one. */
   #watchAbsent(peer: PeerRecord, now: number): void {
     const ageMs = now - peer.sinceAt
-    if (ageMs >= this.#options.expiredTimeoutMs) {
-      this.#forget(peer, peer.unreachable)
-    } else if (ageMs >= this.#options.evasiveTimeoutMs && peer.unreachable === '') {
-      const reason =
-        peer.state === 'greeted'
-          ? 'our link to it is up, but its HELLO never came: can it reach our inbox?'
-          : 'no answer from its inbox'
+    if (ageMs >= this.#options.evasiveTimeoutMs && peer.unreachable === '') {
+      const reason = peer.state === 'greeted' ? NO_HELLO : 'no answer from its inbox'
       this.#markUnreachable(peer, reason)
     }
+    if (ageMs >= this.#options.expiredTimeoutMs) this.#forget(peer, peer.unreachable)
   }
 
   #markUnreachable(peer: PeerRecord, reason: string): void {
@@ -763,9 +801,8 @@ export class Harmony {
   // Doubt: a peer is asked, and has a short while to answer (harmony.md 5.3).
 
   #probe(peer: PeerRecord, { cause, now }: { cause: ExitCause; now: number }): void {
-    if (!peer.present || peer.probeAt !== NEVER) return
+    if (peer.probeAt !== NEVER || !this.#ping(peer)) return
     this.#trace({ type: 'probe', uuid: peer.uuid, reason: cause })
-    this.#ping(peer)
     this.#expect(peer, { cause, deadline: now + PROBE_TIMEOUT_MS })
   }
 
@@ -776,35 +813,48 @@ export class Harmony {
     this.#wake(deadline)
   }
 
+  #settle(peer: PeerRecord): void {
+    peer.probeAt = NEVER
+    this.#probed.delete(peer)
+  }
+
   /** It answered. Whoever else claimed to be it is sent away. */
   #clear(peer: PeerRecord): void {
     if (peer.outbound === 0) return // A lost link is no question that a late answer settles.
-    peer.probeAt = NEVER
-    this.#probed.delete(peer)
-    const rival = this.#connections.get(peer.rival)
-    if (rival === undefined || rival instanceof PeerRecord) return
+    this.#settle(peer)
+    const rival = this.#rivalOf(peer)
+    if (rival === undefined) return
     this.#count('second-connection')
-    this.#close(rival.connection, 'the peer it claims to be is alive')
-    this.#endArrival(rival)
+    this.#closeArrival(rival, 'the peer it claims to be is alive')
   }
 
   #judge(peer: PeerRecord, now: number): void {
-    // A large message may stand before the answer: octets in the last second are an answer as well.
-    if (peer.outbound !== 0 && now - peer.heardAt < 1_000) this.#clear(peer)
-    else this.#drop(peer, { cause: peer.probeCause, reason: 'it did not answer in time', now })
+    if (peer.state === 'greeted') {
+      this.#closeOutbound(peer, NO_HELLO)
+      this.#handleFailedDial(peer, NO_HELLO, now)
+    } else if (peer.outbound !== 0 && now - peer.heardAt < 1_000) {
+      this.#clear(peer) // A large message may stand before the answer: octets in the last second will do.
+    } else {
+      this.#drop(peer, { cause: peer.probeCause, reason: 'it did not answer in time', now })
+    }
   }
 
   #handleRival(peer: PeerRecord, arrival: Arrival, hello: Hello, now: number): void {
     if (peer.rival !== 0) {
       this.#count('second-connection')
-      this.#close(arrival.connection, 'another connection claims to be this peer already')
-      this.#endArrival(arrival)
+      this.#closeArrival(arrival, 'another connection claims to be this peer already')
       return
     }
     peer.rival = arrival.connection
     arrival.hello = hello
     this.#effects.push({ type: 'hold', connection: arrival.connection })
+    const endpoint = reachable(hello.endpoint, arrival.address)
+    if (!peer.present && endpoint !== peer.endpoint) peer.otherEndpoint = endpoint
     this.#probe(peer, { cause: 'restart', now })
+  }
+
+  #rivalOf(peer: PeerRecord): Arrival | undefined {
+    return this.#connections.get(peer.rival) as Arrival | undefined
   }
 
   // Leaving.
@@ -814,18 +864,20 @@ export class Harmony {
     const refusal = this.#refusal(hello)
     if (refusal !== undefined) {
       this.#count('hello-refused')
-      this.#drop(peer, { cause: 'sequence', reason: refusal, now })
+      const cause = hello.sequence === 1 ? 'refused' : 'sequence'
+      this.#drop(peer, { cause, reason: refusal, now })
       return
     }
     if (peer.present) this.#leave(peer, 'restart')
     const { inbound } = peer
     this.#closeOutbound(peer, 'its peer has started anew')
+    this.#settle(peer)
     peer.reset()
     peer.state = 'discovered'
     peer.sinceAt = now
     this.#learn(peer, hello)
     this.#effects.push({ type: 'hold', connection: inbound })
-    this.#wait(peer, now)
+    this.#waitLonger(peer, now)
   }
 
   #handleOutboundLost(
@@ -833,10 +885,8 @@ export class Harmony {
     change: { readonly type: string; readonly reason: string },
     now: number,
   ): void {
-    const dialling = peer.state === 'dialling'
-    if (dialling) this.#endDial()
-    peer.outbound = 0
-    if (dialling || peer.state === 'greeted') {
+    this.#unlink(peer)
+    if (!peer.present) {
       this.#handleFailedDial(peer, change.reason, now)
     } else if (change.type === 'refused') {
       this.#drop(peer, { cause: 'refused', reason: change.reason, now })
@@ -851,14 +901,9 @@ export class Harmony {
     this.#count('dial-failed')
     this.#trace({ type: 'dial-failed', uuid: peer.uuid, endpoint: peer.endpoint, reason })
     this.#markUnreachable(peer, reason)
+    this.#settle(peer)
     peer.state = 'discovered'
-    peer.outbound = 0
-    if (peer.otherEndpoint !== '') {
-      const { endpoint } = peer
-      peer.endpoint = peer.otherEndpoint
-      peer.otherEndpoint = endpoint
-      peer.changed()
-    }
+    peer.swapEndpoints()
     this.#waitLonger(peer, now)
   }
 
@@ -885,12 +930,12 @@ export class Harmony {
     this.#closeOutbound(peer, reason)
     if (peer.inbound !== 0) this.#close(peer.inbound, reason)
     peer.inbound = 0
-    const rival = this.#connections.get(peer.rival)
+    this.#settle(peer)
     peer.reset()
-    this.#probed.delete(peer)
     peer.state = 'discovered'
     if (wasPresent) peer.sinceAt = now
-    if (rival !== undefined && !(rival instanceof PeerRecord) && rival.hello !== undefined) {
+    const rival = this.#rivalOf(peer)
+    if (rival?.hello !== undefined) {
       this.#adopt(rival, rival.hello, now)
     } else if (cause === 'goodbye' || cause === 'expired') {
       this.#forget(peer, reason)
@@ -901,7 +946,6 @@ export class Harmony {
 
   /** Tells the application, once. */
   #leave(peer: PeerRecord, cause: ExitCause): void {
-    if (this.#endpoints.get(peer.endpoint) === peer) this.#endpoints.delete(peer.endpoint)
     for (const group of peer.groups ?? []) this.#unindex(peer, group)
     peer.state = 'gone'
     this.#event({ type: 'exit', peer: peer.view(), cause })
@@ -910,21 +954,23 @@ export class Harmony {
   #forget(peer: PeerRecord, reason: string): void {
     this.#closeOutbound(peer, reason)
     if (peer.inbound !== 0) this.#close(peer.inbound, reason)
-    const rival = this.#connections.get(peer.rival)
-    if (rival !== undefined && !(rival instanceof PeerRecord)) {
-      this.#close(rival.connection, reason)
-      this.#endArrival(rival)
-    }
+    const rival = this.#rivalOf(peer)
+    if (rival !== undefined) this.#closeArrival(rival, reason)
     this.#waiting.delete(peer)
-    this.#probed.delete(peer)
+    this.#settle(peer)
     this.#peers.delete(peer.uuid)
     this.#trace({ type: 'forgotten', uuid: peer.uuid, endpoint: peer.endpoint, reason })
   }
 
   #closeOutbound(peer: PeerRecord, reason: string): void {
     if (peer.outbound === 0) return
-    if (peer.state === 'dialling') this.#endDial()
     this.#close(peer.outbound, reason)
+    this.#unlink(peer)
+  }
+
+  #unlink(peer: PeerRecord): void {
+    if (peer.state === 'dialling') this.#endDial()
+    this.#endpoints.delete(peer.endpoint)
     peer.outbound = 0
   }
 
@@ -933,9 +979,17 @@ export class Harmony {
     this.#effects.push({ type: 'close', connection, reason })
   }
 
+  #closeArrival(arrival: Arrival, reason: string): void {
+    this.#endArrival(arrival)
+    this.#close(arrival.connection, reason)
+  }
+
+  /** It is no arrival any more: lost, about to be closed, or its peer's own connection. */
   #endArrival(arrival: Arrival): void {
-    if (!this.#connections.delete(arrival.connection)) return
+    this.#connections.delete(arrival.connection)
     this.#arrivalCount--
+    const peer = this.#peers.get(arrival.uuid)
+    if (peer?.rival === arrival.connection) peer.rival = 0
   }
 
   // Bookkeeping.
@@ -970,11 +1024,15 @@ export class Harmony {
 
 /** A HELLO that names a host, or no address at all, means the address that its connection came from (harmony.md 2.5). */
 function reachable(endpoint: string, address: string): string {
-  const [, host = '', port] = ENDPOINT.exec(endpoint) ?? []
-  const literal = /^[0-9.]+$/.test(host) || host.startsWith('[')
-  const nowhere = host === '0.0.0.0' || host === '[::]'
-  if ((literal && !nowhere) || address === '') return endpoint
-  return formatEndpoint(address, Number(port))
+  const { host, port } = parseEndpoint(endpoint) as { host: string; port: number }
+  const nowhere = /^[0.:]*$/.test(host)
+  if ((isAddress(host) && !nowhere) || address === '') return endpoint
+  return formatEndpoint(address, port)
+}
+
+/** Whether it is an IP address in full, which nobody has to look up. */
+function isAddress(host: string): boolean {
+  return host.includes(':') ? URL.canParse(`tcp://[${host}]`) : IPV4.test(host)
 }
 
 /** `tcp://host:port`, with brackets around an IPv6 address. */

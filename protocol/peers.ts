@@ -131,6 +131,15 @@ export class PeerRecord {
     this.#view = undefined
   }
 
+  /** The other endpoint is the next to be tried, if there is one. */
+  swapEndpoints(): void {
+    if (this.otherEndpoint === '') return
+    const { endpoint } = this
+    this.endpoint = this.otherEndpoint
+    this.otherEndpoint = endpoint
+    this.changed()
+  }
+
   /** Forgets what its HELLO told: the next one tells all of it again. */
   reset(): void {
     this.groups = undefined
