@@ -33,13 +33,15 @@ export interface MeshOptions {
   readonly queueMessagesMax: number
 }
 
-/** What the mesh tells; it is never told from within a call to the mesh, except that a mailbox overflows. */
+/** What the mesh tells; never from within a call to the mesh, except that a mailbox overflows and that it is `sooner`. */
 export interface MeshHandlers {
   link(connection: ConnectionId, change: LinkChange): void
   activity(connection: ConnectionId): void
   message(connection: ConnectionId, message: ZreMessage): void
   /** A mailbox that was congested no longer is, or is gone. */
   drained(): void
+  /** Something has to happen earlier than pollTimeout() has said so far. */
+  sooner(): void
 }
 
 /** Ports to try for the inbox, both included; 0 lets the host choose. */
@@ -53,6 +55,8 @@ const STREAM_BACKLOG_BYTES = 1_048_576
 /** A mailbox is congested above this, until all of it has been given to its stream. */
 const CONGESTED_BYTES = 2 * STREAM_BACKLOG_BYTES
 
+const NOTHING = new Uint8Array(0)
+
 /** One connection, accepted or dialled. */
 interface Link {
   readonly connection: ConnectionId
@@ -62,6 +66,8 @@ interface Link {
   queuedCount: number
   /** Whether the handshake is done. */
   up: boolean
+  /** Whether anything came at all. */
+  heard: boolean
   held: boolean
   dirty: boolean
   /** Whether more than CONGESTED_BYTES wait in it: its sender had better wait too. */
@@ -163,6 +169,8 @@ export class Mesh {
     if (link === undefined || link.held) return
     link.held = true
     link.stream.pause()
+    // Nothing comes because we do not read: the TTL that the peer may have set says nothing as long.
+    this.#timed.delete(link)
   }
 
   /** Reads on, not before the caller is done. */
@@ -172,6 +180,7 @@ export class Mesh {
     this.#host.clock.defer(() => {
       if (this.#links.get(connection) !== link || !link.held) return
       link.held = false
+      link.zmtp.handleBytes(NOTHING, this.#host.clock.now())
       link.stream.resume()
       this.#read(link)
     })
@@ -204,7 +213,11 @@ export class Mesh {
     this.#server?.close()
     this.#server = undefined
     for (const link of this.#links.values()) {
-      if (link.connection < 0 || !link.up) continue
+      if (link.connection < 0) continue
+      if (!link.up) {
+        this.close(link.connection)
+        continue
+      }
       // Everything goes to the stream now, however much it is: no more will follow.
       for (
         let bytes = link.zmtp.pollOutput();
@@ -270,6 +283,7 @@ export class Mesh {
       ...parts,
       queuedCount: 0,
       up: false,
+      heard: false,
       held: false,
       dirty: false,
       congested: false,
@@ -286,6 +300,7 @@ export class Mesh {
       receive: (bytes) => {
         const link = this.#links.get(connection)
         if (link === undefined) return
+        link.heard = true
         this.#handlers.activity(connection)
         link.zmtp.handleBytes(bytes, this.#host.clock.now())
         this.#read(link)
@@ -295,7 +310,9 @@ export class Mesh {
         const link = this.#links.get(connection)
         if (link === undefined) return
         this.#remove(link)
-        this.#handlers.link(connection, { type: 'lost', reason })
+        const early = link.heard && !link.up
+        if (early) this.#count('handshake-lost')
+        this.#handlers.link(connection, { type: 'lost', reason: early ? explain(reason) : reason })
       },
     }
   }
@@ -378,7 +395,10 @@ export class Mesh {
 
   #time(link: Link): void {
     this.#timed.add(link)
-    this.#wakeAt = Math.min(this.#wakeAt, link.zmtp.pollTimeout())
+    const at = link.zmtp.pollTimeout()
+    if (at >= this.#wakeAt) return
+    this.#wakeAt = at
+    this.#handlers.sooner()
   }
 
   /** One write for all that is queued in one turn of the event loop: the largest single gain in speed (docs/adr/0003). */
@@ -436,6 +456,11 @@ export class Mesh {
   #count(reason: string): void {
     this.#counters.set(reason, (this.#counters.get(reason) ?? 0) + 1)
   }
+}
+
+/** libzmq says nothing when it does not like our greeting, not even what it would have liked (zmtp.md 2.4). */
+function explain(reason: string): string {
+  return `${reason} before the handshake was done: it may be no ZRE node, or want another security mechanism`
 }
 
 function isPortTaken(error: unknown): boolean {
