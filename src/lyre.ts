@@ -163,13 +163,14 @@ export class Lyre extends EventEmitter<LyreEvents> {
     checkGroup(group)
     const { limits } = this.#settings
     const groups = this.#harmony.ownGroups()
+    if (groups.includes(group)) return false
     const bytes = groups.reduce((sum, own) => sum + 4 + utf8(own).length, 0)
     if (groups.length >= limits.peerGroupsMax || bytes > HELLO_BYTES_MAX / 2) {
       throw new UsageError(`we are in ${groups.length} groups, there is no room for one more`)
     }
-    const changed = this.#harmony.join(group)
+    this.#harmony.join(group)
     this.#pump()
-    return changed
+    return true
   }
 
   /** @returns false when we are not in the group. @throws UsageError as join() does. */
@@ -384,8 +385,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#state = 'started'
       this.#pump()
     } catch (error) {
-      this.#harmony.stop()
+      this.#session?.timer.set(Number.POSITIVE_INFINITY)
       this.#session = undefined
+      this.#harmony.stop()
+      this.#pump()
       this.#state = 'stopped'
       await Promise.all([mesh?.stop(0), beacon?.stop()])
       throw error
@@ -406,6 +409,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
         activity: (connection) => this.#harmony.handleActivity(connection, this.#host.clock.now()),
         message: (connection, message) => this.#handleMessage(connection, message),
         drained: () => this.#waiters.settle(),
+        sooner: () => this.#arm(),
       },
     )
   }
@@ -484,6 +488,11 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#execute(effect, session?.mesh)
     }
     this.#draining = false
+    this.#arm()
+  }
+
+  #arm(): void {
+    const session = this.#session
     if (session === undefined || this.#state === 'stopping') return
     const { mesh, beacon } = session
     const at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout(), beacon.pollTimeout())
