@@ -56,7 +56,7 @@ export async function converse(
   terminal.close()
   await leave()
   await shown
-  return 0
+  return terminal.broken ? 1 : 0
 }
 
 /** What can be typed, and what is shown; lines go to one group at a time. */

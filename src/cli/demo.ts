@@ -45,14 +45,19 @@ function ownCommand(): string {
   return basename(main) === 'lyre' ? 'lyre' : `node ${relative(process.cwd(), main)}`
 }
 
-/** A beacon port that nobody uses: a network of our own. */
-function findPort(): Promise<number> {
-  return new Promise((resolve, reject) => {
+/** A beacon port that nobody uses: a network of our own. Systems give away no port below 32,768 by themselves. */
+async function findPort(): Promise<number> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000)
+    if (await isFree(port)) return port
+  }
+  throw new Error('no UDP port from 20000 to 31999 could be opened')
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
     const socket = createSocket('udp4')
-    socket.once('error', reject)
-    socket.bind({ port: 0 }, () => {
-      const { port } = socket.address()
-      socket.close(() => resolve(port))
-    })
+    socket.once('error', () => resolve(false))
+    socket.bind({ port, exclusive: true }, () => socket.close(() => resolve(true)))
   })
 }

@@ -144,6 +144,6 @@ function report(error: unknown): number {
   const usage = error instanceof UsageError
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : ''
   const message = error instanceof Error ? error.message : String(error)
-  process.stderr.write(`lyre: ${message}${cause === '' ? '' : ` (${cause})`}\n`)
+  process.stderr.write(`lyre: ${message}${message.includes(cause) ? '' : ` (${cause})`}\n`)
   return usage ? EXIT_USAGE : 1
 }

@@ -81,6 +81,11 @@ export class Terminal {
     return this.#output.ready()
   }
 
+  /** Whether nobody reads our lines any more. */
+  get broken(): boolean {
+    return this.#output.broken
+  }
+
   /** Reads no more, and takes the prompt away; print() still works. */
   close(): void {
     if (this.#prompting) this.#clear()

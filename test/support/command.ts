@@ -1,0 +1,75 @@
+/** The `lyre` command as a process: what is typed, what it says, how it ends. It is gone when the test is. */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import type { Test } from 'tap'
+import { Heard } from './heard.ts'
+
+/** What `npm test` has built. */
+export const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
+
+export class Command {
+  readonly process: ChildProcess
+  /** Its lines on stdout. */
+  readonly lines = new Heard<string>()
+  /** Its exit code, or the signal that ended it. */
+  readonly exited: Promise<number | string>
+  errors = ''
+
+  constructor(process: ChildProcess) {
+    this.process = process
+    if (process.stdout !== null) {
+      createInterface({ input: process.stdout }).on('line', (line) => this.lines.add(line))
+    }
+    process.stderr?.setEncoding('utf8').on('data', (text) => {
+      this.errors += text
+    })
+    process.stdin?.on('error', () => {})
+    this.exited = once(process, 'close').then(([code, signal]) => code ?? signal)
+  }
+
+  /** Types a line. */
+  type(line: string): void {
+    this.process.stdin?.write(`${line}\n`)
+  }
+
+  /** Ends its input. */
+  end(): void {
+    this.process.stdin?.end()
+  }
+
+  /** The next line that has this in it. */
+  next(part: string): Promise<string> {
+    return this.lines.next(part, (line) => line.includes(part))
+  }
+}
+
+/** Starts `lyre ARGUMENTS`. tap hooks into child processes through NODE_OPTIONS; ours go without. */
+export function startCommand(t: Pick<Test, 'teardown'>, args: readonly string[]): Command {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  return own(t, spawn(process.execPath, [MAIN, ...args], { env, stdio: 'pipe' }))
+}
+
+/** Starts `lyre ARGUMENTS` on a terminal of so many columns; `script` of util-linux makes one. */
+export function startOnTerminal(
+  t: Pick<Test, 'teardown'>,
+  args: readonly string[],
+  columns: number,
+): Command {
+  const { NODE_OPTIONS: _, NO_COLOR: __, ...env } = process.env
+  const lyre = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ')
+  const line = `stty rows 24 cols ${columns}; exec ${lyre}`
+  const terminal = { ...env, TERM: 'xterm', SHELL: '/bin/sh' }
+  return own(t, spawn('script', ['-qfec', line, '/dev/null'], { env: terminal, stdio: 'pipe' }))
+}
+
+function own(t: Pick<Test, 'teardown'>, process: ChildProcess): Command {
+  const command = new Command(process)
+  t.teardown(async () => {
+    process.kill('SIGKILL')
+    await command.exited
+  })
+  return command
+}
