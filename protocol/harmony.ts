@@ -475,6 +475,7 @@ export class Harmony {
     }
     this.#endDial()
     peer.state = 'greeted'
+    peer.greetedAt = now
     peer.sentSequence = 0
     this.#send(peer, {
       type: 'hello',
@@ -914,9 +915,33 @@ export class Harmony {
   ): void {
     peer.inbound = 0
     if (change.type === 'refused') this.#count('peer-refused')
+    else if (this.#mayGreetAgain(peer, now)) {
+      this.#awaitHello(peer, now)
+      return
+    }
     const proven = peer.probeAt !== NEVER && change.type === 'lost'
     const cause = change.type === 'refused' ? 'refused' : proven ? peer.probeCause : 'link'
     this.#drop(peer, { cause, reason: change.reason, now })
+  }
+
+  /** Our HELLO may be what made it start anew: to close our link now would make it start anew for ever. */
+  #mayGreetAgain(peer: PeerRecord, now: number): boolean {
+    if (!peer.present) return true
+    const asked = peer.probeAt !== NEVER && peer.probeCause !== 'restart'
+    return peer.outbound !== 0 && !asked && now - peer.greetedAt < PROBE_TIMEOUT_MS
+  }
+
+  /** Our link or dial stays, once, and whoever waits to be this peer is heard. */
+  #awaitHello(peer: PeerRecord, now: number): void {
+    const rival = this.#rivalOf(peer)
+    if (peer.present) {
+      this.#leave(peer, rival === undefined ? 'link' : 'restart')
+      peer.state = 'greeted'
+      peer.greetedAt = -NEVER
+      peer.sinceAt = now
+      this.#expect(peer, { cause: 'link', deadline: now + PROBE_TIMEOUT_MS })
+    }
+    if (rival?.hello !== undefined) this.#adopt(rival, rival.hello, now)
   }
 
   /** Ends what is between us and a peer, then begins anew, lets a rival in, or forgets it. */

@@ -79,6 +79,8 @@ export class PeerRecord {
   extended = false
   /** When the present contact began: when it became known or, once entered, when it entered. */
   sinceAt: number
+  /** When our HELLO went out; -Infinity when it no longer excuses that the peer starts anew. */
+  greetedAt = Number.NEGATIVE_INFINITY
   /** When octets last came over its link, and a beacon by UDP. */
   heardAt: number
   beaconAt: number

@@ -448,9 +448,31 @@ t.test('a peer that starts anew while it is dialled is dialled again', async (t)
 t.test('a closed inbound connection is an exit at once (harmony.md 5.2)', async (t) => {
   const machine = new Machine()
   machine.enter(1)
+  machine.at(1_500)
   t.same(machine.lost(-1), ['exit p1 link', 'close 1'])
-  t.same(machine.at(49), [])
-  t.same(machine.at(50), ['dial 2 tcp://10.0.0.1:49152'])
+  t.same(machine.at(1_549), [])
+  t.same(machine.at(1_550), ['dial 2 tcp://10.0.0.1:49152'])
+})
+
+t.test('who starts anew at our HELLO is not made to do so again (harmony.md 5.2)', async (t) => {
+  const machine = new Machine()
+  machine.enter(1, { groups: ['A'] })
+  machine.at(1_499)
+  t.same(machine.lost(-1), ['exit p1 link'])
+  t.same(machine.harmony.peers(), [])
+  t.same(machine.harmony.peerGroups(), [])
+  t.same(machine.at(2_000), [])
+  t.same(machine.greet(-2, 1), ['enter p1', 'resume -2'], 'our HELLO and our link still hold')
+  t.equal(machine.harmony.whisper(uuidOf(1), content('hi')), 1)
+  t.same(machine.lines(), ['send 1 whisper 2'])
+  t.same(machine.lost(-2), ['exit p1 link', 'close 1'], 'but once')
+  t.same(machine.at(2_050), ['dial 2 tcp://10.0.0.1:49152'])
+  machine.up(2)
+  machine.greet(-3, 1)
+  t.same(machine.lost(-3), ['exit p1 link'])
+  t.same(machine.at(3_549), [])
+  t.same(machine.at(3_550), ['close 2'], 'who does not greet is dialled again')
+  t.same(machine.at(3_650), ['dial 3 tcp://10.0.0.1:49152'])
 })
 
 t.test('a closed outbound one leaves 250 ms for what was said (harmony.md 5.2)', async (t) => {
@@ -485,6 +507,7 @@ t.test('each cause of an exit has its reason (harmony.md 6.1 and 6.2)', async (t
     ['goodbye', false, (machine) => machine.say(-1, GOODBYE)],
     ['expired', false, (machine) => machine.at(30_000)],
     ['link', true, link(-1, 'lost')],
+    ['link', true, (machine) => [...machine.lost(1), ...machine.at(2_250)]],
     ['sequence', true, (machine) => machine.say(-1, PING, 9)],
     ['limit', true, link(1, 'overflow')],
     ['refused', true, link(1, 'refused')],
@@ -492,6 +515,7 @@ t.test('each cause of an exit has its reason (harmony.md 6.1 and 6.2)', async (t
   ] as [string, boolean, (machine: Machine) => string[]][]) {
     const machine = new Machine()
     machine.enter(1)
+    machine.at(2_000)
     const lines = happens(machine).filter((text) => text.startsWith('exit'))
     t.same(lines, [`exit p1 ${cause}`])
     const dials = machine.at(machine.now + 100).filter((text) => text.startsWith('dial'))

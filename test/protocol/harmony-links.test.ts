@@ -143,6 +143,7 @@ t.test(
     machine.lost(1)
     t.same(machine.at(100), ['dial 2 tcp://10.0.0.1:49152'])
     machine.lost(-1)
+    machine.lost(2)
     const hello = { endpoint: 'tcp://10.0.7.1:7' }
     t.same(machine.greet(-2, 1, hello), ['hold -2'])
     t.same(machine.at(200), ['dial 3 tcp://10.0.7.1:7'])
@@ -223,12 +224,14 @@ t.test('what a peer says waits until our own link is up (harmony.md 2.9)', async
   t.same(machine.say(-1, { type: 'whisper', content: content('hi') }), ['whisper p1 hi'])
 })
 
-t.test('an inbound connection that closes before we are up begins anew', async (t) => {
+t.test('an inbound connection that closes before we are up is no matter', async (t) => {
   const machine = new Machine()
   machine.greet(-1, 1)
-  t.same(machine.lost(-1), ['close 1'])
-  t.same(machine.diagnostics().dials, 0)
-  t.same(machine.at(50), ['dial 2 tcp://10.0.0.1:49152'])
+  machine.greet(-2, 1)
+  t.same(machine.lost(-1), ['hold -2'], 'who waited is heard instead')
+  t.same(machine.lost(-2), [])
+  t.same(machine.up(1), ['send 1 hello 1'], 'our dial goes on')
+  t.same(machine.greet(-3, 1), ['enter p1', 'resume -3'])
 })
 
 t.test(
@@ -371,7 +374,11 @@ t.test('a newcomer that goes away leaves its place to the next (harmony.md 5.4)'
   machine.greet(-2, 1)
   t.same(machine.lost(-2), [])
   t.same(machine.greet(-3, 1), ['hold -3'])
-  t.same(machine.lost(-1), ['exit p1 restart', 'close 1', 'hold -3'])
+  machine.at(1_400)
+  t.same(machine.lost(-1), ['exit p1 restart', 'enter p1', 'resume -3'], 'our HELLO is new')
+  machine.at(1_500)
+  t.same(machine.greet(-4, 1), ['hold -4', 'send 1 ping 3'])
+  t.same(machine.lost(-3), ['exit p1 restart', 'close 1', 'hold -4'], 'and is so only once')
 })
 
 t.test('a newcomer waits for a peer that has not entered, too (harmony.md 5.4)', async (t) => {
@@ -497,6 +504,7 @@ t.test("a HELLO with another peer's endpoint harms nobody (harmony.md 2.10, W6)"
 t.test('a trace tells what is done, and why', async (t) => {
   const machine = new Machine()
   machine.enter(1)
+  machine.at(2_000)
   machine.lost(-1)
   t.same(
     machine.traces.map(({ type }) => type),

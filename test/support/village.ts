@@ -1,0 +1,379 @@
+/**
+ * A network in a test: some nodes, each a Harmony, and pipes between them instead of sockets. Octets take a while that a
+ * seed decides, a pipe can break so that one side, both or nobody notices, and time passes when the test says so.
+ */
+
+import type { Uuid } from '../../protocol/bytes.ts'
+import type { Effect, Harmony, LinkChange } from '../../protocol/harmony.ts'
+import type { ConnectionId } from '../../protocol/peers.ts'
+import { decodeZre, encodeZre, type Frames } from '../../protocol/zre.ts'
+import { content, effectsOf, endpointOf, harmonyOf, line, uuidOf } from './harmony.ts'
+import { expect, Witness } from './witness.ts'
+
+/** One connection: `from` dialled `to`. A side is open until it closed the pipe or was told that it is lost. */
+type Pipe = {
+  readonly from: Villager
+  readonly to: Villager
+  readonly dialled: ConnectionId
+  readonly accepted: ConnectionId
+  fromOpen: boolean
+  toOpen: boolean
+  /** Nothing passes any more, whether anybody knows it or not. */
+  broken: boolean
+  held: boolean
+  /** What has arrived and is not read: messages, and at last the end. */
+  readonly inbox: (Frames | 'end')[]
+  arrivesAt: number
+  /** The whispers that went in and those that came out. */
+  readonly sent: string[]
+  readonly received: string[]
+}
+
+type Villager = {
+  readonly number: number
+  readonly uuid: Uuid
+  readonly harmony: Harmony
+  readonly witness: Witness
+  readonly pipes: Map<ConnectionId, Pipe>
+  readonly log: string[]
+  acceptedCount: number
+  alive: boolean
+}
+
+export type Notice = 'both' | 'dialler' | 'inbox' | 'nobody'
+
+export class Village {
+  now = 0
+  readonly villagers: Villager[] = []
+  readonly pipes: Pipe[] = []
+  /** Of ten beacons so many are lost. */
+  beaconLoss = 0
+  #whispers = 0
+  #seed: number
+  readonly #plans: { readonly at: number; readonly run: () => void }[] = []
+  readonly #apart = new Set<string>()
+  #reading: Pipe | undefined
+
+  constructor(seed: number, size: number) {
+    this.#seed = seed
+    for (let number = 1; number <= size; number++) this.settle(number)
+  }
+
+  /** A number below `limit`. */
+  random(limit: number): number {
+    this.#seed = (this.#seed + 0x6d2b79f5) | 0
+    let mixed = Math.imul(this.#seed ^ (this.#seed >>> 15), 1 | this.#seed)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) % limit
+  }
+
+  get living(): Villager[] {
+    return this.villagers.filter(({ alive }) => alive)
+  }
+
+  /** A new node, at the endpoint of that number; its uuid is new as well. */
+  settle(number: number): void {
+    const node = 16 * number + this.villagers.length
+    const harmony = harmonyOf({ node })
+    const villager: Villager = {
+      number,
+      uuid: uuidOf(node),
+      harmony,
+      witness: new Witness(),
+      pipes: new Map(),
+      log: [],
+      acceptedCount: 0,
+      alive: true,
+    }
+    this.villagers.push(villager)
+    harmony.start(endpointOf(number))
+    this.#beacon(villager)
+  }
+
+  /** Lets time pass. */
+  pass(ms: number): void {
+    const end = this.now + ms
+    for (;;) {
+      const plan = this.#plans[0]
+      let at = plan?.at ?? Number.POSITIVE_INFINITY
+      for (const { alive, harmony } of this.villagers) {
+        if (alive) at = Math.min(at, harmony.pollTimeout())
+      }
+      if (at > end) break
+      this.now = Math.max(this.now, at)
+      if (plan !== undefined && plan.at <= this.now) {
+        this.#plans.shift()
+        plan.run()
+      }
+      for (const villager of this.villagers) {
+        if (!villager.alive || villager.harmony.pollTimeout() > this.now) continue
+        villager.harmony.handleTimeout(this.now)
+        expect(villager.harmony.pollTimeout() > this.now, 'nothing more is due')
+        this.#drain(villager)
+      }
+    }
+    this.now = end
+  }
+
+  whisper(from: Villager, to: Villager): void {
+    from.harmony.whisper(to.uuid, content(`${++this.#whispers}`))
+    this.#drain(from)
+  }
+
+  /** In if it is out, out if it is in. */
+  turn(villager: Villager, group: string): void {
+    if (!villager.harmony.join(group)) villager.harmony.leave(group)
+    this.#drain(villager)
+  }
+
+  /** What is on its way is gone. Who notices, does so soon; who does not, hopes. */
+  cut(pipe: Pipe, notice: Notice): void {
+    pipe.broken = true
+    if (notice === 'both' || notice === 'dialler') this.#tell(pipe, 'from')
+    if (notice === 'both' || notice === 'inbox') this.#tell(pipe, 'to')
+  }
+
+  /** Two can reach each other no more, or again. */
+  apart(one: Villager, other: Villager, apart: boolean): void {
+    for (const key of [pair(one, other), pair(other, one)]) {
+      if (apart) this.#apart.add(key)
+      else this.#apart.delete(key)
+    }
+    if (!apart) return
+    for (const pipe of this.pipes) {
+      if (pair(pipe.from, pipe.to) === pair(one, other)) this.cut(pipe, 'nobody')
+      if (pair(pipe.from, pipe.to) === pair(other, one)) this.cut(pipe, 'nobody')
+    }
+  }
+
+  together(): void {
+    this.#apart.clear()
+  }
+
+  /** The process is gone; the others may be told by their TCP. */
+  kill(villager: Villager, notice: boolean): void {
+    villager.alive = false
+    for (const pipe of this.pipes) {
+      if (pipe.from === villager) this.cut(pipe, notice ? 'inbox' : 'nobody')
+      if (pipe.to === villager) this.cut(pipe, notice ? 'dialler' : 'nobody')
+    }
+  }
+
+  /** It stops politely, and starts again as the same node. */
+  restart(villager: Villager): void {
+    villager.harmony.stop()
+    this.#drain(villager)
+    for (const connection of [...villager.pipes.keys()]) this.#close(villager, connection)
+    villager.pipes.clear()
+    villager.witness.connections.clear()
+    for (const other of this.living) if (this.random(2) === 0) this.hint(villager, other)
+    villager.harmony.start(endpointOf(villager.number))
+  }
+
+  /** A beacon with port 0, true or forged. */
+  hint(about: Villager, to: Villager): void {
+    this.#later(this.random(20), () => {
+      to.harmony.handleGoodbyeHint(about.uuid, this.now)
+      this.#drain(to)
+    })
+  }
+
+  /** A beacon that says that a node is somewhere. */
+  announce(about: Villager, to: Villager, number = about.number): void {
+    const endpoint = endpointOf(number)
+    this.#later(this.random(20), () => {
+      if (!to.alive) return
+      to.harmony.handleDiscovered({ uuid: about.uuid, endpoint, source: 'beacon' }, this.now)
+      this.#drain(to)
+    })
+  }
+
+  /** What is wrong with it: nothing, when all see each other and each whisper came as it should. */
+  complaints(): string[] {
+    const complaints: string[] = []
+    const living = this.living.sort((one, other) => (one.uuid < other.uuid ? -1 : 1))
+    const expected = (villager: Villager) =>
+      living
+        .filter((other) => other !== villager)
+        .map(({ uuid, harmony }) => `${uuid.slice(0, 4)} ${harmony.ownGroups().sort()}`)
+    for (const villager of living) {
+      const seen = villager.harmony
+        .peers()
+        .sort((one, other) => (one.uuid < other.uuid ? -1 : 1))
+        .map(({ uuid, groups }) => `${uuid.slice(0, 4)} ${[...groups].sort()}`)
+      const wanted = expected(villager)
+      if (seen.join() !== wanted.join()) {
+        complaints.push(`${villager.uuid.slice(0, 4)} sees ${seen.join('; ')}, not ${wanted}`)
+      }
+      const { counters } = villager.harmony.diagnostics(this.now)
+      if ('message-while-held' in counters) complaints.push('what was held was read')
+    }
+    for (const { sent, received, broken, fromOpen, toOpen } of this.pipes) {
+      const whole = !broken && fromOpen && toOpen
+      const wanted = whole ? sent : sent.slice(0, received.length)
+      if (received.join() !== wanted.join()) complaints.push(`${sent} came as ${received}`)
+    }
+    return complaints
+  }
+
+  #beacon(villager: Villager): void {
+    if (!villager.alive) return
+    for (const other of this.living) {
+      const cut = this.#apart.has(pair(villager, other)) || this.random(10) < this.beaconLoss
+      if (other !== villager && !cut) this.announce(villager, other)
+    }
+    this.#later(1_000, () => this.#beacon(villager))
+  }
+
+  /** What is planned for the same instant happens in the order in which it was planned. */
+  #later(ms: number, run: () => void): void {
+    const at = this.now + ms
+    const before = this.#plans.findLastIndex((plan) => plan.at <= at)
+    this.#plans.splice(before + 1, 0, { at, run })
+  }
+
+  #drain(villager: Villager): void {
+    for (const effect of effectsOf(villager.harmony)) {
+      if (effect.type !== 'trace') villager.log.push(`${this.now} ${line(effect)}`)
+      villager.witness.see(effect)
+      this.#execute(villager, effect)
+    }
+  }
+
+  #execute(villager: Villager, effect: Effect): void {
+    switch (effect.type) {
+      case 'dial':
+        this.#later(1 + this.random(20), () => this.#reach(villager, effect))
+        break
+      case 'send': {
+        const pipe = villager.pipes.get(effect.connection)
+        if (pipe === undefined) return
+        if (effect.command.type === 'whisper') pipe.sent.push(decodeText(effect.command.content))
+        this.#carry(pipe, encodeZre(effect.command, effect.sequence))
+        break
+      }
+      case 'close':
+        this.#close(villager, effect.connection)
+        break
+      case 'hold':
+      case 'resume': {
+        const pipe = villager.pipes.get(effect.connection)
+        if (pipe === undefined) return
+        pipe.held = effect.type === 'hold'
+        this.#later(0, () => this.#read(pipe))
+        break
+      }
+      case 'event':
+        if (effect.event.type === 'whisper') {
+          this.#reading?.received.push(decodeText(effect.event.content))
+        }
+        break
+      case 'measure':
+      case 'trace':
+        break
+    }
+  }
+
+  #reach(from: Villager, { connection, endpoint }: Effect & { type: 'dial' }): void {
+    if (!from.alive || !from.witness.connections.has(connection)) return
+    const to = this.living.find(({ number }) => endpointOf(number) === endpoint)
+    if (to === undefined || this.#apart.has(pair(from, to))) {
+      this.#link(from, connection, { type: 'lost', reason: 'nobody is there' })
+      return
+    }
+    const accepted = -++to.acceptedCount
+    const pipe: Pipe = {
+      from,
+      to,
+      dialled: connection,
+      accepted,
+      fromOpen: true,
+      toOpen: true,
+      broken: false,
+      held: false,
+      inbox: [],
+      arrivesAt: 0,
+      sent: [],
+      received: [],
+    }
+    this.pipes.push(pipe)
+    from.pipes.set(connection, pipe)
+    to.pipes.set(accepted, pipe)
+    // Every other inbox says who it is, as those of Lyre do.
+    const uuid = to.number % 2 === 0 ? to.uuid : undefined
+    this.#link(to, accepted, { type: 'up', uuid: from.uuid, address: `10.0.0.${from.number}` })
+    this.#link(from, connection, { type: 'up', uuid, address: `10.0.0.${to.number}` })
+  }
+
+  #link(villager: Villager, connection: ConnectionId, change: LinkChange): void {
+    if (!villager.alive) return
+    if (change.type === 'up') villager.witness.up(connection)
+    else {
+      villager.witness.connections.delete(connection)
+      villager.pipes.delete(connection)
+    }
+    villager.harmony.handleLink(connection, change, this.now)
+    this.#drain(villager)
+  }
+
+  #carry(pipe: Pipe, item: Frames | 'end'): void {
+    pipe.arrivesAt = Math.max(pipe.arrivesAt, this.now + this.random(20))
+    this.#later(pipe.arrivesAt - this.now, () => {
+      if (pipe.broken && item !== 'end') return
+      pipe.inbox.push(item)
+      if (!pipe.toOpen || !pipe.to.alive) return
+      pipe.to.harmony.handleActivity(pipe.accepted, this.now)
+      this.#drain(pipe.to)
+      this.#read(pipe)
+    })
+  }
+
+  #read(pipe: Pipe): void {
+    while (!pipe.held && pipe.toOpen && pipe.to.alive) {
+      const item = pipe.inbox.shift()
+      if (item === undefined) return
+      if (item === 'end') {
+        pipe.toOpen = false
+        this.#link(pipe.to, pipe.accepted, { type: 'lost', reason: 'end of stream' })
+        return
+      }
+      pipe.to.harmony.handleMessage(pipe.accepted, decodeZre(item), this.now)
+      this.#reading = pipe
+      this.#drain(pipe.to)
+      this.#reading = undefined
+    }
+  }
+
+  #close(villager: Villager, connection: ConnectionId): void {
+    const pipe = villager.pipes.get(connection)
+    if (pipe === undefined) return
+    villager.pipes.delete(connection)
+    if (connection > 0) {
+      pipe.fromOpen = false
+      if (!pipe.broken) this.#carry(pipe, 'end')
+    } else {
+      pipe.toOpen = false
+      if (!pipe.broken) this.#tell(pipe, 'from')
+    }
+  }
+
+  #tell(pipe: Pipe, side: 'from' | 'to'): void {
+    if (side === 'to') {
+      this.#carry(pipe, 'end')
+      return
+    }
+    this.#later(this.random(100), () => {
+      if (!pipe.fromOpen) return
+      pipe.fromOpen = false
+      this.#link(pipe.from, pipe.dialled, { type: 'lost', reason: 'reset' })
+    })
+  }
+}
+
+function pair(from: Villager, to: Villager): string {
+  return `${from.number} ${to.number}`
+}
+
+function decodeText(frames: Frames): string {
+  return frames.map((frame) => new TextDecoder().decode(frame)).join()
+}
