@@ -66,8 +66,8 @@ interface Link {
   queuedCount: number
   /** Whether the handshake is done. */
   up: boolean
-  /** Whether anything came at all. */
-  heard: boolean
+  /** Whether there is a connection at all. */
+  open: boolean
   held: boolean
   dirty: boolean
   /** Whether more than CONGESTED_BYTES wait in it: its sender had better wait too. */
@@ -130,7 +130,12 @@ export class Mesh {
     const zmtp = this.#zmtp('DEALER')
     const stream = this.#host.streams.connect(address, {
       ...this.#streamHandlers(connection),
-      open: () => this.#touch(connection),
+      open: () => {
+        const link = this.#links.get(connection)
+        if (link === undefined) return
+        link.open = true
+        this.#flush(link)
+      },
     })
     this.#add({ connection, stream, zmtp })
   }
@@ -283,7 +288,7 @@ export class Mesh {
       ...parts,
       queuedCount: 0,
       up: false,
-      heard: false,
+      open: parts.connection < 0,
       held: false,
       dirty: false,
       congested: false,
@@ -300,7 +305,6 @@ export class Mesh {
       receive: (bytes) => {
         const link = this.#links.get(connection)
         if (link === undefined) return
-        link.heard = true
         this.#handlers.activity(connection)
         link.zmtp.handleBytes(bytes, this.#host.clock.now())
         this.#read(link)
@@ -310,7 +314,7 @@ export class Mesh {
         const link = this.#links.get(connection)
         if (link === undefined) return
         this.#remove(link)
-        const early = link.heard && !link.up
+        const early = link.open && !link.up
         if (early) this.#count('handshake-lost')
         this.#handlers.link(connection, { type: 'lost', reason: early ? explain(reason) : reason })
       },
