@@ -1,8 +1,11 @@
 /** Our ZMTP against libzmq's, over TCP: each socket type of ours with its counterpart, whoever connects. */
 
 import t, { type Test } from 'tap'
-import { Dealer, Publisher, Router, type Socket, Subscriber } from 'zeromq'
+import { curveKeyPair, Dealer, Publisher, Router, type Socket, Subscriber } from 'zeromq'
+import { createLyre } from '../../dist/src/index.js'
+import { eventually } from '../support/heard.ts'
 import { dial, type Link, listen } from '../support/link.ts'
+import { freePort } from '../support/nodes.ts'
 import { digest, pattern } from '../support/octets.ts'
 
 type Foreign = { readonly socket: Dealer | Router; readonly link: Link }
@@ -102,7 +105,7 @@ t.test('libzmq is content with our PONGs, and promises to say something itself',
   t.equal(link.zmtp.pollTimeout(), 5_000, 'its TTL is our deadline')
   t.equal(heard.items.length, 1, 'it never connected again')
   await socket.send('still here')
-  t.same((await link.receive()).map(String), ['still here'])
+  t.same((await link.receive()).map(digest), [digest(Buffer.from('still here'))])
 })
 
 t.test('libzmq answers our PING with its context', async (t) => {
@@ -116,6 +119,35 @@ t.test('libzmq answers our PING with its context', async (t) => {
       t.match(pong, { type: 'pong' })
       t.equal(pong.type === 'pong' && digest(pong.context), digest(context))
     }
+  }
+})
+
+t.test('another security mechanism ends with words that a person understands', async (t) => {
+  const lyre = createLyre({ interface: '127.0.0.1', beaconPort: await freePort() })
+  t.teardown(() => lyre.stop())
+  await lyre.start()
+  const { publicKey, secretKey } = curveKeyPair()
+  const keys = { curvePublicKey: publicKey, curveSecretKey: secretKey }
+  for (const [index, options] of [
+    { plainServer: true },
+    { ...keys, curveServer: true },
+  ].entries()) {
+    const uuid = String(index).padStart(32, '0')
+    const server = closing(t, new Router({ ...OPTIONS, ...options }))
+    await server.bind('tcp://127.0.0.1:*')
+    lyre.requirePeer({ uuid, endpoint: server.lastEndpoint as string })
+    const found = () => lyre.diagnostics().peers.find((peer) => peer.uuid === uuid)
+    await eventually('it was tried', () => found()?.unreachable !== null)
+    t.match(found()?.unreachable, /before the handshake was done.*another security mechanism/)
+  }
+  const losses = () => lyre.diagnostics().counters['handshake-lost'] ?? 0
+  for (const options of [
+    { plainUsername: 'user', plainPassword: 'secret' },
+    { ...keys, curveServerKey: publicKey },
+  ]) {
+    const before = losses()
+    closing(t, new Dealer({ ...OPTIONS, ...options })).connect(lyre.endpoint as string)
+    await eventually('it was counted', () => losses() > before)
   }
 })
 
