@@ -146,10 +146,8 @@ export class PeerRecord {
   reset(): void {
     this.groups = undefined
     this.status = 0
-    this.extended = false
     this.sentSequence = 0
     this.wantSequence = 0
-    this.probeAt = Number.POSITIVE_INFINITY
     this.roundTripMs = Number.NaN
     this.#view = undefined
   }

@@ -188,6 +188,12 @@ export class Village {
     })
   }
 
+  /** How many enters and exits there have been. */
+  comings(): number {
+    const lines = this.villagers.flatMap(({ log }) => log)
+    return lines.filter((text) => / (enter|exit) /.test(text)).length
+  }
+
   /** What is wrong with it: nothing, when all see each other and each whisper came as it should. */
   complaints(): string[] {
     const complaints: string[] = []
