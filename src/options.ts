@@ -126,7 +126,7 @@ export function resolveOptions(options: LyreOptions): Settings {
   }
   const { mailboxPort = 0, copy = false } = options
   const ports =
-    typeof mailboxPort === 'number' ? { from: mailboxPort, to: mailboxPort } : mailboxPort
+    typeof mailboxPort === 'object' ? mailboxPort : { from: mailboxPort, to: mailboxPort }
   const portMin = options.mailboxPort === undefined ? 0 : 1
   const from = integer('mailboxPort', ports.from, { min: portMin, max: 65_535 })
   const timeouts = resolveTimeouts(options)
@@ -216,7 +216,7 @@ function resolveAdvertise(advertise: string | undefined): string | undefined {
 function resolveLimits(given: Partial<LyreLimits>): LyreLimits {
   const limits = { ...LIMITS }
   for (const [key, value] of Object.entries(given)) {
-    if (!(key in LIMITS)) {
+    if (!Object.hasOwn(LIMITS, key)) {
       throw new UsageError(`there is no limit ${key}; there are ${Object.keys(LIMITS).join(', ')}`)
     }
     const min = key === 'messageFramesMax' ? 2 : 1
