@@ -1,0 +1,310 @@
+import t from 'tap'
+import {
+  type ConnectionId,
+  type LinkChange,
+  NullMechanism,
+  type Uuid,
+  ZMTP_LIMITS,
+  ZmtpConnection,
+  type ZreMessage,
+} from '../../protocol/index.ts'
+import type { Stream } from '../../src/host.ts'
+import { Mesh, type MeshOptions } from '../../src/mesh.ts'
+import { type FakeStream, World } from '../support/host.ts'
+import { pattern } from '../support/octets.ts'
+import { toHex } from '../support/vectors.ts'
+
+const ALICE = 'a'.repeat(32)
+const BOB = 'b'.repeat(32)
+const ADDRESS = '127.0.0.1'
+const ANY = { from: 0, to: 0 }
+
+/** A mesh, and what it told in words. */
+class Tested {
+  readonly mesh: Mesh
+  readonly told: string[] = []
+  /** Called for each message, as harmony.ts would be. */
+  act: (connection: ConnectionId, message: ZreMessage) => void = () => {}
+
+  constructor(world: World, uuid: Uuid, options: Partial<MeshOptions> = {}) {
+    const limits = { handshakesMax: 10, queueBytesMax: 2 ** 25, queueMessagesMax: 1_000 }
+    this.mesh = new Mesh(
+      world.host(),
+      { uuid, zmtp: ZMTP_LIMITS, ...limits, ...options },
+      {
+        link: (connection, change) => this.told.push(`${connection} ${plain(change)}`),
+        activity: () => {},
+        message: (connection, message) => {
+          this.told.push(`${connection} ${message.type} ${message.sequence}`)
+          this.act(connection, message)
+        },
+        drained: () => this.told.push('drained'),
+        sooner: () => {},
+      },
+    )
+  }
+
+  send(connection: ConnectionId, sequence: number, content: readonly Uint8Array[] = []): void {
+    this.mesh.send(connection, { type: 'whisper', content }, sequence)
+  }
+}
+
+function plain(change: LinkChange): string {
+  if (change.type === 'up') return `up ${change.uuid?.slice(0, 1)}`
+  if (change.type === 'measured') return `measured ${change.roundTripMs}`
+  return `${change.type}: ${change.reason}`
+}
+
+/** Two meshes, and Bob's mailbox to Alice's inbox: his connection 1, her connection -1. */
+async function pair(options: Partial<MeshOptions> = {}): Promise<{
+  readonly world: World
+  readonly alice: Tested
+  readonly bob: Tested
+  readonly mailbox: FakeStream
+}> {
+  const world = new World()
+  const [alice, bob] = [new Tested(world, ALICE, options), new Tested(world, BOB, options)]
+  const port = await alice.mesh.listen(ADDRESS, ANY)
+  bob.mesh.dial(1, `tcp://${ADDRESS}:${port}`)
+  await world.settle()
+  return { world, alice, bob, mailbox: world.streams[0] as FakeStream }
+}
+
+t.test('each side learns whom it has reached, the one that dials too', async (t) => {
+  const { alice, bob } = await pair()
+  t.same(alice.told, ['-1 up b'])
+  t.same(bob.told, ['1 up a'])
+})
+
+t.test('an inbox names itself: octet 1, then the uuid', async (t) => {
+  const world = new World()
+  const { mesh } = new Tested(world, ALICE)
+  const port = await mesh.listen(ADDRESS, ANY)
+  const mechanism = new NullMechanism({ socketType: 'DEALER', identity: new Uint8Array(0) })
+  const zmtp = new ZmtpConnection({ socketType: 'DEALER', mechanism, limits: ZMTP_LIMITS }, 0)
+  let stream: Stream | undefined
+  const flush = () => {
+    for (let part = zmtp.pollOutput(); part; part = zmtp.pollOutput()) stream?.write(part)
+  }
+  let identity = ''
+  stream = world.host().streams.connect(
+    { address: ADDRESS, port },
+    {
+      open: flush,
+      receive: (bytes) => {
+        zmtp.handleBytes(bytes, 0)
+        const event = zmtp.pollEvent(0)
+        if (event?.type === 'ready') identity = toHex(event.identity)
+        flush()
+      },
+      drain() {},
+      close() {},
+    },
+  )
+  await world.settle()
+  t.equal(identity, `01${ALICE}`)
+})
+
+t.test(
+  'messages arrive in order, however many; those of one turn leave in few writes',
+  async (t) => {
+    const { world, alice, bob, mailbox } = await pair()
+    const before = mailbox.written.length
+    for (let sequence = 1; sequence <= 100; sequence++) bob.send(1, sequence, [pattern(100)])
+    t.equal(mailbox.written.length, before, 'nothing leaves within the turn')
+    await world.settle()
+    t.ok(mailbox.written.length - before < 10, `${mailbox.written.length - before} writes`)
+    t.same(
+      alice.told.slice(1),
+      Array.from({ length: 100 }, (_, index) => `-1 whisper ${index + 1}`),
+    )
+  },
+)
+
+t.test('what comes while a connection is held waits, also in the middle of a chunk', async (t) => {
+  const { world, alice, bob } = await pair()
+  alice.act = (connection, { sequence }) => {
+    if (sequence === 2) alice.mesh.hold(connection)
+  }
+  for (const sequence of [1, 2, 3, 4]) bob.send(1, sequence)
+  await world.settle()
+  bob.send(1, 5)
+  await world.settle()
+  t.same(alice.told.slice(1), ['-1 whisper 1', '-1 whisper 2'])
+  alice.mesh.resume(-1)
+  t.same(alice.told.length, 3, 'not from within resume()')
+  await world.settle()
+  t.same(alice.told.slice(3), ['-1 whisper 3', '-1 whisper 4', '-1 whisper 5'])
+  alice.mesh.hold(-1)
+  alice.mesh.resume(-1)
+  alice.mesh.close(-1)
+  await world.settle()
+  t.same(alice.told.length, 6, 'closed between resume() and its turn')
+})
+
+t.test('a mailbox past its octets or its messages overflows, and says so each time', async (t) => {
+  const { bob, mailbox } = await pair({ queueBytesMax: 1_000 })
+  mailbox.stalled = true
+  for (let sequence = 1; sequence <= 4; sequence++) bob.send(1, sequence, [pattern(600)])
+  t.match(bob.told.slice(1), [/^1 overflow: 2 messages and 1\d{3} octets/, /^1 overflow/])
+  t.match(bob.mesh.diagnostics().counters, { 'mailbox-overflow': 2 })
+
+  const other = await pair({ queueMessagesMax: 3 })
+  for (let sequence = 1; sequence <= 4; sequence++) other.bob.send(1, sequence)
+  t.match(other.bob.told.slice(1), [/^1 overflow: 3 messages/])
+})
+
+t.test('a congested mailbox is told of when it is drained', async (t) => {
+  const { world, bob, mailbox } = await pair()
+  mailbox.stalled = true
+  for (let sequence = 1; sequence <= 5; sequence++) bob.send(1, sequence, [pattern(2 ** 20)])
+  await world.settle()
+  t.ok(bob.mesh.congested(1))
+  t.ok(bob.mesh.queuedBytes(1) > 5 * 2 ** 20)
+  t.notOk(bob.told.includes('drained'))
+  mailbox.stalled = false
+  mailbox.backlogBytes = 0
+  mailbox.handlers?.drain()
+  t.ok(bob.told.includes('drained'))
+  t.notOk(bob.mesh.congested(1))
+})
+
+t.test('garbage is refused with the rule that it broke, and its stream ends', async (t) => {
+  const { world, alice, mailbox } = await pair()
+  mailbox.write(Uint8Array.of(0, 3, 1, 2, 3))
+  await world.settle()
+  t.match(alice.told.slice(1), [/^-1 refused: .*zre\.md 2\.2/])
+  t.same(alice.mesh.diagnostics(), { connections: 0, counters: { 'refused: zre.md 2.2': 1 } })
+})
+
+t.test('who is closed is told nothing more', async (t) => {
+  const { world, alice, bob } = await pair()
+  alice.mesh.close(-1)
+  await world.settle()
+  t.same(alice.told, ['-1 up b'])
+  t.match(bob.told, ['1 up a', '1 lost: closed by the peer'])
+  bob.send(1, 1)
+  bob.mesh.hold(1)
+  bob.mesh.resume(1)
+  bob.mesh.measure(1)
+  bob.mesh.close(1)
+  t.equal(bob.mesh.queuedBytes(1), 0)
+})
+
+t.test('a round trip is measured', async (t) => {
+  const { world, bob, mailbox } = await pair()
+  bob.mesh.measure(1)
+  bob.mesh.measure(1)
+  world.step()
+  t.ok(mailbox.written.length > 0)
+  world.now += 7
+  await world.settle()
+  t.same(bob.told.slice(1), ['1 measured 7'])
+})
+
+t.test(
+  'an endpoint that nobody can dial is refused, one where nobody listens is lost',
+  async (t) => {
+    const { world, bob } = await pair()
+    bob.mesh.dial(2, 'ipc://somewhere')
+    bob.mesh.dial(3, `tcp://${ADDRESS}:1`)
+    t.same(bob.told.length, 1, 'not from within dial()')
+    await world.settle()
+    t.same(bob.told.slice(1), [
+      '3 lost: nobody listens',
+      '2 refused: ipc://somewhere is no tcp endpoint',
+    ])
+  },
+)
+
+t.test('a handshake has five seconds', async (t) => {
+  const world = new World()
+  const { mesh, told } = new Tested(world, ALICE)
+  const port = await mesh.listen(ADDRESS, ANY)
+  t.equal(mesh.pollTimeout(), Number.POSITIVE_INFINITY)
+  const handlers = { open() {}, receive() {}, drain() {}, close() {} }
+  world.host().streams.connect({ address: ADDRESS, port }, handlers)
+  await world.settle()
+  t.equal(mesh.pollTimeout(), 5_000)
+  mesh.handleTimeout(4_999)
+  t.same(told, [])
+  mesh.handleTimeout(5_000)
+  t.match(told, [/^-1 refused: no handshake within 5000 ms/])
+  t.equal(mesh.pollTimeout(), Number.POSITIVE_INFINITY)
+})
+
+t.test('only so many handshakes at a time; who is done makes room', async (t) => {
+  const { world, alice } = await pair({ handshakesMax: 1 })
+  const port = 40_001
+  const closed: number[] = []
+  const dial = (index: number) =>
+    world
+      .host()
+      .streams.connect(
+        { address: ADDRESS, port },
+        { open() {}, receive() {}, drain() {}, close: () => void closed.push(index) },
+      )
+  const first = dial(1)
+  await world.settle()
+  dial(2)
+  await world.settle()
+  t.same(closed, [2])
+  first.destroy()
+  await world.settle()
+  dial(3)
+  await world.settle()
+  t.same(closed, [2, 1])
+  t.match(alice.mesh.diagnostics(), { connections: 2, counters: { 'handshakes-limit': 1 } })
+})
+
+t.test('of a range of ports the first that is free is taken', async (t) => {
+  const world = new World()
+  for (const port of [7_000, 7_001]) world.taken.add(port)
+  const { mesh } = new Tested(world, ALICE)
+  t.equal(await mesh.listen(ADDRESS, { from: 7_000, to: 7_005 }), 7_002)
+  const other = new Tested(world, BOB)
+  await t.rejects(other.mesh.listen(ADDRESS, { from: 7_000, to: 7_002 }), { name: 'NetworkError' })
+})
+
+t.test('stop() sends what is queued, and ends when it has left', async (t) => {
+  const { world, alice, bob } = await pair()
+  bob.send(1, 1, [pattern(3 * 2 ** 20)])
+  bob.send(1, 2)
+  const stopping = bob.mesh.stop(1_000)
+  await world.settle()
+  await stopping
+  t.equal(world.now, 0)
+  t.match(alice.told, ['-1 up b', '-1 whisper 1', '-1 whisper 2', /^-1 lost/])
+  t.equal(bob.mesh.diagnostics().connections, 0)
+  await alice.mesh.stop(1_000)
+})
+
+t.test('stop() lingers for as long as it is told, and abort() ends that', async (t) => {
+  for (const aborted of [false, true]) {
+    const { world, bob, mailbox } = await pair()
+    mailbox.stalled = true
+    bob.send(1, 1)
+    let done = false
+    const stopping = bob.mesh.stop(1_000).then(() => {
+      done = true
+    })
+    await world.advance(999)
+    t.equal(done, false)
+    if (aborted) bob.mesh.abort()
+    else await world.advance(1)
+    await stopping
+    t.equal(world.now, aborted ? 999 : 1_000)
+    t.equal(bob.mesh.diagnostics().connections, 0)
+  }
+})
+
+t.test('stop() does not wait for a dial', async (t) => {
+  const world = new World()
+  const [alice, bob] = [new Tested(world, ALICE), new Tested(world, BOB)]
+  const port = await alice.mesh.listen(ADDRESS, ANY)
+  bob.mesh.dial(1, `tcp://${ADDRESS}:${port}`)
+  await bob.mesh.stop(1_000)
+  await world.settle()
+  t.equal(world.now, 0)
+  t.same(bob.told, [])
+})

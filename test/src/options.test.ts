@@ -1,0 +1,144 @@
+import t from 'tap'
+import { UsageError } from '../../src/errors.ts'
+import { type LyreOptions, resolveOptions } from '../../src/options.ts'
+
+/** What is said to options that cannot work. */
+function complaint(options: object): string {
+  try {
+    resolveOptions(options as LyreOptions)
+  } catch (error) {
+    if (error instanceof UsageError) return error.message
+    throw error
+  }
+  return 'nothing'
+}
+
+t.test('everything has the default that its docstring names', async (t) => {
+  t.same(resolveOptions({}), {
+    name: undefined,
+    headers: {},
+    beaconPort: 5_670,
+    beaconIntervalMs: 1_000,
+    interface: undefined,
+    mailboxPorts: { from: 0, to: 0 },
+    advertise: undefined,
+    evasiveTimeoutMs: 5_000,
+    silentTimeoutMs: 6_000,
+    expiredTimeoutMs: 30_000,
+    copy: false,
+    trace: undefined,
+    limits: {
+      peersMax: 1_024,
+      peerGroupsMax: 1_024,
+      dialsMax: 32,
+      arrivalsMax: 1_024,
+      messageBytesMax: 67_108_864,
+      messageFramesMax: 1_024,
+      queueBytesMax: 33_554_432,
+      queueMessagesMax: 131_072,
+      eventsMax: 10_000,
+      eventBytesMax: 33_554_432,
+    },
+  })
+})
+
+t.test('what is given is taken', async (t) => {
+  const trace = () => {}
+  const given = {
+    name: 'Köln',
+    headers: { 'X-ROLE': 'sensor', 'X-EMPTY': '' },
+    beaconPort: 1,
+    beaconIntervalMs: 10,
+    interface: 'eth0',
+    advertise: 'tcp://[fe80::1]:65535',
+    evasiveTimeoutMs: 10,
+    silentTimeoutMs: 11,
+    expiredTimeoutMs: 86_400_000,
+    copy: true,
+    trace,
+  }
+  t.match(resolveOptions(given), given)
+  t.same(resolveOptions({ mailboxPort: 7 }).mailboxPorts, { from: 7, to: 7 })
+  t.same(resolveOptions({ mailboxPort: { from: 7, to: 65_535 } }).mailboxPorts, {
+    from: 7,
+    to: 65_535,
+  })
+  const { limits } = resolveOptions({ limits: { peersMax: 1, messageFramesMax: 2 } })
+  t.match(limits, { peersMax: 1, messageFramesMax: 2, dialsMax: 32 })
+})
+
+t.test('numbers outside of their range are refused by name', async (t) => {
+  for (const [name, min, max] of [
+    ['beaconPort', 1, 65_535],
+    ['beaconIntervalMs', 10, 60_000],
+    ['mailboxPort', 1, 65_535],
+    ['evasiveTimeoutMs', 10, 86_400_000],
+    ['silentTimeoutMs', 10, 86_400_000],
+    ['expiredTimeoutMs', 10, 86_400_000],
+  ] as const) {
+    for (const wrong of [min - 1, max + 1, 10.5, Number.NaN, Number.POSITIVE_INFINITY, '99']) {
+      t.equal(
+        complaint({ [name]: wrong }),
+        `${name} has to be an integer from ${min} to ${max}, not ${wrong}`,
+      )
+    }
+  }
+  t.match(complaint({ mailboxPort: { from: 9, to: 8 } }), /^mailboxPort .* from 9 to 65535, not 8/)
+})
+
+t.test('timeouts stand in their order', async (t) => {
+  const order = /evasiveTimeoutMs \(\d+\), silentTimeoutMs \(\d+\) and expiredTimeoutMs \(\d+\)/
+  for (const wrong of [
+    { evasiveTimeoutMs: 6_000 },
+    { silentTimeoutMs: 5_000 },
+    { silentTimeoutMs: 30_000 },
+    { expiredTimeoutMs: 6_000 },
+    { evasiveTimeoutMs: 300, silentTimeoutMs: 200, expiredTimeoutMs: 100 },
+  ]) {
+    t.match(complaint(wrong), order)
+  }
+})
+
+t.test('texts have to fit into the fields of their messages', async (t) => {
+  t.equal(complaint({ name: 'ü'.repeat(127) }), 'nothing')
+  for (const name of ['ü'.repeat(128), 7, null]) {
+    t.equal(complaint({ name }), 'name has to be a text of at most 255 octets of UTF-8')
+  }
+  for (const advertise of ['here', 'tcp://host', 'tcp://host:0', 'udp://host:1', 7]) {
+    t.equal(complaint({ advertise }), `advertise has to be tcp://host:port, not ${advertise}`)
+  }
+  t.match(complaint({ advertise: `tcp://${'h'.repeat(250)}:1` }), /^advertise .* 255 octets/)
+})
+
+t.test('headers are limited in number, key and value', async (t) => {
+  const many = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`X-${index}`, '']))
+  t.equal(complaint({ headers: many }), '65 headers are too many, the limit is 64')
+  t.equal(complaint({ headers: { '': 'x' } }), 'a header has an empty key')
+  t.match(complaint({ headers: { ['k'.repeat(256)]: '' } }), /^the key of a header .* 255 octets/)
+  for (const value of ['v'.repeat(4_097), 7]) {
+    t.equal(
+      complaint({ headers: { K: value } }),
+      'header K has to be a text of at most 4096 octets',
+    )
+  }
+  const { headers } = resolveOptions({ headers: { toString: 'mine' } })
+  t.equal(Object.getPrototypeOf(headers), null)
+  t.ok(Object.isFrozen(headers))
+})
+
+t.test('options and limits that do not exist are named, with those that do', async (t) => {
+  t.match(complaint({ beaconport: 7 }), /beaconport.*beaconPort/)
+  t.match(complaint({ limits: { peermax: 7 } }), /^there is no limit peermax; there are peersMax/)
+  t.match(complaint({ limits: { toString: 7 } }), /^there is no limit toString/)
+  for (const [limits, words] of [
+    [{ peersMax: 0 }, 'limits.peersMax has to be an integer from 1 to'],
+    [{ messageFramesMax: 1 }, 'limits.messageFramesMax has to be an integer from 2 to'],
+    [
+      { peerGroupsMax: 1_025 },
+      'limits.peerGroupsMax has to be an integer from 1 to 1024, not 1025',
+    ],
+    [{ eventsMax: 1.5 }, 'limits.eventsMax has to be'],
+  ] as const) {
+    t.ok(complaint({ limits }).startsWith(words), complaint({ limits }))
+  }
+})

@@ -1,0 +1,241 @@
+/**
+ * A world in memory to test src/ in, with as many hosts as a test wants: time is a number that it sets, octets move when it
+ * says so. Only as true as these tests need; the suite in test/compliance/ says what a Host really has to do.
+ */
+
+import { NetworkError } from '../../src/errors.ts'
+import type {
+  Address,
+  DatagramHandlers,
+  Host,
+  NetworkInterface,
+  Stream,
+  StreamHandlers,
+  Timer,
+} from '../../src/host.ts'
+
+const LOOPBACK: NetworkInterface = {
+  name: 'lo',
+  family: 'IPv4',
+  address: '127.0.0.1',
+  netmask: '255.0.0.0',
+  loopback: true,
+}
+
+class FakeTimer implements Timer {
+  readonly callback: () => void
+  at = Number.POSITIVE_INFINITY
+
+  constructor(callback: () => void) {
+    this.callback = callback
+  }
+
+  set(at: number): void {
+    this.at = at
+  }
+}
+
+export class FakeStream implements Stream {
+  readonly remoteAddress = '127.0.0.1'
+  readonly #world: World
+  handlers: StreamHandlers | undefined
+  other: FakeStream | undefined
+  /** What was written, chunk by chunk. */
+  readonly written: Uint8Array[] = []
+  /** What has come and waits while this side is paused. */
+  #waiting: (() => void)[] = []
+  #paused = false
+  #over = false
+  /** Set it, and octets stay here, and end() waits, as towards a process that sleeps. */
+  stalled = false
+  backlogBytes = 0
+
+  constructor(world: World) {
+    this.#world = world
+  }
+
+  write(bytes: Uint8Array): void {
+    if (this.#over) throw new Error('written after the end')
+    this.written.push(bytes)
+    if (this.stalled) this.backlogBytes += bytes.length
+    else
+      this.#world.do(() => this.other?.arrive(() => this.other?.handlers?.receive(bytes.slice())))
+  }
+
+  pause(): void {
+    this.#paused = true
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#world.do(() => {
+      while (!this.#paused && this.#waiting.length > 0) this.#waiting.shift()?.()
+    })
+  }
+
+  end(): void {
+    if (this.stalled || this.#over) return
+    this.#over = true
+    this.#world.do(() => this.other?.arrive(() => this.other?.close('closed by the peer')))
+    this.#world.do(() => this.close('closed by us'))
+  }
+
+  destroy(): void {
+    this.#over = true
+    this.#world.do(() => this.other?.close('closed by the peer'))
+    this.#world.do(() => this.close('closed by us'))
+  }
+
+  close(reason: string): void {
+    const { handlers } = this
+    this.handlers = undefined
+    this.#over = true
+    handlers?.close(reason)
+  }
+
+  arrive(event: () => void): void {
+    if (this.#paused) this.#waiting.push(event)
+    else event()
+  }
+}
+
+interface Listening extends Address {
+  readonly handlers: DatagramHandlers
+}
+
+/** Everything that the hosts of a test share. */
+export class World {
+  now = 0
+  /** All streams ever, in the order they were connected: the side that dialled, then the side that accepted. */
+  readonly streams: FakeStream[] = []
+  /** Every datagram ever. */
+  readonly datagrams: { readonly bytes: Uint8Array; readonly to: Address }[] = []
+  readonly surfaced: unknown[] = []
+  /** TCP ports that nobody can have. */
+  readonly taken = new Set<number>()
+  interfaces: readonly NetworkInterface[] = [LOOPBACK]
+  readonly #servers = new Map<number, (stream: Stream) => StreamHandlers>()
+  readonly #sockets = new Set<Listening>()
+  readonly #timers = new Set<FakeTimer>()
+  #tasks: (() => void)[] = []
+  #deferred: (() => void)[] = []
+  #port = 40_000
+  #random = 0
+
+  do(task: () => void): void {
+    this.#tasks.push(task)
+  }
+
+  /** Lets happen what can, until all is quiet; time stands still. */
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 3; quiet++) {
+      while (this.#tasks.length > 0 || this.#deferred.length > 0) {
+        quiet = 0
+        this.step()
+      }
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+  }
+
+  /** One turn of the event loop: all that is ready, then what was deferred until then. */
+  step(): void {
+    for (const queue of ['tasks', 'deferred'] as const) {
+      const due = queue === 'tasks' ? this.#tasks : this.#deferred
+      if (queue === 'tasks') this.#tasks = []
+      else this.#deferred = []
+      for (const task of due) task()
+    }
+  }
+
+  /** Lets time pass, timer by timer. */
+  async advance(ms: number): Promise<void> {
+    const end = this.now + ms
+    await this.settle()
+    for (;;) {
+      const at = Math.min(...[...this.#timers].map((timer) => timer.at))
+      if (!(at <= end)) break
+      this.now = Math.max(this.now, at)
+      for (const timer of this.#timers) {
+        if (timer.at > this.now) continue
+        timer.at = Number.POSITIVE_INFINITY
+        timer.callback()
+      }
+      await this.settle()
+    }
+    this.now = end
+  }
+
+  /** When the next timer is due. */
+  get nextAt(): number {
+    return Math.min(...[...this.#timers].map(({ at }) => at))
+  }
+
+  /** Everybody bound to the port hears it. */
+  broadcast(bytes: Uint8Array, to: { readonly port: number }, from: Address): void {
+    for (const { port, handlers } of this.#sockets) {
+      if (port === to.port) handlers.receive(bytes.slice(), from)
+    }
+  }
+
+  host(): Host {
+    return {
+      clock: {
+        now: () => this.now,
+        timer: (callback) => {
+          const timer = new FakeTimer(callback)
+          this.#timers.add(timer)
+          return timer
+        },
+        defer: (callback) => void this.#deferred.push(callback),
+      },
+      datagrams: {
+        open: async ({ address, port }, handlers) => {
+          const socket = { address, port, handlers }
+          this.#sockets.add(socket)
+          return {
+            send: (bytes, to) => {
+              this.datagrams.push({ bytes, to })
+              this.do(() => this.broadcast(bytes, to, { address, port }))
+            },
+            close: async () => void this.#sockets.delete(socket),
+          }
+        },
+      },
+      streams: {
+        listen: async ({ port }, accept) => this.#listen(port, accept),
+        connect: ({ port }, handlers) => this.#connect(port, handlers),
+      },
+      interfaces: () => this.interfaces,
+      random: (count) => Uint8Array.from({ length: count }, () => ++this.#random % 256),
+      surface: (error) => void this.surfaced.push(error),
+    }
+  }
+
+  #listen(wanted: number, accept: (stream: Stream) => StreamHandlers) {
+    const port = wanted === 0 ? ++this.#port : wanted
+    if (this.taken.has(port) || this.#servers.has(port)) {
+      const cause = Object.assign(new Error('taken'), { code: 'EADDRINUSE' })
+      throw new NetworkError(`cannot listen at ${port}`, { cause })
+    }
+    this.#servers.set(port, accept)
+    return { port, close: () => void this.#servers.delete(port) }
+  }
+
+  #connect(port: number, handlers: StreamHandlers): Stream {
+    const [dialled, accepted] = [new FakeStream(this), new FakeStream(this)]
+    dialled.handlers = handlers
+    this.streams.push(dialled, accepted)
+    this.do(() => {
+      const accept = this.#servers.get(port)
+      if (accept === undefined) {
+        dialled.close('nobody listens')
+        return
+      }
+      dialled.other = accepted
+      accepted.other = dialled
+      accepted.handlers = accept(accepted)
+      dialled.handlers?.open()
+    })
+    return dialled
+  }
+}
