@@ -13,7 +13,8 @@ const MIB = 2 ** 20
 t.test(
   'everybody in a crowd enters, hears each shout once, and leaves without a trace',
   async (t) => {
-    const count = Number(process.env['LYRE_NODES'] ?? 10)
+    const { LYRE_NODES = '10' } = process.env
+  const count = Number(LYRE_NODES)
     const total = 2 * count
     const beaconPort = await freePort()
     const options = JSON.stringify({ count, total, beaconPort })

@@ -1,0 +1,253 @@
+import t, { type Test } from 'tap'
+import { encodeBeacon } from '../../protocol/index.ts'
+import { text } from '../../src/events.ts'
+import { Lyre } from '../../src/lyre.ts'
+import type { LyreOptions } from '../../src/options.ts'
+import { World } from '../support/host.ts'
+
+const NOBODY = '0'.repeat(32)
+
+/** Two nodes in a world of their own, which have entered each other. */
+async function pair(
+  options: LyreOptions = {},
+): Promise<{ readonly world: World; readonly alice: Lyre; readonly bob: Lyre }> {
+  const world = new World()
+  const alice = new Lyre({ name: 'alice', ...options }, world.host())
+  const bob = new Lyre({ name: 'bob', ...options }, world.host())
+  await Promise.all([alice.start(), bob.start()])
+  await world.advance(1_000)
+  return { world, alice, bob }
+}
+
+function throwsUsage(t: Test, act: () => unknown, message: RegExp): void {
+  t.throws(act, { name: 'UsageError', code: 'ERR_LYRE_USAGE', message })
+}
+
+t.test('a node knows itself before it is started', async (t) => {
+  const lyre = new Lyre({ headers: { A: 'b' } }, new World().host())
+  t.match(lyre.uuid, /^[0-9a-f]{32}$/)
+  t.equal(lyre.name, lyre.uuid.slice(0, 6))
+  t.same(lyre.headers, { A: 'b' })
+  t.equal(lyre.endpoint, undefined)
+  t.same(
+    [lyre.peers(), lyre.peerGroups(), lyre.ownGroups(), lyre.peersByName('x')],
+    [[], [], [], []],
+  )
+  t.equal(lyre.whisper(NOBODY, 'hello'), 0)
+  t.equal(lyre.shout('CHAT', 'hello'), 0)
+  t.match(lyre.diagnostics(), { state: 'stopped', endpoint: null, beacon: null, interface: null })
+})
+
+t.test('two nodes enter, and answer questions about each other', async (t) => {
+  const { alice, bob } = await pair()
+  t.match(alice.peers(), [
+    { uuid: bob.uuid, name: 'bob', endpoint: bob.endpoint, state: 'entered' },
+  ])
+  t.equal(alice.peer(bob.uuid)?.name, 'bob')
+  t.equal(alice.peer(NOBODY), undefined)
+  t.same(alice.peersByName('bob').length, 1)
+  t.same(alice.peersByName('carol'), [])
+})
+
+t.test('what cannot work is a UsageError at once, and changes nothing', async (t) => {
+  const limits = { messageBytesMax: 1_000, messageFramesMax: 4, peerGroupsMax: 2 }
+  const { alice, bob } = await pair({ limits })
+  for (const uuid of [
+    '',
+    'bob',
+    NOBODY.slice(1),
+    `${NOBODY}0`,
+    bob.uuid.toUpperCase(),
+    undefined,
+  ]) {
+    throwsUsage(t, () => alice.whisper(uuid as string, 'x'), /is no uuid/)
+  }
+  for (const group of ['', 'g'.repeat(256), 'ü'.repeat(128), 7]) {
+    for (const act of ['join', 'leave', 'shout'] as const) {
+      throwsUsage(
+        t,
+        () => alice[act](group as string, 'x'),
+        /^a group is a text of 1 to 255 octets/,
+      )
+    }
+  }
+  for (const content of [7, null, undefined, [7], [['x']], {}, new ArrayBuffer(8)]) {
+    throwsUsage(t, () => alice.whisper(bob.uuid, content as string), /^content has to be a string/)
+  }
+  throwsUsage(t, () => alice.shout('CHAT', ['1', '2', '3', '4']), /^4 frames are too many, limit 3/)
+  throwsUsage(t, () => alice.shout('CHAT', 'x'.repeat(1_000)), /octets is too large, limit 1000/)
+  throwsUsage(t, () => alice.requirePeer({ uuid: 'bob', endpoint: 'tcp://a:1' }), /is no uuid/)
+  throwsUsage(t, () => alice.requirePeer({ uuid: NOBODY, endpoint: 'here' }), /is no endpoint/)
+  await t.rejects(alice.waitForPeers(-1), { name: 'UsageError', message: /not -1/ })
+  await t.rejects(alice.stop({ lingerMs: -1 }), { name: 'UsageError', message: /not -1/ })
+  t.equal(alice.join('A'), true)
+  t.equal(alice.join('B'), true)
+  t.equal(alice.join('A'), false, 'also when there is no room')
+  throwsUsage(t, () => alice.join('C'), /^we are in 2 groups/)
+  t.same(alice.ownGroups(), ['A', 'B'])
+  t.equal(alice.whisper(bob.uuid, 'y'.repeat(600)), 1)
+})
+
+t.test('content up to the limit arrives, also with the longest group', async (t) => {
+  const { world, alice, bob } = await pair({
+    limits: { messageBytesMax: 1_000, messageFramesMax: 4 },
+  })
+  const group = 'g'.repeat(255)
+  const sizes: number[] = []
+  bob.on('shout', ({ content }) => sizes.push(content.flatMap((frame) => [...frame]).length))
+  bob.join(group)
+  await world.settle()
+  t.equal(alice.shout(group, ['', 'x', 'x'.repeat(737)]), 1)
+  await world.settle()
+  t.same(sizes, [738])
+  t.equal(bob.peers().length, 1)
+})
+
+t.test('what a handler asks for is done in its turn, after the event', async (t) => {
+  const { world, alice, bob } = await pair()
+  const told: string[] = []
+  bob.on('whisper', ({ peer, content }) => {
+    told.push(`bob hears ${text(content)}`)
+    if (text(content) === 'one') {
+      bob.whisper(peer, 'answer')
+      bob.join('CHAT')
+      told.push(`and is in ${bob.ownGroups()}`)
+    }
+  })
+  alice.on('whisper', ({ content }) => told.push(`alice hears ${text(content)}`))
+  alice.on('join', ({ group, peer }) => told.push(`alice sees ${peer.name} join ${group}`))
+  alice.whisper(bob.uuid, 'one')
+  alice.whisper(bob.uuid, 'two')
+  await world.settle()
+  t.same(told, [
+    'bob hears one',
+    'and is in CHAT',
+    'bob hears two',
+    'alice hears answer',
+    'alice sees bob join CHAT',
+  ])
+})
+
+t.test('what a handler throws surfaces, and everything goes on', async (t) => {
+  const { world, alice, bob } = await pair({
+    trace: () => {
+      throw new Error('of a trace')
+    },
+  })
+  const heard: string[] = []
+  bob.on('whisper', ({ content }) => {
+    heard.push(text(content))
+    throw new Error('of a handler')
+  })
+  const stream = bob.events()
+  alice.whisper(bob.uuid, 'one')
+  alice.whisper(bob.uuid, 'two')
+  await world.settle()
+  t.same(heard, ['one', 'two'])
+  const messages = world.surfaced.map((error) => (error as Error).message)
+  t.same(messages.filter((message) => message === 'of a handler').length, 2)
+  t.ok(messages.includes('of a trace'))
+  t.match(await stream.next(), { value: { type: 'whisper' } })
+  t.equal(bob.peers().length, 1)
+})
+
+t.test('a node can be stopped from within a handler, and still says goodbye', async (t) => {
+  const { world, alice, bob } = await pair()
+  const exits: string[] = []
+  alice.on('exit', ({ cause }) => exits.push(cause))
+  let stopping: Promise<void> | undefined
+  bob.on('whisper', () => {
+    stopping = bob.stop()
+  })
+  alice.whisper(bob.uuid, 'stop, please')
+  await world.settle()
+  await stopping
+  t.same(exits, ['goodbye'])
+  t.equal(bob.diagnostics().state, 'stopped')
+})
+
+t.test('nothing is left in time or space after a stop', async (t) => {
+  const { world, alice, bob } = await pair()
+  await Promise.all([alice.stop(), world.advance(2_000)])
+  await Promise.all([bob.stop(), world.advance(2_000)])
+  t.equal(world.nextAt, Number.POSITIVE_INFINITY, 'no timer')
+  t.same(alice.diagnostics().peers, [])
+  const datagramCount = world.datagrams.length
+  await world.advance(60_000)
+  t.equal(world.datagrams.length, datagramCount)
+})
+
+t.test('one timer serves a node, and an idle pair stays together for hours', async (t) => {
+  const { world, alice, bob } = await pair()
+  const events: string[] = []
+  for (const type of ['exit', 'evasive', 'silent'] as const) {
+    alice.on(type, () => events.push(type))
+    bob.on(type, () => events.push(type))
+  }
+  await world.advance(2 * 3_600_000)
+  t.same(events, [])
+  t.equal(alice.peers().length, 1)
+})
+
+t.test('a mailbox that takes nothing is an exit, and what waited is dropped', async (t) => {
+  const { world, alice, bob } = await pair({ limits: { queueMessagesMax: 10 } })
+  const exits: string[] = []
+  alice.on('exit', ({ cause }) => exits.push(cause))
+  for (const stream of world.streams) stream.stalled = true
+  let count = 0
+  for (let index = 0; index < 20; index++) count += alice.whisper(bob.uuid, String(index))
+  t.ok(count >= 10 && count <= 11, `${count} were queued`)
+  t.same(exits, ['limit'], 'told at once')
+})
+
+t.test('beacons of strangers lead to nothing but a dial', async (t) => {
+  const { world, alice } = await pair()
+  const before = alice.diagnostics().peers.length
+  const from = { address: '127.0.0.1', port: 1 }
+  world.broadcast(encodeBeacon({ uuid: NOBODY, port: 7 }), { port: 5_670 }, from)
+  await world.advance(1_000)
+  t.equal(alice.diagnostics().peers.length, before + 1)
+  t.match(
+    alice.diagnostics().peers.find(({ uuid }) => uuid === NOBODY),
+    { unreachable: 'nobody listens' },
+  )
+  t.equal(alice.peers().length, 1)
+  await world.advance(60_000)
+  t.equal(alice.diagnostics().peers.length, before, 'and is forgotten')
+})
+
+t.test('an advertised endpoint is what others are told', async (t) => {
+  const world = new World()
+  const alice = new Lyre({ advertise: 'tcp://127.0.0.1:40001' }, world.host())
+  const bob = new Lyre({ mailboxPort: 7_777 }, world.host())
+  await alice.start()
+  await bob.start()
+  await world.advance(1_000)
+  t.equal(alice.endpoint, 'tcp://127.0.0.1:40001')
+  t.equal(bob.endpoint, 'tcp://127.0.0.1:7777')
+  t.equal(bob.peer(alice.uuid)?.endpoint, 'tcp://127.0.0.1:40001')
+})
+
+t.test('drained() resolves when what was sent has left', async (t) => {
+  const { world, alice, bob } = await pair()
+  await alice.drained()
+  for (const stream of world.streams) stream.stalled = true
+  for (let index = 0; index < 4; index++) alice.whisper(bob.uuid, new Uint8Array(2 ** 20))
+  await world.settle()
+  let done = 0
+  const late = alice.drained({ timeoutMs: 10 }).catch((error: Error) => error.message)
+  const waiting = [alice.drained(), alice.drained({ peer: bob.uuid })].map((promise) =>
+    promise.then(() => done++),
+  )
+  await alice.drained({ group: 'NOBODY' })
+  await world.advance(10)
+  t.match(await late, /still wait to be sent after 10 ms/)
+  t.equal(done, 0)
+  for (const stream of world.streams) {
+    stream.stalled = false
+    stream.backlogBytes = 0
+    stream.handlers?.drain()
+  }
+  await Promise.all(waiting)
+  t.equal(done, 2)
+})
