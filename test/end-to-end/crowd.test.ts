@@ -14,7 +14,7 @@ t.test(
   'everybody in a crowd enters, hears each shout once, and leaves without a trace',
   async (t) => {
     const { LYRE_NODES = '10' } = process.env
-  const count = Number(LYRE_NODES)
+    const count = Number(LYRE_NODES)
     const total = 2 * count
     const beaconPort = await freePort()
     const options = JSON.stringify({ count, total, beaconPort })
