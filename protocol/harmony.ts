@@ -123,6 +123,8 @@ const PROBE_TIMEOUT_MS = 1_500
 const DRAIN_TIMEOUT_MS = 250
 const DIAL_BACKOFF_MIN_MS = 100
 const DIAL_BACKOFF_MAX_MS = 2_000
+/** What the first dials are spread over when a hundred nodes or more come at once (harmony.md 7.3). */
+const CROWD_SPREAD_MS = 200
 /** A link that lived this long was a good one: its next loss begins with the shortest back-off again. */
 const STABLE_MS = 10_000
 const NO_HELLO = 'our link to it is up, but its HELLO never came: can it reach our inbox?'
@@ -397,7 +399,8 @@ export class Harmony {
     const peer = new PeerRecord(node, now)
     this.#peers.set(node.uuid, peer)
     this.#watchFrom(now)
-    this.#wait(peer, now)
+    const crowdMs = CROWD_SPREAD_MS * Math.min(1, (this.#waiting.size + this.#dialCount) / 100)
+    this.#wait(peer, now + Math.floor(crowdMs * this.#share(peer)))
     this.#trace({
       type: 'discovered',
       uuid: node.uuid,
@@ -416,9 +419,13 @@ export class Harmony {
   #waitLonger(peer: PeerRecord, now: number): void {
     const backoffMs = Math.min(DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS * 2 ** peer.failureCount)
     peer.failureCount++
-    // Both sides of a lost link come back at once; a share of the wait that differs by pair keeps a crowd apart.
-    const share = (tail(this.#options.uuid) ^ tail(peer.uuid)) / 0x10000
-    this.#wait(peer, now + Math.round(backoffMs * (0.5 + share / 2)))
+    // Both sides of a lost link come back at once.
+    this.#wait(peer, now + Math.round(backoffMs * (0.5 + this.#share(peer) / 2)))
+  }
+
+  /** From 0 to 1, different for each pair of nodes: what keeps a crowd from doing the same thing at the same time. */
+  #share(peer: PeerRecord): number {
+    return (tail(this.#options.uuid) ^ tail(peer.uuid)) / 0x10000
   }
 
   #dialWaiting(now: number): void {

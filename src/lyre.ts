@@ -212,13 +212,15 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
   /**
    * Dials a node that no beacon may tell of, and goes on until it is there or `expiredTimeoutMs` have passed.
-   * @throws UsageError on a malformed uuid or endpoint.
+   * @throws UsageError on a malformed uuid or endpoint, or when we are not started.
    */
   requirePeer({ uuid, endpoint }: { readonly uuid: Uuid; readonly endpoint: string }): void {
     if (!isUuid(uuid)) throw new UsageError(`${String(uuid)} is no uuid`)
     if (parseEndpoint(endpoint) === undefined) {
       throw new UsageError(`${endpoint} is no endpoint: tcp://host:port`)
     }
+    if (this.#state !== 'started')
+      throw new UsageError('requirePeer() needs a node that is started')
     this.#harmony.handleDiscovered({ uuid, endpoint, source: 'manual' }, this.#host.clock.now())
     this.#pump()
   }

@@ -124,7 +124,7 @@ export function resolveOptions(options: LyreOptions): Settings {
       throw new UsageError(`there is no option ${key}; there are ${[...KEYS].join(', ')}`)
     }
   }
-  const { mailboxPort = 0, copy = false } = options
+  const { mailboxPort = 0 } = options
   const ports =
     typeof mailboxPort === 'object' ? mailboxPort : { from: mailboxPort, to: mailboxPort }
   const portMin = options.mailboxPort === undefined ? 0 : 1
@@ -138,12 +138,12 @@ export function resolveOptions(options: LyreOptions): Settings {
       min: 10,
       max: 60_000,
     }),
-    interface: options.interface,
+    interface: typed('interface', options.interface, 'string'),
     mailboxPorts: { from, to: integer('mailboxPort', ports.to, { min: from, max: 65_535 }) },
     advertise: resolveAdvertise(options.advertise),
     ...timeouts,
-    copy,
-    trace: options.trace,
+    copy: typed('copy', options.copy, 'boolean') ?? false,
+    trace: typed('trace', options.trace, 'function'),
     limits: resolveLimits(options.limits ?? {}),
   }
 }
@@ -224,6 +224,15 @@ function resolveLimits(given: Partial<LyreLimits>): LyreLimits {
     ;(limits as Record<string, number>)[key] = integer(`limits.${key}`, value, { min, max })
   }
   return limits
+}
+
+function typed<Value>(
+  option: string,
+  value: Value,
+  type: 'string' | 'boolean' | 'function',
+): Value {
+  if (value === undefined || typeof value === type) return value
+  throw new UsageError(`${option} has to be a ${type}, not ${String(value)}`)
 }
 
 function textOption(option: string, value: string): string {

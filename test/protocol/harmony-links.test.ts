@@ -2,7 +2,16 @@
 
 import t from 'tap'
 import { formatEndpoint, parseEndpoint } from '../../protocol/harmony.ts'
-import { content, endpointOf, helloOf, line, Machine, uuidOf } from '../support/harmony.ts'
+import {
+  content,
+  effectsOf,
+  endpointOf,
+  harmonyOf,
+  helloOf,
+  line,
+  Machine,
+  uuidOf,
+} from '../support/harmony.ts'
 
 const PING = { type: 'ping' } as const
 const PING_OK = { type: 'ping-ok' } as const
@@ -461,6 +470,36 @@ t.test('a burst of beacons costs no more than dialsMax dials (harmony.md 7.3, W1
   t.match(machine.diagnostics(), { peers: [], dials: 0, connections: 0, arrivals: 0 })
   t.equal(machine.harmony.pollTimeout(), Number.POSITIVE_INFINITY)
 })
+
+t.test(
+  'two nodes of a crowd dial the same hundred in different orders (harmony.md 7.3)',
+  async (t) => {
+    const crowd = Array.from({ length: 100 }, (_, index) => ({
+      uuid: uuidOf((index * 7_919) % 65_536),
+      endpoint: endpointOf(index),
+    }))
+    const orders = [12_345, 54_321].map((node) => {
+      const harmony = harmonyOf({ node, limits: { dialsMax: 100 } })
+      harmony.start(endpointOf(200))
+      for (const peer of crowd) harmony.handleDiscovered({ ...peer, source: 'beacon' }, 0)
+      const dialled: string[] = []
+      for (let now = 0; now <= 200; now++) {
+        harmony.handleTimeout(now)
+        for (const effect of effectsOf(harmony)) {
+          if (effect.type === 'dial') dialled.push(effect.endpoint)
+        }
+        if (now === 0) t.ok(dialled.length > 0, 'the first is dialled at once')
+      }
+      t.equal(new Set(dialled).size, 100, 'all are dialled within 200 ms')
+      return dialled
+    })
+    const [first = [], second = []] = orders.map((order) => order.slice(0, 20))
+    t.ok(
+      first.filter((endpoint) => second.includes(endpoint)).length < 15,
+      'not the same ones first',
+    )
+  },
+)
 
 t.test('no more than arrivalsMax wait for their HELLO (harmony.md 7.4)', async (t) => {
   const machine = new Machine({ limits: { arrivalsMax: 2 } })

@@ -110,6 +110,12 @@ t.test('texts have to fit into the fields of their messages', async (t) => {
   t.match(complaint({ advertise: `tcp://${'h'.repeat(250)}:1` }), /^advertise .* 255 octets/)
 })
 
+t.test('an option of another type is named', async (t) => {
+  t.equal(complaint({ interface: 7 }), 'interface has to be a string, not 7')
+  t.equal(complaint({ copy: 'no' }), 'copy has to be a boolean, not no')
+  t.equal(complaint({ trace: true }), 'trace has to be a function, not true')
+})
+
 t.test('headers are limited in number, key and value', async (t) => {
   const many = Object.fromEntries(Array.from({ length: 65 }, (_, index) => [`X-${index}`, '']))
   t.equal(complaint({ headers: many }), '65 headers are too many, the limit is 64')
