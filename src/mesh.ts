@@ -55,6 +55,11 @@ const STREAM_BACKLOG_BYTES = 1_048_576
 /** A mailbox is congested above this, until all of it has been given to its stream. */
 const CONGESTED_BYTES = 2 * STREAM_BACKLOG_BYTES
 
+/**
+ * What a dial may take to the end of its handshake. Longer than what we grant those who dial us, whose octets are here: a
+ * process of many nodes accepts one connection a turn for each, and who gives up and dials again makes it worse.
+ */
+const DIAL_TIMEOUT_MS = 15_000
 const NOTHING = new Uint8Array(0)
 
 /** One connection, accepted or dialled. */
@@ -279,8 +284,11 @@ export class Mesh {
   #zmtp(socketType: SocketType): ZmtpConnection {
     // The inbox names itself too, which Zyre's does not: so a Lyre peer sees whom it has reached.
     const mechanism = new NullMechanism({ socketType, identity: this.#identity })
-    const options = { socketType, mechanism, limits: this.#options.zmtp }
-    return new ZmtpConnection(options, this.#host.clock.now())
+    const limits =
+      socketType === 'ROUTER'
+        ? this.#options.zmtp
+        : { ...this.#options.zmtp, handshakeTimeoutMs: DIAL_TIMEOUT_MS }
+    return new ZmtpConnection({ socketType, mechanism, limits }, this.#host.clock.now())
   }
 
   #add(parts: Pick<Link, 'connection' | 'stream' | 'zmtp'>): void {
