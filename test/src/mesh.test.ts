@@ -233,6 +233,18 @@ t.test('a handshake has five seconds', async (t) => {
   t.equal(mesh.pollTimeout(), Number.POSITIVE_INFINITY)
 })
 
+t.test('a dial has fifteen seconds, since who is dialled may be busy', async (t) => {
+  const world = new World()
+  const { mesh, told } = new Tested(world, ALICE)
+  const deaf = { open() {}, receive() {}, drain() {}, close() {} }
+  const { port } = await world.host().streams.listen({ address: ADDRESS, port: 0 }, () => deaf)
+  mesh.dial(1, `tcp://${ADDRESS}:${port}`)
+  await world.settle()
+  t.equal(mesh.pollTimeout(), 15_000)
+  mesh.handleTimeout(15_000)
+  t.match(told, [/^1 refused: no handshake within 15000 ms/])
+})
+
 t.test('only so many handshakes at a time; who is done makes room', async (t) => {
   const { world, alice } = await pair({ handshakesMax: 1 })
   const port = 40_001
