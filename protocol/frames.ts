@@ -65,6 +65,11 @@ export class FrameReader {
     return this.#octets.subarray(this.#offset)
   }
 
+  /** Octets that wait here to be read on. */
+  get size(): number {
+    return this.#octets.length - this.#offset + (this.#gathered?.have ?? 0)
+  }
+
   skip(count: number): void {
     this.#offset += count
   }

@@ -339,6 +339,14 @@ export class Harmony {
     return views
   }
 
+  /** How many entered peers there are, in one group or all. */
+  peerCount(group?: string): number {
+    if (group !== undefined) return this.#groups.get(group)?.size ?? 0
+    let count = 0
+    for (const peer of this.#peers.values()) if (peer.present) count++
+    return count
+  }
+
   /** The connections to one entered peer, to those of a group, or to all; none while it is lost (harmony.md 5.2). */
   outbound(uuid: Uuid | undefined, group: string | undefined): ConnectionId[] {
     const peers = group === undefined ? this.#peers.values() : (this.#groups.get(group) ?? [])

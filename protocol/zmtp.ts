@@ -84,7 +84,7 @@ type State =
 export class ZmtpConnection {
   readonly #socketType: SocketType
   readonly #mechanism: Mechanism
-  readonly #limits: ZmtpLimits
+  #limits: ZmtpLimits
   readonly #input: FrameReader
   readonly #output = new FrameWriter()
   #state: State = { type: 'greeting' }
@@ -200,6 +200,16 @@ export class ZmtpConnection {
     const bytes = this.#output.poll()
     if (bytes === undefined) this.#pongs = 0
     return bytes
+  }
+
+  /** Messages may have so many octets from now on: more than a stranger's (zmtp.md 3.8). */
+  allowMessages(messageBytesMax: number): void {
+    this.#limits = { ...this.#limits, messageBytesMax }
+  }
+
+  /** Octets that came and that pollEvent() has not given yet. */
+  get unreadBytes(): number {
+    return this.#input.size
   }
 
   /** Octets that pollOutput() has still to give. */

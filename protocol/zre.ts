@@ -134,10 +134,12 @@ export function decodeZre(frames: Frames): ZreMessage {
   return message
 }
 
-/** Whether the octets of `text` fit into a field of at most `bytesMax` octets. */
+/** Whether `text` can be sent in a field of at most `bytesMax` octets: half a surrogate pair has no octets of UTF-8. */
 export function fits(text: string, bytesMax: number): boolean {
   // A character is at most three octets for each of its UTF-16 units, so short texts need no encoding.
-  return text.length * 3 <= bytesMax || utf8(text).length <= bytesMax
+  return (
+    (text.length * 3 <= bytesMax || utf8(text).length <= bytesMax) && !/\p{Surrogate}/u.test(text)
+  )
 }
 
 function contentOf(frames: Frames): Frames {

@@ -31,7 +31,7 @@ import { EventStream, type LyreEvent, type LyreEvents, type OverrunEvent } from 
 import type { Host, Timer } from './host.ts'
 import { Mesh } from './mesh.ts'
 import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
-import { Waiters } from './waiters.ts'
+import { checkSignal, Waiters } from './waiters.ts'
 
 /** What an application sends: one frame or several; a text goes as UTF-8. */
 export type Content = string | Uint8Array | readonly (string | Uint8Array)[]
@@ -123,7 +123,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
    * @throws UsageError when the wanted interface is not there, NetworkError when a port cannot be had.
    */
   async start({ signal }: { readonly signal?: AbortSignal } = {}): Promise<void> {
-    signal?.throwIfAborted()
+    checkSignal(signal)
     await this.#inTurn(() => this.#open())
     if (!signal?.aborted) return
     await this.stop()
@@ -184,7 +184,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
   /**
    * Sends a message to one peer. Do not change a Uint8Array that you gave: it is sent from where it is.
    * @param peer its uuid, or the peer itself.
-   * @returns to how many peers it was queued: 1, or 0 when that peer is not there (any more).
+   * @returns to how many peers it was queued: 1, or 0 when that peer is not there (any more). The message that is one too
+   * many for `limits.queueBytesMax` counts as queued: the exit that follows, cause `limit`, tells that it is lost.
    * @throws UsageError on a malformed uuid or a content above `limits.messageBytesMax` or `messageFramesMax`.
    */
   whisper(peer: Uuid | Peer, content: Content): number {
@@ -269,18 +270,15 @@ export class Lyre extends EventEmitter<LyreEvents> {
   ): Promise<Peer[]> {
     const { group, signal, timeoutMs = Number.POSITIVE_INFINITY } = options
     if (!Number.isInteger(count) || count < 0) {
-      throw new UsageError(`a number of peers is an integer from 0, not ${count}`)
+      throw new UsageError(`a number of peers is an integer from 0, not ${String(count)}`)
     }
-    signal?.throwIfAborted()
     return this.#waiters.wait(
       { signal, timeoutMs },
       {
-        poll: () => {
-          const peers = this.#harmony.peers(group)
-          return peers.length >= count ? peers : undefined
-        },
+        poll: () =>
+          this.#harmony.peerCount(group) >= count ? this.#harmony.peers(group) : undefined,
         late: () => {
-          const found = this.#harmony.peers(group).length
+          const found = this.#harmony.peerCount(group)
           const where = group === undefined ? '' : ` in group ${group}`
           const text = `${found} of ${count} peers were there${where} after ${timeoutMs} ms`
           return `${text}; diagnostics() tells what was heard`
@@ -291,7 +289,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
   /**
    * Waits until what was sent to a peer, to all peers of a group, or to everybody, is on its way: a sender in a loop that
-   * awaits this now and then never runs into `limits.queueBytesMax`. Resolves at once while less than 2 MiB wait.
+   * awaits this after each few messages never runs into `limits.queueBytesMax`. Resolves at once while less than 2 MiB wait.
    * @throws TimeoutError after `timeoutMs`; the signal's reason when it is aborted.
    */
   async drained(
@@ -304,7 +302,6 @@ export class Lyre extends EventEmitter<LyreEvents> {
   ): Promise<void> {
     const { peer, group, signal, timeoutMs = Number.POSITIVE_INFINITY } = options
     const uuid = typeof peer === 'object' ? peer.uuid : peer
-    signal?.throwIfAborted()
     await this.#waiters.wait(
       { signal, timeoutMs },
       {
@@ -323,6 +320,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }: {
     readonly signal?: AbortSignal
   } = {}): AsyncIterableIterator<LyreEvent | OverrunEvent> {
+    if (!signal?.aborted) checkSignal(signal)
     const end = () => stream.end()
     const stream = new EventStream(this.#settings.limits, () => {
       this.#streams.delete(stream)
@@ -452,8 +450,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#session = undefined
     this.#state = 'stopped'
     this.#waiters.reject(new TimeoutError('the node stopped before what was waited for'))
+    // Whoever begins to read in a handler of this event, reads what comes after it.
+    const streams = [...this.#streams]
     this.#emit({ type: 'stop' })
-    for (const stream of [...this.#streams]) stream.end()
+    for (const stream of streams) stream.end()
   }
 
   // The pump: what happened goes into harmony, and what it answers is done, in order, one thing after the other.

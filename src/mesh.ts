@@ -8,6 +8,7 @@ import {
   decodeZre,
   encodeIdentity,
   encodeZre,
+  HELLO_BYTES_MAX,
   type LinkChange,
   NullMechanism,
   parseEndpoint,
@@ -60,6 +61,10 @@ const CONGESTED_BYTES = 2 * STREAM_BACKLOG_BYTES
  * process of many nodes accepts one connection a turn for each, and who gives up and dials again makes it worse.
  */
 const DIAL_TIMEOUT_MS = 15_000
+/** What a connection may send while it is held, before we stop to read: so we still see that it closes. */
+const HELD_BYTES_MAX = 16_384
+/** Octets of a message before the HELLO, and of the HELLO: a stranger gets no more of our memory. */
+const STRANGER_BYTES_MAX = HELLO_BYTES_MAX + 64
 const NOTHING = new Uint8Array(0)
 
 /** One connection, accepted or dialled. */
@@ -67,8 +72,10 @@ interface Link {
   readonly connection: ConnectionId
   readonly stream: Stream
   readonly zmtp: ZmtpConnection
-  /** Messages that were queued since the mailbox was last empty. */
+  /** About how many messages wait here. */
   queuedCount: number
+  /** Octets of the largest message since the mailbox was last empty. */
+  largestBytes: number
   /** Whether the handshake is done. */
   up: boolean
   /** Whether there is a connection at all. */
@@ -96,6 +103,9 @@ export class Mesh {
   #wakeAt = Number.POSITIVE_INFINITY
   #dirty: Link[] = []
   #stopped: (() => void) | undefined
+  /** Streams whose end we have not heard of, those that we closed ourselves too. */
+  #streamCount = 0
+  #allClosed: (() => void) | undefined
 
   constructor(host: Host, options: MeshOptions, handlers: MeshHandlers) {
     this.#host = host
@@ -150,18 +160,22 @@ export class Mesh {
     const link = this.#links.get(connection)
     if (link === undefined || !link.zmtp.ready) return
     const { queueBytesMax, queueMessagesMax } = this.#options
-    const queuedBytes = link.zmtp.outputBytes + link.stream.backlogBytes
-    if (queuedBytes > queueBytesMax || link.queuedCount >= queueMessagesMax) {
+    const { outputBytes } = link.zmtp
+    const queuedBytes = outputBytes + link.stream.backlogBytes
+    // The largest message is not counted: by itself, or with a PING-OK behind it, it is not too much.
+    if (queuedBytes > queueBytesMax + link.largestBytes || link.queuedCount >= queueMessagesMax) {
       this.#count('mailbox-overflow')
       const reason = `${link.queuedCount} messages and ${queuedBytes} octets wait for it`
       this.#handlers.link(connection, { type: 'overflow', reason })
       return
     }
-    link.queuedCount++
     link.zmtp.send(encodeZre(command, sequence))
+    const messageBytes = link.zmtp.outputBytes - outputBytes
+    link.queuedCount++
+    link.largestBytes = Math.max(link.largestBytes, messageBytes)
+    if (queuedBytes + messageBytes > CONGESTED_BYTES) link.congested = true
     if (link.zmtp.outputBytes >= STREAM_BACKLOG_BYTES) this.#flush(link)
     else this.#schedule(link)
-    if (queuedBytes > CONGESTED_BYTES) link.congested = true
   }
 
   /** Asks the other side's ZMTP for an answer, to measure the way there and back; not every peer knows how. */
@@ -178,9 +192,6 @@ export class Mesh {
     const link = this.#links.get(connection)
     if (link === undefined || link.held) return
     link.held = true
-    link.stream.pause()
-    // Nothing comes because we do not read: the TTL that the peer may have set says nothing as long.
-    this.#timed.delete(link)
   }
 
   /** Reads on, not before the caller is done. */
@@ -243,6 +254,7 @@ export class Mesh {
       this.#remove(link)
       link.stream.destroy()
     }
+    if (this.#streamCount > 0) await new Promise<void>((resolve) => (this.#allClosed = resolve))
   }
 
   /** Ends the lingering of stop(). */
@@ -284,10 +296,11 @@ export class Mesh {
   #zmtp(socketType: SocketType): ZmtpConnection {
     // The inbox names itself too, which Zyre's does not: so a Lyre peer sees whom it has reached.
     const mechanism = new NullMechanism({ socketType, identity: this.#identity })
+    const { zmtp } = this.#options
     const limits =
       socketType === 'ROUTER'
-        ? this.#options.zmtp
-        : { ...this.#options.zmtp, handshakeTimeoutMs: DIAL_TIMEOUT_MS }
+        ? { ...zmtp, messageBytesMax: Math.min(STRANGER_BYTES_MAX, zmtp.messageBytesMax) }
+        : { ...zmtp, handshakeTimeoutMs: DIAL_TIMEOUT_MS }
     return new ZmtpConnection({ socketType, mechanism, limits }, this.#host.clock.now())
   }
 
@@ -295,6 +308,7 @@ export class Mesh {
     const link: Link = {
       ...parts,
       queuedCount: 0,
+      largestBytes: 0,
       up: false,
       open: parts.connection < 0,
       held: false,
@@ -308,6 +322,7 @@ export class Mesh {
   }
 
   #streamHandlers(connection: ConnectionId): StreamHandlers {
+    this.#streamCount++
     return {
       open: () => {},
       receive: (bytes) => {
@@ -315,10 +330,12 @@ export class Mesh {
         if (link === undefined) return
         this.#handlers.activity(connection)
         link.zmtp.handleBytes(bytes, this.#host.clock.now())
+        if (link.held && link.zmtp.unreadBytes > HELD_BYTES_MAX) this.#pause(link)
         this.#read(link)
       },
       drain: () => this.#touch(connection),
       close: (reason) => {
+        if (--this.#streamCount === 0) this.#allClosed?.()
         const link = this.#links.get(connection)
         if (link === undefined) return
         this.#remove(link)
@@ -334,6 +351,12 @@ export class Mesh {
     if (link !== undefined) this.#flush(link)
   }
 
+  /** Nothing will come, because we do not read: the TTL that the peer may have set says nothing as long. */
+  #pause(link: Link): void {
+    link.stream.pause()
+    this.#timed.delete(link)
+  }
+
   /** Hands on what can be read, one message after the other, until it is held or closed. */
   #read(link: Link): void {
     while (!link.held && this.#links.get(link.connection) === link) {
@@ -343,6 +366,7 @@ export class Mesh {
     }
     if (this.#links.get(link.connection) !== link) return
     if (link.zmtp.outputBytes > 0) this.#schedule(link)
+    if (link.held) return
     if (link.zmtp.pollTimeout() !== Number.POSITIVE_INFINITY) this.#time(link)
     else this.#timed.delete(link)
   }
@@ -382,6 +406,7 @@ export class Mesh {
       this.#refuse(link, error)
       return
     }
+    if (message.type === 'hello') link.zmtp.allowMessages(this.#options.zmtp.messageBytesMax)
     this.#handlers.message(link.connection, message)
   }
 
@@ -428,15 +453,17 @@ export class Mesh {
   #flush(link: Link): void {
     link.dirty = false
     if (this.#links.get(link.connection) !== link) return
-    while (link.stream.backlogBytes < STREAM_BACKLOG_BYTES) {
-      const bytes = link.zmtp.pollOutput()
-      if (bytes === undefined) {
-        link.queuedCount = 0
-        this.#relieve(link)
-        return
-      }
-      link.stream.write(bytes)
+    const { zmtp, stream } = link
+    const before = zmtp.outputBytes
+    while (stream.backlogBytes < STREAM_BACKLOG_BYTES) {
+      const bytes = zmtp.pollOutput()
+      if (bytes === undefined) break
+      stream.write(bytes)
     }
+    if (before > 0) link.queuedCount = Math.ceil((link.queuedCount * zmtp.outputBytes) / before)
+    if (stream.backlogBytes >= STREAM_BACKLOG_BYTES) return
+    if (stream.backlogBytes === 0) link.largestBytes = 0
+    this.#relieve(link)
   }
 
   #relieve(link: Link): void {

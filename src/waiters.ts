@@ -1,13 +1,22 @@
 // Promises for what an application waits for: that peers are there, that what it sent is on its way. Whoever changes such a
 // thing calls settle(); nobody polls by time.
 
-import { TimeoutError } from './errors.ts'
+import { TimeoutError, UsageError } from './errors.ts'
 import type { Clock } from './host.ts'
 
 /** Somebody who waits: `attempt` resolves the promise if what is waited for is so by now. */
 interface Waiter {
   readonly attempt: () => boolean
   readonly reject: (error: unknown) => void
+}
+
+/** @throws UsageError on what is no AbortSignal; the signal's reason when it is aborted by now. */
+export function checkSignal(signal: AbortSignal | undefined): void {
+  if (signal === undefined) return
+  if (typeof signal?.addEventListener !== 'function') {
+    throw new UsageError('signal has to be an AbortSignal')
+  }
+  signal.throwIfAborted()
 }
 
 /** How long to wait at most: `timeoutMs` may be Infinity. */
@@ -26,12 +35,16 @@ export class Waiters {
 
   /**
    * Resolves with what `poll` finds, now or at one of the next calls of settle(); undefined is nothing.
-   * @throws TimeoutError with the text of `late`, or the signal's reason.
+   * @throws UsageError on a bad timeout or signal, TimeoutError with the text of `late`, or the signal's reason.
    */
   wait<Found>(
     { signal, timeoutMs }: Patience,
     { poll, late }: { readonly poll: () => Found | undefined; readonly late: () => string },
   ): Promise<Found> {
+    checkSignal(signal)
+    if (!(timeoutMs >= 0)) {
+      throw new UsageError(`timeoutMs has to be a number from 0, not ${String(timeoutMs)}`)
+    }
     return new Promise((resolve, reject) => {
       const timer = this.#clock.timer(() => waiter.reject(new TimeoutError(late())))
       const abort = () => waiter.reject(signal?.reason)

@@ -33,6 +33,32 @@ t.test('contents of all shapes arrive as they were sent, whispered and shouted',
   }
 })
 
+t.test('messages larger than the limit of a mailbox arrive, and what follows them', async (t) => {
+  const [alice, bob] = await createNodes(t, ['alice', 'bob'], {
+    limits: { queueBytesMax: 100_000 },
+  })
+  for (const [octets, digit] of [
+    [10_000_000, 1],
+    [3_000_000, 2],
+    [20_000_000, 3],
+  ] as const) {
+    const large = new Uint8Array(octets).fill(digit)
+    t.equal(alice.lyre.whisper(bob.lyre.uuid, large), 1)
+    t.equal(alice.lyre.whisper(bob.lyre.uuid, 'and one behind it'), 1)
+    await alice.lyre.drained({ peer: bob.lyre.uuid })
+  }
+  for (const [octets, digit] of [
+    [10_000_000, 1],
+    [3_000_000, 2],
+    [20_000_000, 3],
+  ] as const) {
+    const [frame] = (await bob.next('whisper')).content
+    t.equal(frame?.length, octets)
+    t.equal(frame?.at(-1), digit)
+    t.equal(text((await bob.next('whisper')).content), 'and one behind it')
+  }
+})
+
 t.test('what arrives is a plain Uint8Array, and a text where one is wanted', async (t) => {
   const [alice, bob] = await createNodes(t, ['alice', 'bob'])
   alice.lyre.whisper(bob.lyre.uuid, ['\ufeffmark', 'ö', Uint8Array.of(0xff)])

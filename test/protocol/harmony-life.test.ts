@@ -40,6 +40,7 @@ t.test('a peer is discovered, dialling, greeted, entered, gone (harmony.md 3.1)'
   machine.greet(-1, 1)
   t.equal(state(machine), 'entered')
   t.match(machine.harmony.peer(uuidOf(1)), { name: 'p1', state: 'entered' })
+  t.same([machine.harmony.peerCount(), machine.harmony.peerCount('CHAT')], [1, 0])
   machine.harmony.handleMessage(-1, { type: 'goodbye', sequence: 2 }, 0)
   const events = machine.effects().flatMap((effect) => (effect.type === 'event' ? effect : []))
   t.match(events, [{ event: { type: 'exit', peer: { state: 'gone' } } }])

@@ -357,6 +357,18 @@ t.test('a message above its limit of octets is refused (zmtp.md 3.3)', async (t)
   t.same(feed(connectionOf(), handshake), ['closed zmtp.md 3.3'], 'and a command, at once')
 })
 
+t.test('who is known better may send more, from the next frame on (zmtp.md 3.9)', async (t) => {
+  const connection = readyConnection({ limits: { messageBytesMax: 2 } })
+  t.same(feed(connection, fromHex('0002 3031')), ['message 3031'])
+  connection.allowMessages(600)
+  t.same(feed(connection, fromHex('0003 303132')), ['message 303132'])
+  t.equal(connection.unreadBytes, 0)
+  t.same(feed(connection, fromHex('02 0000000000000258 0000')), [])
+  t.equal(connection.unreadBytes, 2, 'of a body that is not here yet')
+  connection.handleBytes(fromHex('01'), 0)
+  t.equal(connection.unreadBytes, 3, 'and what was not read on')
+})
+
 t.test('a message above its limit of frames is refused (zmtp.md 3.4)', async (t) => {
   const limits = { messageFramesMax: 3 }
   const connection = readyConnection({ limits })

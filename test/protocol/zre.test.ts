@@ -298,6 +298,8 @@ t.test('whether a text fits is counted in octets', async (t) => {
   t.notOk(fits('g'.repeat(256), 255))
   t.ok(fits('\u2713'.repeat(85), 255))
   t.notOk(fits('\u2713'.repeat(86), 255))
+  t.ok(fits('\u{1f3b5}', 255))
+  t.notOk(fits('\ud83c', 255), 'half a character cannot be sent')
 })
 
 const text = fc.string({ unit: 'binary', maxLength: 60 })

@@ -251,3 +251,33 @@ t.test('drained() resolves when what was sent has left', async (t) => {
   await Promise.all(waiting)
   t.equal(done, 2)
 })
+
+t.test('what is no signal, or no time, is refused and leaves nothing behind', async (t) => {
+  const { world, alice, bob } = await pair()
+  const signal = 1 as unknown as AbortSignal
+  throwsUsage(t, () => alice.events({ signal }), /^signal has to be an AbortSignal$/)
+  await t.rejects(alice.start({ signal }), { name: 'UsageError' })
+  await t.rejects(alice.waitForPeers(2, { signal }), { name: 'UsageError' })
+  await t.rejects(alice.drained({ timeoutMs: Number.NaN }), { name: 'UsageError' })
+  await t.rejects(alice.waitForPeers(2, { timeoutMs: -1 }), { message: /^timeoutMs .* not -1$/ })
+  throwsUsage(t, () => alice.join('half \ud83c'), /^a group is a text/)
+  for (const lyre of [alice, bob]) {
+    const stopping = lyre.stop()
+    await world.settle()
+    await stopping
+  }
+})
+
+t.test('who begins to read when the node stops, reads on after the next start', async (t) => {
+  const { world, alice } = await pair()
+  const later = new Promise<ReturnType<Lyre['events']>>((resolve) => {
+    alice.once('stop', () => resolve(alice.events()))
+  })
+  const stopping = alice.stop()
+  await world.settle()
+  await stopping
+  await alice.start()
+  await world.advance(1_000)
+  const { value } = await (await later).next()
+  t.match(value, { type: 'enter' })
+})

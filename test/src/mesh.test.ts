@@ -6,6 +6,7 @@ import {
   type Uuid,
   ZMTP_LIMITS,
   ZmtpConnection,
+  type ZreCommand,
   type ZreMessage,
 } from '../../protocol/index.ts'
 import type { Stream } from '../../src/host.ts'
@@ -18,6 +19,14 @@ const ALICE = 'a'.repeat(32)
 const BOB = 'b'.repeat(32)
 const ADDRESS = '127.0.0.1'
 const ANY = { from: 0, to: 0 }
+const HELLO: ZreCommand = {
+  type: 'hello',
+  endpoint: 'tcp://10.0.0.2:49152',
+  groups: [],
+  status: 0,
+  name: 'bob',
+  headers: {},
+}
 
 /** A mesh, and what it told in words. */
 class Tested {
@@ -145,13 +154,50 @@ t.test('what comes while a connection is held waits, also in the middle of a chu
 t.test('a mailbox past its octets or its messages overflows, and says so each time', async (t) => {
   const { bob, mailbox } = await pair({ queueBytesMax: 1_000 })
   mailbox.stalled = true
-  for (let sequence = 1; sequence <= 4; sequence++) bob.send(1, sequence, [pattern(600)])
-  t.match(bob.told.slice(1), [/^1 overflow: 2 messages and 1\d{3} octets/, /^1 overflow/])
+  for (let sequence = 1; sequence <= 5; sequence++) bob.send(1, sequence, [pattern(600)])
+  t.match(bob.told.slice(1), [/^1 overflow: 3 messages and 1\d{3} octets/, /^1 overflow/])
   t.match(bob.mesh.diagnostics().counters, { 'mailbox-overflow': 2 })
 
   const other = await pair({ queueMessagesMax: 3 })
   for (let sequence = 1; sequence <= 4; sequence++) other.bob.send(1, sequence)
   t.match(other.bob.told.slice(1), [/^1 overflow: 3 messages/])
+})
+
+t.test('one message, however large, is never too much, nor is an answer behind it', async (t) => {
+  const { bob, mailbox } = await pair({ queueBytesMax: 1_000 })
+  mailbox.stalled = true
+  bob.send(1, 1, [pattern(100_000)])
+  bob.send(1, 2)
+  t.same(bob.told.slice(1), [])
+  bob.send(1, 3, [pattern(1_000)])
+  bob.send(1, 4)
+  t.match(bob.told.slice(1), [/^1 overflow: 3 messages/])
+})
+
+t.test('one large message alone makes a mailbox congested', async (t) => {
+  const { world, bob, mailbox } = await pair()
+  mailbox.stalled = true
+  bob.send(1, 1, [pattern(3 * 2 ** 20)])
+  t.ok(bob.mesh.congested(1))
+  await world.settle()
+  t.ok(bob.mesh.congested(1))
+})
+
+t.test('a stranger gets the memory of a HELLO, and no more before it', async (t) => {
+  const { world, alice, bob } = await pair()
+  bob.send(1, 1, [pattern(2 ** 17)])
+  await world.settle()
+  t.match(alice.told.slice(1), [/^-1 refused: a frame of 131072 octets, limit 6\d{4}/])
+})
+
+t.test('a held connection that closes is told of', async (t) => {
+  const { world, alice, bob } = await pair()
+  alice.mesh.hold(-1)
+  bob.send(1, 1, [pattern(100)])
+  await world.settle()
+  bob.mesh.close(1)
+  await world.settle()
+  t.match(alice.told.slice(1), [/^-1 lost/])
 })
 
 t.test('a congested mailbox is told of when it is drained', async (t) => {
@@ -280,15 +326,17 @@ t.test('of a range of ports the first that is free is taken', async (t) => {
 
 t.test('stop() sends what is queued, and ends when it has left', async (t) => {
   const { world, alice, bob } = await pair()
-  bob.send(1, 1, [pattern(3 * 2 ** 20)])
-  bob.send(1, 2)
+  bob.mesh.send(1, HELLO, 1)
+  bob.send(1, 2, [pattern(3 * 2 ** 20)])
   const stopping = bob.mesh.stop(1_000)
   await world.settle()
   await stopping
   t.equal(world.now, 0)
-  t.match(alice.told, ['-1 up b', '-1 whisper 1', '-1 whisper 2', /^-1 lost/])
+  t.match(alice.told, ['-1 up b', '-1 hello 1', '-1 whisper 2', /^-1 lost/])
   t.equal(bob.mesh.diagnostics().connections, 0)
-  await alice.mesh.stop(1_000)
+  const ending = alice.mesh.stop(1_000)
+  await world.settle()
+  await ending
 })
 
 t.test('stop() lingers for as long as it is told, and abort() ends that', async (t) => {
@@ -304,6 +352,7 @@ t.test('stop() lingers for as long as it is told, and abort() ends that', async 
     t.equal(done, false)
     if (aborted) bob.mesh.abort()
     else await world.advance(1)
+    await world.settle()
     await stopping
     t.equal(world.now, aborted ? 999 : 1_000)
     t.equal(bob.mesh.diagnostics().connections, 0)
@@ -315,8 +364,9 @@ t.test('stop() does not wait for a dial', async (t) => {
   const [alice, bob] = [new Tested(world, ALICE), new Tested(world, BOB)]
   const port = await alice.mesh.listen(ADDRESS, ANY)
   bob.mesh.dial(1, `tcp://${ADDRESS}:${port}`)
-  await bob.mesh.stop(1_000)
+  const stopping = bob.mesh.stop(1_000)
   await world.settle()
+  await stopping
   t.equal(world.now, 0)
   t.same(bob.told, [])
 })
