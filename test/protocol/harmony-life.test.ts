@@ -84,6 +84,7 @@ t.test('a join is told for each group of the HELLO (harmony.md 3.3)', async (t) 
     'resume -1',
   ])
   t.same(machine.harmony.peers('A').length, 1)
+  t.equal(machine.harmony.peerCount('A'), 1)
   t.match(machine.harmony.peer(uuidOf(1)), { groups: ['A', 'B'] }, 'a group listed twice is one')
 })
 
