@@ -53,8 +53,12 @@ export async function converse(
   room.greet()
   const shown = room.show(events)
   await ended
-  terminal.close()
-  await leave()
+  try {
+    terminal.close()
+  } finally {
+    // Whatever becomes of the terminal, the others are told that we leave.
+    await leave()
+  }
   await shown
   return terminal.broken ? 1 : 0
 }

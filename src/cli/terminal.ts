@@ -11,10 +11,11 @@ import {
 import type { ReadStream, WriteStream } from 'node:tty'
 import { Output } from './output.ts'
 
+/** What a terminal tells of who sits at it. */
 export interface TerminalHandlers {
   /** A line was entered. */
   line(line: string): void
-  /** No more will come: end of input, Ctrl-C, Ctrl-D, or nobody reads our lines any more. */
+  /** No more will come: end of input, Ctrl-C, Ctrl-D, the terminal is gone, or nobody reads our lines any more. */
   end(): void
 }
 
@@ -31,6 +32,7 @@ export function isColoured(): boolean {
   return process.stdout.isTTY === true && !NO_COLOR && TERM !== 'dumb'
 }
 
+/** Standard input and output as lines; one at a time, since both are the process's own. */
 export class Terminal {
   readonly #interactive = isInteractive()
   readonly #stdout: WriteStream = process.stdout
@@ -50,6 +52,10 @@ export class Terminal {
     })
     this.#readline.on('SIGINT', () => handlers.end())
     this.#readline.on('close', () => handlers.end())
+    // A terminal that was closed fails to be read, and to leave raw mode. Readline tells of it, and lets go of the input
+    // when it is closed itself.
+    this.#readline.on('error', () => handlers.end())
+    input.on('error', () => handlers.end())
   }
 
   /** Shows a prompt from now on, where there is a person to read it. */

@@ -152,3 +152,16 @@ t.test(
     t.match(screen.text, /you have left$/m)
   },
 )
+
+t.test(
+  'a terminal that is closed ends the chat, politely',
+  { skip: noScript && 'there is no `script` of util-linux to make a terminal with' },
+  async (t) => {
+    const node = ['--interface', '127.0.0.1', '--port', String(await freePort())]
+    const bob = startChild(t, MAIN, ['pipe', ...node, '--name', 'bob'])
+    const chat = startOnTerminal(t, ['chat', ...node, '--name', 'ada'], 80)
+    await bob.next('join', { name: 'ada' })
+    chat.process.kill('SIGKILL')
+    t.match(await bob.next('exit'), { name: 'ada', cause: 'goodbye' })
+  },
+)
