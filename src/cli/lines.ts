@@ -4,31 +4,40 @@
 import { UsageError } from '../index.ts'
 
 const LINE_FEED = 0x0a
+/** What is kept of a bad line, in octets: of such text 256 characters at least. */
+const BEGINNING_BYTES_MAX = 1_024
+
+/** A line that cannot be read: why, and its beginning, where U+FFFD stands for what is not UTF-8. */
+export interface BadLine {
+  readonly error: UsageError
+  readonly beginning: string
+}
 
 /**
- * The lines of an input, without their ends, as many at a time as came at a time. In place of a line that is too long or
- * no UTF-8 comes an error; a last line needs no end.
+ * The lines of an input, without their ends, as many at a time as came at a time. In place of a line that is longer than
+ * `lineBytesMax` octets or no UTF-8 comes a bad line; a last line needs no end.
  */
 export async function* readLines(
   input: AsyncIterable<Uint8Array>,
   lineBytesMax: number,
-): AsyncGenerator<(string | UsageError)[], void> {
+): AsyncGenerator<(string | BadLine)[], void> {
   let parts: Uint8Array[] = []
   let bytes = 0
   const take = (part: Uint8Array) => {
+    const fitted = bytes <= lineBytesMax
     bytes += part.length
-    // What is too long is counted, not kept.
+    // What is too long is counted; only its beginning is kept.
     if (bytes <= lineBytesMax) parts.push(part)
-    else parts = []
+    else if (fitted) parts = [beginning([...parts, part])]
   }
   const finish = () => {
-    const line = bytes > lineBytesMax ? tooLong(lineBytesMax) : decode(parts)
+    const line = bytes > lineBytesMax ? tooLong(lineBytesMax, parts) : decode(parts)
     parts = []
     bytes = 0
     return line
   }
   for await (const chunk of input) {
-    const lines: (string | UsageError)[] = []
+    const lines: (string | BadLine)[] = []
     let start = 0
     for (;;) {
       const end = chunk.indexOf(LINE_FEED, start)
@@ -44,15 +53,30 @@ export async function* readLines(
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true })
+const lenientDecoder = new TextDecoder('utf-8')
 
-function decode(parts: readonly Uint8Array[]): string | UsageError {
+function decode(parts: readonly Uint8Array[]): string | BadLine {
   try {
-    return decoder.decode(Buffer.concat(parts)).replace(/\r$/, '')
+    return withoutReturn(decoder.decode(Buffer.concat(parts)))
   } catch {
-    return new UsageError('this line is not UTF-8')
+    return badLine('this line is not UTF-8', parts)
   }
 }
 
-function tooLong(lineBytesMax: number): UsageError {
-  return new UsageError(`this line is too long: the limit is ${lineBytesMax} octets`)
+function tooLong(lineBytesMax: number, parts: readonly Uint8Array[]): BadLine {
+  return badLine(`this line is too long: the limit is ${lineBytesMax} octets`, parts)
+}
+
+function badLine(message: string, parts: readonly Uint8Array[]): BadLine {
+  const text = lenientDecoder.decode(beginning(parts))
+  return { error: new UsageError(message), beginning: withoutReturn(text) }
+}
+
+function beginning(parts: readonly Uint8Array[]): Uint8Array {
+  const bytes = parts.reduce((sum, part) => sum + part.length, 0)
+  return Buffer.concat(parts, Math.min(bytes, BEGINNING_BYTES_MAX))
+}
+
+function withoutReturn(line: string): string {
+  return line.replace(/\r$/, '')
 }

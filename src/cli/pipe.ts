@@ -5,7 +5,7 @@
 
 import { createLyre, type Lyre, UsageError } from '../index.ts'
 import { contentFromJson, eventToJson, formatLine, type JsonLine } from './json.ts'
-import { readLines } from './lines.ts'
+import { type BadLine, readLines } from './lines.ts'
 import { Output } from './output.ts'
 import { type NodeSettings, nodeOptions } from './settings.ts'
 
@@ -69,13 +69,13 @@ async function obey(lyre: Lyre, output: Output, signal: AbortSignal): Promise<vo
 }
 
 /** One line: done, and what there is to say about it. */
-function answer(lyre: Lyre, line: string | UsageError): JsonLine | 'stop' | undefined {
+function answer(lyre: Lyre, line: string | BadLine): JsonLine | 'stop' | undefined {
   try {
-    if (line instanceof UsageError) throw line
+    if (typeof line !== 'string') throw line.error
     return line.trim() === '' ? undefined : execute(lyre, parse(line))
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
-    const quoted = typeof line === 'string' ? line : ''
+    const quoted = typeof line === 'string' ? line : line.beginning
     const cut = quoted.length > QUOTE_LENGTH_MAX ? `${quoted.slice(0, QUOTE_LENGTH_MAX)}…` : quoted
     return { event: 'error', time: Date.now(), message: error.message, line: cut }
   }

@@ -109,8 +109,14 @@ t.test('a bad line is an error that quotes it, and the node goes on', async (t) 
     const quoted = line.length > 200 ? `${line.slice(0, 200)}…` : line
     t.equal(error.line, quoted)
   }
+  const foreign = { message: /not UTF-8/, line: '"\ufffd"' }
   node.process.stdin?.write(Uint8Array.of(0x22, 0xff, 0x22, 0x0a))
-  t.match(JSON.parse(await node.next('"event":"error"')), { message: /not UTF-8/, line: '' })
+  t.match(JSON.parse(await node.next('"event":"error"')), foreign)
+  node.process.stdin?.write(
+    Buffer.concat([Buffer.of(0xff), Buffer.from('x'.repeat(300)), Buffer.of(0x0a)]),
+  )
+  const long = { line: `\ufffd${'x'.repeat(199)}…` }
+  t.match(JSON.parse(await node.next('"event":"error"')), long)
   node.type('')
   node.type('{"join":"A"}\r')
   node.type('{"diagnostics":true}')
