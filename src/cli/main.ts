@@ -30,6 +30,7 @@ main(process.argv).catch((error: unknown) => {
 })
 
 async function main(argv: readonly string[]): Promise<void> {
+  process.stdout.on('error', handleOutputError)
   const { version } = createRequire(import.meta.url)('lyre/package.json') as { version: string }
   const program = new Command('lyre')
     .description('A node of the local network: find others, form groups, talk; no server between.')
@@ -124,6 +125,8 @@ function addCompanion(program: Command): void {
 /** The first signal asks to leave, the second ends the process at once. */
 function run(verb: Verb): (settings: NodeSettings) => Promise<void> {
   return async (settings) => {
+    // From here on the verb minds its output itself.
+    process.stdout.off('error', handleOutputError)
     const leaving = new AbortController()
     for (const [name, number] of Object.entries({ SIGINT: 2, SIGTERM: 15, SIGHUP: 1 })) {
       process.on(name, () => {
@@ -135,6 +138,12 @@ function run(verb: Verb): (settings: NodeSettings) => Promise<void> {
     }
     process.exitCode = await verb(settings, leaving.signal)
   }
+}
+
+/** The help or the version cannot be written. Who closed the pipe has read enough; anything else is told. */
+function handleOutputError(error: NodeJS.ErrnoException): void {
+  if (error.code === 'EPIPE') return
+  process.exit(report(new Error(`standard output cannot be written: ${error.message}`)))
 }
 
 /** @returns the exit code. */

@@ -52,6 +52,16 @@ export function startCommand(t: Pick<Test, 'teardown'>, args: readonly string[])
   return own(t, spawn(process.execPath, [MAIN, ...args], { env, stdio: 'pipe' }))
 }
 
+/** Starts `lyre ARGUMENTS` with its standard output on a file descriptor of ours. */
+export function startWithOutput(
+  t: Pick<Test, 'teardown'>,
+  args: readonly string[],
+  output: number,
+): Command {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  return own(t, spawn(process.execPath, [MAIN, ...args], { env, stdio: ['pipe', output, 'pipe'] }))
+}
+
 /** Starts `lyre ARGUMENTS` on a terminal of so many columns; `script` of util-linux makes one. */
 export function startOnTerminal(
   t: Pick<Test, 'teardown'>,

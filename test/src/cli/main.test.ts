@@ -1,8 +1,8 @@
 /** What every verb has in common: help, and exit codes. */
 
-import { readFileSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
-import { startCommand } from '../../support/command.ts'
+import { startCommand, startWithOutput } from '../../support/command.ts'
 
 async function run(t: Test, ...args: readonly string[]) {
   const command = startCommand(t, args)
@@ -34,6 +34,29 @@ t.test('the version is that of the package', async (t) => {
   t.equal(code, 0)
   t.equal(text, JSON.parse(file).version)
 })
+
+t.test('a reader who has gone before the help came is no failure', async (t) => {
+  for (const flag of ['--help', '--version']) {
+    const command = startCommand(t, [flag])
+    command.process.stdout?.destroy()
+    t.equal(await command.exited, 0, flag)
+    t.equal(command.errors, '')
+  }
+})
+
+t.test(
+  'output that cannot be written is told in a sentence',
+  { skip: !existsSync('/dev/full') && 'there is no /dev/full' },
+  async (t) => {
+    const full = openSync('/dev/full', 'w')
+    t.teardown(() => closeSync(full))
+    for (const flag of ['--help', '--version']) {
+      const command = startWithOutput(t, [flag], full)
+      t.equal(await command.exited, 1, flag)
+      t.match(command.errors, /^lyre: standard output cannot be written: ENOSPC.*\n$/)
+    }
+  },
+)
 
 t.test('what is used wrongly ends with 2, and a sentence that helps', async (t) => {
   const wrong = [
