@@ -4,9 +4,12 @@
 
 import { WireError } from './errors.ts'
 
-/** The bits of a frame's first octet; the others are ignored, as libzmq does (zmtp.md 3.1). */
+// The bits of a frame's first octet; the others are ignored, as libzmq does (zmtp.md 3.1).
+/** Further frames of the same message follow. */
 export const MORE = 1
+/** The length of the body takes eight octets, not one. */
 export const LONG = 2
+/** The frame is a command of the connection, no part of a message. */
 export const COMMAND = 4
 
 /** Octets of a command; before the handshake it comes from a stranger, and later there is no longer one (zmtp.md 3.3). */

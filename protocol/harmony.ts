@@ -38,6 +38,7 @@ export interface HarmonyLimits {
   readonly arrivalsMax: number
 }
 
+/** The limits of a node that is told nothing else. */
 export const HARMONY_LIMITS: HarmonyLimits = {
   peersMax: 1_024,
   peerGroupsMax: 1_024,

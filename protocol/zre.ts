@@ -9,8 +9,11 @@ import { WireError } from './errors.ts'
 export const TEXT_BYTES_MAX = 255
 /** What a HELLO may hold in its fields: more is a WireError, since a stranger may send it (zre.md 2.6). */
 export const HELLO_BYTES_MAX = 65_536
+/** Groups that a HELLO may name (zre.md 2.6). */
 export const HELLO_GROUPS_MAX = 1_024
+/** Headers that a HELLO may hold (zre.md 2.6). */
 export const HELLO_HEADERS_MAX = 64
+/** Octets of UTF-8 that the value of a header may have (zre.md 2.6). */
 export const HEADER_VALUE_BYTES_MAX = 4_096
 
 /** Text keys and values that a node tells about itself in its HELLO. It has no prototype: any key is just a key. */

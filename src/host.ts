@@ -14,6 +14,7 @@ export interface Host {
   surface(error: unknown): void
 }
 
+/** Time and timers; a machine's own, or a simulation's. */
 export interface Clock {
   /** Milliseconds on a clock that never goes back, with any beginning. */
   now(): number
@@ -23,6 +24,7 @@ export interface Clock {
   defer(callback: () => void): void
 }
 
+/** One timer, which can be set again and again. */
 export interface Timer {
   /** Calls back once, at or soon after the instant `at`; replaces what was set. Infinity: never. */
   set(at: number): void
@@ -37,11 +39,13 @@ export interface NetworkInterface {
   readonly loopback: boolean
 }
 
+/** An IPv4 address, and a UDP or TCP port; 0 is any port, where one is opened. */
 export interface Address {
   readonly address: string
   readonly port: number
 }
 
+/** UDP over IPv4. */
 export interface Datagrams {
   /**
    * Opens a socket.
@@ -54,6 +58,7 @@ export interface Datagrams {
   ): Promise<DatagramSocket>
 }
 
+/** What a datagram socket tells its owner. */
 export interface DatagramHandlers {
   /** The octets are the receiver's. */
   receive(bytes: Uint8Array, from: Address): void
@@ -61,12 +66,14 @@ export interface DatagramHandlers {
   fail(error: Error): void
 }
 
+/** An open UDP socket. What it cannot send it tells to its handlers. */
 export interface DatagramSocket {
   send(bytes: Uint8Array, to: Address): void
   /** Sends what was given to send(), then closes. */
   close(): Promise<void>
 }
 
+/** TCP over IPv4. */
 export interface Streams {
   /**
    * Listens; `accept` gets each new connection and gives its handlers.
@@ -77,12 +84,14 @@ export interface Streams {
   connect(to: Address, handlers: StreamHandlers): Stream
 }
 
+/** What listens, at a port from 1 to 65535. */
 export interface StreamServer {
   readonly port: number
   /** Accepts no more. Connections stay. */
   close(): void
 }
 
+/** What a connection tells, to its owner alone. */
 export interface StreamHandlers {
   /** A connection that we began is there. */
   open(): void
@@ -94,6 +103,7 @@ export interface StreamHandlers {
   close(reason: string): void
 }
 
+/** One TCP connection, accepted or begun. Whatever goes wrong with it is told to its handlers by close(). */
 export interface Stream {
   /** The other side's address, without its port; empty as long as there is none. */
   readonly remoteAddress: string

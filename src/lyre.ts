@@ -104,10 +104,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
     return this.#uuid
   }
 
+  /** Our public name, as others are told in HELLO: up to 255 octets of UTF-8, by default the first six digits of the uuid. */
   get name(): string {
     return this.#name
   }
 
+  /** Our headers, as others are told in HELLO; they cannot be changed once the node is created. */
   get headers(): Headers {
     return this.#settings.headers
   }
@@ -241,6 +243,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     return this.#harmony.peers().filter((peer) => peer.name === name)
   }
 
+  /** All entered peers that are in this group, whether we are or not; a group that nobody is in has none. */
   peersInGroup(group: string): Peer[] {
     return this.#harmony.peers(group)
   }

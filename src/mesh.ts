@@ -24,6 +24,7 @@ import {
 import { NetworkError } from './errors.ts'
 import type { Host, Stream, StreamHandlers, StreamServer } from './host.ts'
 
+/** Who the node is, and what others can make its sockets hold. */
 export interface MeshOptions {
   readonly uuid: Uuid
   readonly zmtp: ZmtpLimits
@@ -88,6 +89,7 @@ interface Link {
   pingedAt: number
 }
 
+/** The sockets of one node: all its connections by their numbers, those that we accept below 0, those that we dial above. */
 export class Mesh {
   readonly #host: Host
   readonly #options: MeshOptions

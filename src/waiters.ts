@@ -25,6 +25,7 @@ export interface Patience {
   readonly timeoutMs: number
 }
 
+/** All who wait for something of one node. */
 export class Waiters {
   readonly #clock: Clock
   readonly #waiters = new Set<Waiter>()

@@ -8,6 +8,7 @@ import { join } from 'node:path/posix'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
 import {
+  checkDocstrings,
   checkGlobals,
   checkHosts,
   checkImports,
@@ -153,6 +154,32 @@ t.test('registry hosts and resolved addresses are found', async (t) => {
   t.same(checkHosts(file('README.md', 'it is in the npm registry. Or not.')), [])
 })
 
+t.test('exports without a docstring are found', async (t) => {
+  const bad = [
+    '/** The idea of the file. */',
+    '',
+    'export const LIMIT = 1',
+    '/** The first of two. */',
+    'export const ONE = 1',
+    'export const TWO = 2',
+    '// No docstring.',
+    'export class Bare {}',
+    '/** Of the inside. */',
+    'interface Inside {}',
+    'export interface Outside {}',
+  ]
+  t.match(checkDocstrings(file('src/a.ts', ...bad)), [
+    /^src\/a\.ts: export const LIMIT has no docstring/,
+    /TWO/,
+    /Bare/,
+    /Outside/,
+  ])
+  t.equal(checkDocstrings(file('protocol/a.ts', ...bad)).length, 4)
+  t.same(checkDocstrings(file('src/cli/a.ts', ...bad)), [], 'nobody imports the command')
+  const good = ['/** Reads it. */', 'export function read() {}', "export { a } from './a.ts'"]
+  t.same(checkDocstrings(file('src/a.ts', ...good, 'const inside = 1')), [])
+})
+
 t.test('dead links and missing scripts are found', async (t) => {
   const exists = (path: string) => path === 'docs/guide' || path === 'README.md'
   const links =
@@ -208,6 +235,7 @@ t.test('the tree is tidy', async (t) => {
   t.same(code.flatMap(checkImports), [], 'imports go one way')
   t.same(code.flatMap(checkGlobals), [], 'nobody goes past the Host')
   t.same(code.flatMap(checkText), [], 'files are short and finished')
+  t.same(code.flatMap(checkDocstrings), [], 'exports have docstrings')
   t.same(files.flatMap(checkHosts), [], 'no registry is named')
   t.same(checkOrphans(code), [], 'every file is used')
   t.same(checkRules(files), [], 'rules have tests, and citations have rules')

@@ -3,6 +3,7 @@
 
 import type { Writable } from 'node:stream'
 
+/** One stream of text to whoever reads us. */
 export class Output {
   readonly #stream: Writable
   #blocked: Promise<void> | undefined

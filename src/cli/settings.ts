@@ -13,6 +13,7 @@ export interface NodeSettings {
   readonly header?: Readonly<Record<string, string>>
 }
 
+/** The options of the node that a command line asks for; what it does not say is left to the defaults. */
 export function nodeOptions(settings: NodeSettings): LyreOptions {
   return {
     ...(settings.name === undefined ? {} : { name: settings.name }),
@@ -22,10 +23,12 @@ export function nodeOptions(settings: NodeSettings): LyreOptions {
   }
 }
 
+/** Adds --name. */
 export function withName(command: Command): Command {
   return command.option('--name <name>', 'public name; the first digits of its uuid, unless given')
 }
 
+/** Adds --interface and --port. */
 export function withNetwork(command: Command): Command {
   return command
     .option(
@@ -35,6 +38,7 @@ export function withNetwork(command: Command): Command {
     .option('--port <port>', 'UDP port of the beacons; another port is another network', parsePort)
 }
 
+/** Adds --group. */
 export function withGroups(command: Command): Command {
   return command.option(
     '--group <group>',
@@ -43,6 +47,7 @@ export function withGroups(command: Command): Command {
   )
 }
 
+/** Adds --header. */
 export function withHeaders(command: Command): Command {
   return command.option(
     '--header <key=value>',

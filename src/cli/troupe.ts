@@ -10,6 +10,7 @@ const LEAVE_TIMEOUT_MS = 1_500
 /** How much of what they write to standard error is kept. */
 const ERRORS_LENGTH_MAX = 4_000
 
+/** The processes of all companions; whoever creates it has to end() it. */
 export class Troupe {
   readonly #children: readonly ChildProcess[]
   readonly #ended: readonly Promise<void>[]

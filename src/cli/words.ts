@@ -19,6 +19,7 @@ const CAUSES: Readonly<Record<ExitCause, string>> = {
   stop: 'we stopped',
 }
 
+/** What is said to a person about events, peers and the node; all that came from others is cleaned first. */
 export class Words {
   readonly #lyre: Lyre
   readonly #coloured: boolean

@@ -11,6 +11,7 @@ import {
 import type { Address, DatagramSocket, Datagrams, Host } from '../host.ts'
 import { type InterfaceChoice, onNetwork } from './interfaces.ts'
 
+/** Who the node is, and where and how often its beacon says so. */
 export interface BeaconOptions {
   readonly uuid: Uuid
   /** The UDP port: another port is another network. */
@@ -19,6 +20,7 @@ export interface BeaconOptions {
   readonly choice: InterfaceChoice
 }
 
+/** What beacons of other nodes tell; anybody can send one, so it is hearsay. */
 export interface BeaconHandlers {
   /** A node said that its inbox is at this port of the address that its beacon came from. */
   alive(uuid: Uuid, inbox: Address): void
@@ -49,6 +51,7 @@ export interface BeaconDiagnostics {
 
 const NETWORKS_MAX = 32
 
+/** The beacons of one node, ours and those that we hear; it is started and stopped once for each life of the node. */
 export class BeaconDiscovery {
   readonly #host: Host
   readonly #options: BeaconOptions

@@ -5,6 +5,7 @@ import type { Clock, Timer } from '../host.ts'
 /** setTimeout() fires at once for anything longer; a timer that is early is set again by whoever set it. */
 const DELAY_MAX_MS = 2 ** 31 - 1
 
+/** The clock of this process: it counts from its start. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   timer: (callback) => new SystemTimer(callback),

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { NetworkError } from '../errors.ts'
 import type { Address, DatagramHandlers, DatagramSocket, Datagrams } from '../host.ts'
 
+/** UDP sockets of node:dgram. */
 export const systemDatagrams: Datagrams = {
   async open({ address, port, shared, broadcast }, handlers) {
     const socket = createSocket({ type: 'udp4', reuseAddr: shared })

@@ -7,6 +7,7 @@ import { systemClock } from './clock.ts'
 import { systemDatagrams } from './datagrams.ts'
 import { systemStreams } from './streams.ts'
 
+/** The machine that this process runs on. */
 export const systemHost: Host = {
   clock: systemClock,
   datagrams: systemDatagrams,

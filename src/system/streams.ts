@@ -8,6 +8,7 @@ import type { Stream, StreamHandlers, Streams } from '../host.ts'
 /** Connections that may wait to be accepted: a whole network may greet a new node at once. */
 const BACKLOG = 1_024
 
+/** TCP connections of node:net. */
 export const systemStreams: Streams = {
   async listen({ address, port }, accept) {
     const server = createServer({ noDelay: true }, (socket) => {

@@ -137,6 +137,34 @@ export function checkText({ path, text }: File): string[] {
   return complaints
 }
 
+/** What is exported, from the library, without a docstring of its own above it. */
+export function checkDocstrings({ path, text }: File): string[] {
+  if (!/^(protocol|src)\//.test(path) || path.startsWith('src/cli/')) return []
+  const tree = parse({ path, text })
+  return tree.statements
+    .filter((statement) => isExported(statement) && !hasDocstring(statement, text))
+    .map((statement) => {
+      const [head = ''] = statement.getText(tree).split(/ *[{(=\n]/, 1)
+      return `${path}: ${head} has no docstring: say in a sentence above it what it is for`
+    })
+}
+
+function isExported(node: ts.Statement): boolean {
+  return (
+    ts.canHaveModifiers(node) &&
+    ts.getModifiers(node)?.some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword) === true
+  )
+}
+
+function hasDocstring(node: ts.Statement, text: string): boolean {
+  const comment = ts.getLeadingCommentRanges(text, node.pos)?.at(-1)
+  return (
+    comment !== undefined &&
+    text.startsWith('/**', comment.pos) &&
+    !/\n\s*\n/.test(text.slice(comment.end, node.getStart()))
+  )
+}
+
 /** Where a package comes from is the reader's own affair. */
 export function checkHosts({ path, text }: File): string[] {
   const hosts = text.match(/\bregistry\.[a-z0-9-]+\.[a-z]+|\bnpmjs\.(?:org|com)\b|yarnpkg\.com/gi)
