@@ -62,12 +62,6 @@ async function show(lyre: Lyre, handle: (event: Event) => void): Promise<void> {
 }
 
 type Event = LyreEvent | OverrunEvent
-/** The member of the union that has this type. */
-type EventOf<Type, Each = Event> = Each extends { readonly type: infer Types }
-  ? Type extends Types
-    ? Each
-    : never
-  : never
 
 /** A line that has to arrive. */
 interface Line {
@@ -204,7 +198,7 @@ function isBy<Type extends Event['type']>(
   event: Event,
   type: Type,
   name: string,
-): event is EventOf<Type> {
+): event is Event & { readonly type: Type } {
   return event.type === type && 'peer' in event && event.peer.name === name
 }
 
