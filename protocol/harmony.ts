@@ -131,7 +131,7 @@ const STABLE_MS = 10_000
 const NO_HELLO = 'our link to it is up, but its HELLO never came: can it reach our inbox?'
 const NEVER = Number.POSITIVE_INFINITY
 const ENDPOINT = /^tcp:\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
-
+/** Four numbers from 0 to 255: what only looks like that would be looked up as a name. */
 const IPV4 = /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/
 
 /** One node's view of its peers and groups. */

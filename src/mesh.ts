@@ -85,7 +85,7 @@ interface Link {
   dirty: boolean
   /** Whether more than CONGESTED_BYTES wait in it: its sender had better wait too. */
   congested: boolean
-  /** When the last PING went out, by its number; answers to earlier ones are late. */
+  /** When the PING went out that waits for its PONG; NaN while none does. */
   pingedAt: number
 }
 
