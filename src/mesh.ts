@@ -189,11 +189,10 @@ export class Mesh {
     this.#schedule(link)
   }
 
-  /** Leaves what a connection sends unread, so that its peer has to wait. */
+  /** Hands on nothing more of what a connection sends, so that its peer soon has to wait. */
   hold(connection: ConnectionId): void {
     const link = this.#links.get(connection)
-    if (link === undefined || link.held) return
-    link.held = true
+    if (link !== undefined) link.held = true
   }
 
   /** Reads on, not before the caller is done. */

@@ -75,8 +75,9 @@ export interface LyreLimits {
   /** Frames of one message, both ways, at least 2: one is the header. Default: 1,024. */
   readonly messageFramesMax: number
   /**
-   * Octets that may wait for one peer. Default: 33,554,432 (32 MiB). Past it the peer counts as not responding: it exits
-   * with cause `limit`, and what waited is dropped.
+   * Octets that may wait for one peer, the largest message among them not counted: a legal message is never too much by
+   * itself. Default: 33,554,432 (32 MiB). Past it the peer counts as not responding: it exits with cause `limit`, and what
+   * waited is dropped.
    */
   readonly queueBytesMax: number
   /** Messages that may wait for one peer, likewise. Default: 131,072. */
