@@ -1,7 +1,7 @@
 // What an application hears, and the queue behind `for await (const event of lyre.events())`: bounded, since an application
 // that is too slow must delay nobody else.
 
-import type { PeerEvent } from '../protocol/index.ts'
+import type { Peer, PeerEvent } from '../protocol/index.ts'
 
 /** What a Lyre tells: its peers' events, and that it has stopped. */
 export type LyreEvent = PeerEvent | { readonly type: 'stop' }
@@ -34,13 +34,29 @@ export function text(content: Uint8Array | readonly Uint8Array[]): string {
   return content.map((frame) => decoder.decode(frame)).join('\n')
 }
 
+/**
+ * What events that wait keep in memory beside octets and characters, measured with Node.js 20 and rounded up, so that
+ * `eventBytesMax` bounds all of it: an event with its place in the queue; a frame; memory that is one frame's own; what events
+ * share, with our note about it; a place in a list; an entry of headers; a text, whose characters count two octets each.
+ */
+const COSTS = { event: 96, frame: 112, memory: 120, shared: 320, item: 8, header: 64, text: 24 }
+
+/** Something that events share, and how many of those that wait hold it. */
+interface Shared {
+  readonly bytes: number
+  eventCount: number
+}
+
 /** One reader's events. It ends after 'stop', when its signal is aborted, or when the loop is left. */
 export class EventStream implements AsyncIterableIterator<LyreEvent | OverrunEvent> {
   readonly #limits: { readonly eventsMax: number; readonly eventBytesMax: number }
   readonly #ended: (stream: EventStream) => void
-  #events: { readonly event: LyreEvent; readonly bytes: number }[] = []
+  #events: LyreEvent[] = []
   #eventIndex = 0
+  /** About what the events that wait keep in memory. */
   #bytes = 0
+  /** Snapshots of peers, and memory that was read into: many events hold the same, which is counted once. */
+  readonly #shared = new Map<Peer | ArrayBufferLike, Shared>()
   #overrunCount = 0
   #done = false
   #waiting: ((result: IteratorResult<LyreEvent | OverrunEvent>) => void)[] = []
@@ -55,20 +71,10 @@ export class EventStream implements AsyncIterableIterator<LyreEvent | OverrunEve
 
   /** Adds an event, or counts it when there is no room. */
   push(event: LyreEvent): void {
-    const bytes = 'content' in event ? sizeOf(event.content) : 0
-    const { eventsMax, eventBytesMax } = this.#limits
-    const count = this.#events.length - this.#eventIndex
-    const full =
-      this.#overrunCount > 0 ||
-      count >= eventsMax ||
-      (this.#bytes + bytes > eventBytesMax && count > 0)
-    if (full && this.#waiting.length === 0) {
-      this.#overrunCount++
-    } else {
-      this.#events.push({ event, bytes })
-      this.#bytes += bytes
-    }
-    this.#settle()
+    // Nothing is queued while somebody waits, and what is handed on is never counted.
+    const resolve = this.#waiting.shift()
+    if (resolve !== undefined) resolve({ done: false, value: event })
+    else if (this.#overrunCount > 0 || !this.#queue(event)) this.#overrunCount++
   }
 
   /** Nothing more will come; what is queued can still be read. */
@@ -87,8 +93,7 @@ export class EventStream implements AsyncIterableIterator<LyreEvent | OverrunEve
   }
 
   return(): Promise<IteratorResult<LyreEvent | OverrunEvent>> {
-    this.#events = []
-    this.#eventIndex = 0
+    this.#clear()
     this.#overrunCount = 0
     this.end()
     return Promise.resolve({ done: true, value: undefined })
@@ -109,16 +114,68 @@ export class EventStream implements AsyncIterableIterator<LyreEvent | OverrunEve
     }
   }
 
+  /** @returns false when there is no room. One event always has room: it may be as large as a message. */
+  #queue(event: LyreEvent): boolean {
+    const count = this.#events.length - this.#eventIndex
+    if (count >= this.#limits.eventsMax) return false
+    this.#weigh(event, 1)
+    if (count > 0 && this.#bytes > this.#limits.eventBytesMax) {
+      this.#weigh(event, -1)
+      return false
+    }
+    this.#events.push(event)
+    return true
+  }
+
+  /** Nothing waits, so nothing counts: not even what weighed more when it came, as an application may give content away. */
+  #clear(): void {
+    this.#events = []
+    this.#eventIndex = 0
+    this.#bytes = 0
+    this.#shared.clear()
+  }
+
+  /** Counts what an event keeps in memory when it is queued, and no longer when it is read. */
+  #weigh(event: LyreEvent, step: 1 | -1): void {
+    let bytes = COSTS.event
+    if ('peer' in event) this.#share(event.peer, step)
+    if ('group' in event) bytes += bytesOfText(event.group)
+    if ('content' in event) {
+      bytes += COSTS.frame * event.content.length
+      for (const frame of event.content) {
+        // What begins with its memory is alone there. A view further on keeps all that was read with it.
+        if (frame.byteOffset === 0) bytes += COSTS.memory + frame.length
+        else this.#share(frame.buffer, step)
+      }
+    }
+    this.#bytes += step * bytes
+  }
+
+  #share(held: Peer | ArrayBufferLike, step: 1 | -1): void {
+    let shared = this.#shared.get(held)
+    if (shared === undefined) {
+      const bytes = 'uuid' in held ? bytesOfPeer(held) : held.byteLength
+      shared = { bytes: COSTS.shared + bytes, eventCount: 0 }
+      this.#shared.set(held, shared)
+      this.#bytes += shared.bytes
+    }
+    shared.eventCount += step
+    if (shared.eventCount > 0) return
+    this.#shared.delete(held)
+    this.#bytes -= shared.bytes
+  }
+
   #shift(): LyreEvent | OverrunEvent | undefined {
     const first = this.#events[this.#eventIndex]
     if (first !== undefined) {
-      this.#bytes -= first.bytes
+      this.#weigh(first, -1)
       // Read events are let go in large steps: to shift them out one by one would move all the others each time.
-      if (++this.#eventIndex >= 1_024 || this.#eventIndex === this.#events.length) {
+      if (++this.#eventIndex === this.#events.length) this.#clear()
+      else if (this.#eventIndex >= 1_024) {
         this.#events.splice(0, this.#eventIndex)
         this.#eventIndex = 0
       }
-      return first.event
+      return first
     }
     if (this.#overrunCount === 0) return undefined
     const count = this.#overrunCount
@@ -127,8 +184,16 @@ export class EventStream implements AsyncIterableIterator<LyreEvent | OverrunEve
   }
 }
 
-function sizeOf(content: readonly Uint8Array[]): number {
-  let bytes = 0
-  for (const frame of content) bytes += frame.length
+/** A text may be held by many snapshots of one peer; it is counted in each, as nobody knows who will be the last. */
+function bytesOfPeer({ name, endpoint, headers, groups }: Peer): number {
+  let bytes = bytesOfText(name) + bytesOfText(endpoint)
+  for (const group of groups) bytes += COSTS.item + bytesOfText(group)
+  for (const [key, value] of Object.entries(headers)) {
+    bytes += COSTS.header + bytesOfText(key) + bytesOfText(value)
+  }
   return bytes
+}
+
+function bytesOfText(text: string): number {
+  return COSTS.text + 2 * text.length
 }

@@ -1,5 +1,6 @@
 import t from 'tap'
 import { EventStream, type LyreEvent, type OverrunEvent, text } from '../../src/events.ts'
+import { memory } from '../support/memory.ts'
 
 const PEER = {
   uuid: 'a'.repeat(32),
@@ -9,7 +10,8 @@ const PEER = {
   groups: [],
   state: 'entered',
 } as const
-const LIMITS = { eventsMax: 3, eventBytesMax: 100 }
+const MIB = 2 ** 20
+const LIMITS = { eventsMax: 3, eventBytesMax: MIB }
 
 function whisper(size: number): LyreEvent {
   return { type: 'whisper', peer: PEER, content: [new Uint8Array(size)] }
@@ -70,15 +72,117 @@ t.test('what is too much is counted, and told where it is missing', async (t) =>
 
 t.test('octets of content count, but one message always has room', async (t) => {
   const stream = new EventStream(LIMITS, () => {})
-  stream.push(whisper(60))
-  stream.push(whisper(41))
+  stream.push(whisper(0.6 * MIB))
+  stream.push(whisper(0.5 * MIB))
   stream.push(whisper(1))
   t.same(await read(stream, 2), ['whisper', 'overrun 2'])
-  stream.push(whisper(1_000))
+  stream.push(whisper(10 * MIB))
   t.same(await read(stream, 1), ['whisper'])
-  stream.push(whisper(50))
-  stream.push(whisper(50))
+  stream.push(whisper(0.4 * MIB))
+  stream.push(whisper(0.4 * MIB))
   t.same(await read(stream, 2), ['whisper', 'whisper'], 'what was read no longer counts')
+})
+
+t.test('what events share is counted once, and as long as one of them waits', async (t) => {
+  const stream = new EventStream({ eventsMax: 1_000, eventBytesMax: MIB }, () => {})
+  const octets = new ArrayBuffer(0.6 * MIB)
+  const part = (offset: number): LyreEvent => {
+    const content = [new Uint8Array(octets, offset, 1), new Uint8Array(octets, offset + 1, 1)]
+    return { type: 'whisper', peer: PEER, content }
+  }
+  for (const offset of [1, 3, 5]) stream.push(part(offset))
+  t.same(await read(stream, 2), ['whisper', 'whisper'])
+  stream.push(whisper(0.5 * MIB))
+  t.same(await read(stream, 2), ['whisper', 'overrun 1'], 'the third part still held it')
+  stream.push(whisper(0.5 * MIB))
+  stream.push(whisper(0.4 * MIB))
+  t.same(await read(stream, 2), ['whisper', 'whisper'])
+})
+
+t.test('what a handler gave away while it waited counts no longer once all is read', async (t) => {
+  const stream = new EventStream(LIMITS, () => {})
+  for (let round = 0; round < 5; round++) {
+    const octets = new ArrayBuffer(0.6 * MIB)
+    stream.push(withContent([new Uint8Array(octets, 8, 8)]))
+    stream.push(join('A'))
+    structuredClone(octets, { transfer: [octets] })
+    t.same(await read(stream, 2), ['whisper', 'join A'])
+  }
+})
+
+t.test('what a reader takes at once is never too much', async (t) => {
+  const stream = new EventStream({ eventsMax: 1, eventBytesMax: 1 }, () => {})
+  for (let index = 0; index < 10; index++) {
+    const reading = read(stream, 1)
+    stream.push(whisper(1_000))
+    t.same(await reading, ['whisper'])
+  }
+})
+
+/** Events of one kind, each with what it keeps in memory made anew, and how many of them are too much for 4 MiB. */
+const KINDS: Record<string, { readonly count: number; make(index: number): LyreEvent }> = {
+  'events without anything': { count: 50_000, make: () => ({ type: 'evasive', peer: PEER }) },
+  'messages without frames': { count: 50_000, make: () => withContent([]) },
+  'names of groups': {
+    count: 40_000,
+    make: (index) => ({ type: 'shout', peer: PEER, group: name(index), content: [] }),
+  },
+  'small copies': { count: 20_000, make: () => whisper(8) },
+  'large copies': { count: 500, make: () => whisper(10_000) },
+  'small reads': { count: 10_000, make: () => withContent([view(24)]) },
+  'small messages of large reads': { count: 100, make: () => withContent([view(65_536)]) },
+  'empty frames': {
+    count: 50,
+    make: () => withContent(Array.from({ length: 1_000 }, () => new Uint8Array(OCTETS, 8, 0))),
+  },
+  'new snapshots': {
+    count: 10_000,
+    make: (index) => ({ type: 'join', peer: { ...PEER, groups: [name(index)] }, group: 'A' }),
+  },
+  'snapshots of many groups': {
+    count: 200,
+    make: () => ({ type: 'join', peer: { ...PEER, groups: names(1_000) }, group: 'A' }),
+  },
+  'snapshots of many headers': {
+    count: 500,
+    make: () => {
+      const headers = Object.fromEntries(names(64).map((key) => [key, name('value '.repeat(50))]))
+      return { type: 'enter', peer: { ...PEER, headers } }
+    },
+  },
+}
+const OCTETS = new ArrayBuffer(8)
+
+function withContent(content: readonly Uint8Array[]): LyreEvent {
+  return { type: 'whisper', peer: PEER, content }
+}
+
+function view(bytes: number): Uint8Array {
+  return new Uint8Array(new ArrayBuffer(bytes), 8, 8)
+}
+
+/** A text that nobody else has, as one that was read. */
+function name(given: number | string): string {
+  return Buffer.from(`name ${given}`).toString()
+}
+
+function names(length: number): string[] {
+  return Array.from({ length }, (_, index) => name(index))
+}
+
+t.test('whatever waits unread, its memory keeps to eventBytesMax', async (t) => {
+  const eventBytesMax = 4 * MIB
+  const used = () => memory('heapUsed') + process.memoryUsage().arrayBuffers
+  for (const [kind, { count, make }] of Object.entries(KINDS)) {
+    const stream = new EventStream({ eventsMax: count, eventBytesMax }, () => {})
+    const before = used()
+    for (let index = 0; index < count; index++) stream.push(make(index))
+    const grown = used() - before
+    t.ok(grown < 1.1 * eventBytesMax, `${kind}: ${grown} octets`)
+    stream.end()
+    const events = await read(stream, count)
+    t.match(events[events.indexOf('done') - 1], /^overrun/, kind)
+  }
 })
 
 t.test('after the end what is queued can still be read, the overrun too', async (t) => {
@@ -109,7 +213,7 @@ t.test('a loop that is left ends its stream', async (t) => {
 })
 
 t.test('a long queue is read to its end', async (t) => {
-  const stream = new EventStream({ eventsMax: 10_000, eventBytesMax: 1 }, () => {})
+  const stream = new EventStream({ eventsMax: 10_000, eventBytesMax: 10 * MIB }, () => {})
   const groups = Array.from({ length: 5_000 }, (_, index) => `join ${index}`)
   for (let index = 0; index < 5_000; index++) stream.push(join(String(index)))
   t.same(await read(stream, 5_000), groups)
