@@ -3,13 +3,14 @@
 
 import {
   BEACON_BYTES,
+  type Beacon,
   decodeBeacon,
   encodeBeacon,
   type Uuid,
   WireError,
 } from '../../protocol/index.ts'
 import type { Address, DatagramSocket, Datagrams, Host } from '../host.ts'
-import { type InterfaceChoice, onNetwork } from './interfaces.ts'
+import { type InterfaceChoice, networkOf, onNetwork } from './interfaces.ts'
 
 /** Who the node is, and where and how often its beacon says so. */
 export interface BeaconOptions {
@@ -28,25 +29,62 @@ export interface BeaconHandlers {
   goodbye(uuid: Uuid): void
 }
 
-/** How many beacons of each kind came: one look tells a firewall from a neighbour with CURVE. */
+/** What a datagram at our port is, as we see it; only the first two lead anywhere. */
+export type BeaconKind =
+  | 'alive'
+  | 'goodbye'
+  /** Ours, which come back to us: UDP works on this machine. */
+  | 'own'
+  /** Our uuid, but not our address: a copy of us, or something that sends our beacons back. */
+  | 'impostor'
+  /** Version 3: nodes that talk CURVE only, which this version does not. */
+  | 'secure'
+  /** From another network than that of our interface. */
+  | 'foreign'
+  /** ZRE, but no version that we know, or not of its size. */
+  | 'otherVersion'
+  /** Not ZRE at all. */
+  | 'noise'
+
+/** The last datagram of a kind. */
+export interface HeardBeacon {
+  readonly address: string
+  /** The UDP port that it came from. */
+  readonly port: number
+  readonly msAgo: number
+  /** Whom it named; null where it could not be read. */
+  readonly uuid: Uuid | null
+  /** Why it leads nowhere; null where it does, or is ours. */
+  readonly reason: string | null
+}
+
+/** What was sent and what came: one look tells a firewall from a neighbour with CURVE. */
 export interface BeaconDiagnostics {
   readonly port: number
   readonly to: string
   readonly sent: number
   readonly sendErrors: number
   readonly lastError: string | null
-  readonly heard: {
-    readonly alive: number
-    readonly goodbye: number
-    readonly own: number
-    /** Version 3: nodes that talk CURVE only, which this version does not. */
-    readonly secure: number
-    readonly malformed: number
-    /** From another network than that of our interface. */
-    readonly foreign: number
-  }
-  /** Beacons by the first three octets of where they came from; `other` beyond 32 of them. */
-  readonly networks: Readonly<Record<string, number>>
+  readonly heard: Readonly<Record<BeaconKind, number>>
+  /** Who was heard last, for each kind that was. */
+  readonly last: Readonly<Partial<Record<BeaconKind, HeardBeacon>>>
+  /**
+   * The same by network: ours, which is there from the start, and others by the first three octets of where they came from;
+   * `other` beyond 32 of them, `not IPv4` for what that is.
+   */
+  readonly networks: Readonly<Record<string, BeaconCounts>>
+}
+
+/** How many of each kind came, without those of which none did. */
+export type BeaconCounts = Readonly<Partial<Record<BeaconKind, number>>>
+
+/** What we make of a datagram. */
+interface Verdict {
+  readonly kind: BeaconKind
+  readonly uuid: Uuid | null
+  readonly reason: string | null
+  /** Of the inbox. */
+  readonly port: number
 }
 
 const NETWORKS_MAX = 32
@@ -56,8 +94,19 @@ export class BeaconDiscovery {
   readonly #host: Host
   readonly #options: BeaconOptions
   readonly #handlers: BeaconHandlers
-  readonly #heard = { alive: 0, goodbye: 0, own: 0, secure: 0, malformed: 0, foreign: 0 }
-  readonly #networks = new Map<string, number>()
+  readonly #heard: Record<BeaconKind, number> = {
+    alive: 0,
+    goodbye: 0,
+    own: 0,
+    impostor: 0,
+    secure: 0,
+    foreign: 0,
+    otherVersion: 0,
+    noise: 0,
+  }
+  readonly #last = new Map<BeaconKind, { readonly at: number } & Omit<HeardBeacon, 'msAgo'>>()
+  readonly #network: string
+  readonly #networks = new Map<string, Partial<Record<BeaconKind, number>>>()
   #listener: DatagramSocket | undefined
   #sender: DatagramSocket | undefined
   #beacon: Uint8Array = new Uint8Array(BEACON_BYTES)
@@ -70,6 +119,8 @@ export class BeaconDiscovery {
     this.#host = host
     this.#options = options
     this.#handlers = handlers
+    this.#network = networkOf(options.choice.chosen)
+    this.#networks.set(this.#network, {})
   }
 
   /**
@@ -114,6 +165,10 @@ export class BeaconDiscovery {
   }
 
   diagnostics(): BeaconDiagnostics {
+    const now = this.#host.clock.now()
+    const last = [...this.#last].map(([kind, { at, ...beacon }]) => {
+      return [kind, { ...beacon, msAgo: Math.round(now - at) }] as const
+    })
     return {
       port: this.#options.port,
       to: this.#options.choice.chosen.broadcast,
@@ -121,7 +176,10 @@ export class BeaconDiscovery {
       sendErrors: this.#errorCount,
       lastError: this.#lastError,
       heard: { ...this.#heard },
-      networks: Object.fromEntries(this.#networks),
+      last: Object.fromEntries(last),
+      networks: Object.fromEntries(
+        [...this.#networks].map(([name, counts]) => [name, { ...counts }]),
+      ),
     }
   }
 
@@ -142,35 +200,52 @@ export class BeaconDiscovery {
   }
 
   #receive(bytes: Uint8Array, from: Address): void {
-    this.#note(from.address)
-    if (!onNetwork(from.address, this.#options.choice.chosen)) {
-      this.#heard.foreign++
-      return
-    }
-    try {
-      const { version, uuid, port } = decodeBeacon(bytes)
-      if (uuid === this.#options.uuid) {
-        this.#heard.own++
-      } else if (version === 3) {
-        this.#heard.secure++
-      } else if (port === 0) {
-        this.#heard.goodbye++
-        this.#handlers.goodbye(uuid)
-      } else {
-        this.#heard.alive++
-        this.#handlers.alive(uuid, { address: from.address, port })
-      }
-    } catch (error) {
-      if (!(error instanceof WireError)) throw error
-      this.#heard.malformed++
-    }
+    const verdict = this.#judge(bytes, from.address)
+    this.#note(verdict, from)
+    const { kind, uuid, port } = verdict
+    if (uuid === null) return
+    if (kind === 'alive') this.#handlers.alive(uuid, { address: from.address, port })
+    else if (kind === 'goodbye') this.#handlers.goodbye(uuid)
   }
 
-  #note(address: string): void {
-    const network = `${address.slice(0, address.lastIndexOf('.'))}.0/24`
+  #judge(bytes: Uint8Array, address: string): Verdict {
+    let beacon: Beacon
+    try {
+      beacon = decodeBeacon(bytes)
+    } catch (error) {
+      if (!(error instanceof WireError)) throw error
+      const kind = error.rule === 'beacon.md 2.1' ? 'noise' : 'otherVersion'
+      return { kind, uuid: null, reason: error.message, port: 0 }
+    }
+    const { version, uuid, port } = beacon
+    const { chosen } = this.#options.choice
+    const as = (kind: BeaconKind, reason: string | null = null) => ({ kind, uuid, reason, port })
+    if (uuid === this.#options.uuid) {
+      return address === chosen.address
+        ? as('own')
+        : as('impostor', `it has our uuid, and our address is ${chosen.address}`)
+    }
+    if (!onNetwork(address, chosen))
+      return as('foreign', `it is not on ${this.#network}, as we are`)
+    if (version === 3) return as('secure', 'it talks CURVE, which we do not')
+    return as(port === 0 ? 'goodbye' : 'alive')
+  }
+
+  #note({ kind, uuid, reason }: Verdict, { address, port }: Address): void {
+    this.#heard[kind]++
+    this.#last.set(kind, { address, port, uuid, reason, at: this.#host.clock.now() })
+    const network = this.#nameOf(address)
     const known = this.#networks.has(network) || this.#networks.size < NETWORKS_MAX
     const name = known ? network : 'other'
-    this.#networks.set(name, (this.#networks.get(name) ?? 0) + 1)
+    const counts = this.#networks.get(name) ?? {}
+    counts[kind] = (counts[kind] ?? 0) + 1
+    this.#networks.set(name, counts)
+  }
+
+  #nameOf(address: string): string {
+    if (address.includes(':')) return 'not IPv4'
+    if (onNetwork(address, this.#options.choice.chosen)) return this.#network
+    return `${address.slice(0, address.lastIndexOf('.'))}.0/24`
   }
 
   #fail(error: Error): void {

@@ -47,10 +47,17 @@ export function chooseInterface(
   return { chosen: { ...best.found, broadcast: broadcastOf(best.found), reason }, skipped }
 }
 
-/** Whether an IPv4 address is on the network of an interface. */
+/** Whether an address is on the network of an interface; one that is not IPv4 is on none. */
 export function onNetwork(address: string, { address: ours, netmask }: NetworkInterface): boolean {
+  if (address.includes(':')) return false
   const mask = ipv4(netmask)
   return (ipv4(address) & mask) === (ipv4(ours) & mask)
+}
+
+/** The network of an interface, as people write it: `10.1.0.0/20`. */
+export function networkOf({ address, netmask }: NetworkInterface): string {
+  const mask = ipv4(netmask)
+  return `${dotted(ipv4(address) & mask)}/${Math.clz32(~mask)}`
 }
 
 const RANKS = [
@@ -74,8 +81,11 @@ function refusal(found: NetworkInterface, wanted: string | undefined): string | 
 
 /** The directed broadcast address: all bits of the host's part set. */
 function broadcastOf({ address, netmask }: NetworkInterface): string {
-  const all = ipv4(address) | ~ipv4(netmask)
-  return [24, 16, 8, 0].map((shift) => (all >>> shift) & 0xff).join('.')
+  return dotted(ipv4(address) | ~ipv4(netmask))
+}
+
+function dotted(bits: number): string {
+  return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.')
 }
 
 function ipv4(text: string): number {

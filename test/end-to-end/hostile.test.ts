@@ -205,16 +205,25 @@ t.test('connections that say nothing are limited, and closed in time', async (t)
   await undisturbed(t, nodes)
 })
 
-t.test('noise on the beacon port is counted', async (t) => {
+t.test('noise on the beacon port is counted by kind, and told where it came from', async (t) => {
   const beaconPort = await freePort()
   const nodes = await createNodes(t, ['alice', 'bob'], { beaconPort })
   const { lyre } = nodes[0]
-  const noise = [new Uint8Array(0), randomBytes(22), randomBytes(1_400), fromHex('5a524501')]
-  for (const datagram of noise) await broadcast(beaconPort, datagram)
-  await eventually(
-    'all were heard',
-    () => lyre.diagnostics().beacon?.heard.malformed === noise.length,
-  )
+  for (const datagram of [new Uint8Array(0), randomBytes(22), randomBytes(1_400)]) {
+    await broadcast(beaconPort, datagram)
+  }
+  await broadcast(beaconPort, fromHex('5a524501'))
+  const beacon = () => lyre.diagnostics().beacon
+  await eventually('all were heard', () => {
+    const { noise = 0, otherVersion = 0 } = beacon()?.heard ?? {}
+    return noise === 3 && otherVersion === 1
+  })
+  t.match(beacon()?.last, {
+    noise: { address: '127.0.0.1', reason: 'not a ZRE beacon' },
+    otherVersion: { address: '127.0.0.1', reason: 'a beacon of version 1 with 4 octets' },
+    alive: { uuid: nodes[1].lyre.uuid },
+  })
+  t.match(beacon()?.networks, { '127.0.0.0/8': { noise: 3, otherVersion: 1 } })
   await undisturbed(t, nodes)
 })
 

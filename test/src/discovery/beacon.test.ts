@@ -3,7 +3,7 @@ import { decodeBeacon, encodeBeacon } from '../../../protocol/index.ts'
 import { BeaconDiscovery } from '../../../src/discovery/beacon.ts'
 import { chooseInterface } from '../../../src/discovery/interfaces.ts'
 import { World } from '../../support/host.ts'
-import { loadVectors } from '../../support/vectors.ts'
+import { fromHex, loadVectors } from '../../support/vectors.ts'
 
 const ALICE = 'a'.repeat(32)
 const BOB = 'b'.repeat(32)
@@ -54,37 +54,100 @@ t.test('its last words are a beacon with port 0', async (t) => {
   t.equal(world.datagrams.length, 2, 'once')
 })
 
-t.test('what is heard is told or counted, by kind and by network', async (t) => {
-  const world = new World()
+/** Says what it is told to whoever listens. */
+async function heard(world: World) {
   const { beacon, told } = tested(world)
   await beacon.start(49_152)
   await world.settle()
   const say = (bytes: Uint8Array, from = FROM) => world.broadcast(bytes, { port: PORT }, from)
+  return { beacon, told, say }
+}
+
+t.test('what is heard is told or counted, by kind and by network', async (t) => {
+  const { told, say, beacon } = await heard(new World())
+  const { vectors } = loadVectors('beacon')
+  const secure = vectors.find(({ bytes }) => bytes[3] === 3)
+  const elsewhere = { address: '192.168.7.1', port: 1 }
   say(encodeBeacon({ uuid: BOB, port: 7 }))
   say(encodeBeacon({ uuid: BOB, port: 0 }))
   say(encodeBeacon({ uuid: ALICE, port: 9 }))
   say(Uint8Array.of(1, 2, 3))
-  say(encodeBeacon({ uuid: BOB, port: 7 }), { address: '192.168.7.1', port: 1 })
-  const { vectors } = loadVectors('beacon')
-  const secure = vectors.find(({ bytes }) => bytes[3] === 3)
-  t.ok(secure, 'there is a beacon of version 3 to try')
+  say(Uint8Array.of(1, 2, 3), elsewhere)
+  say(encodeBeacon({ uuid: BOB, port: 7 }), elsewhere)
+  say(encodeBeacon({ uuid: BOB, port: 0 }), elsewhere)
+  say(fromHex('5a524502'), elsewhere)
+  say(encodeBeacon({ uuid: BOB, port: 7 }), { address: 'fe80::1', port: 1 })
   say(secure?.bytes as Uint8Array)
-  t.same(told, ['b at 127.0.0.7:7', 'goodbye b'])
-  const { heard, networks } = beacon.diagnostics()
-  t.same(heard, { alive: 1, goodbye: 1, own: 2, secure: 1, malformed: 1, foreign: 1 })
-  t.same(networks, { '127.0.0.0/24': 6, '192.168.7.0/24': 1 })
+  t.same(told, ['b at 127.0.0.7:7', 'goodbye b'], 'all others lead nowhere')
+  const { heard: counts, networks } = beacon.diagnostics()
+  t.same(counts, {
+    alive: 1,
+    goodbye: 1,
+    own: 1,
+    impostor: 1,
+    secure: 1,
+    foreign: 3,
+    otherVersion: 1,
+    noise: 2,
+  })
+  t.same(networks, {
+    '127.0.0.0/8': { own: 1, alive: 1, goodbye: 1, impostor: 1, noise: 1, secure: 1 },
+    '192.168.7.0/24': { foreign: 2, noise: 1, otherVersion: 1 },
+    'not IPv4': { foreign: 1 },
+  })
 })
 
-t.test('networks that are made up fill no memory', async (t) => {
+t.test('the last of each kind is named, with the reason why it leads nowhere', async (t) => {
   const world = new World()
-  const { beacon } = tested(world)
-  await beacon.start(49_152)
-  for (let index = 0; index < 200; index++) {
-    world.broadcast(new Uint8Array(0), { port: PORT }, { address: `10.0.${index}.1`, port: 1 })
+  const { say, beacon } = await heard(world)
+  t.same(Object.keys(beacon.diagnostics().last), ['own'])
+  const { vectors } = loadVectors('beacon')
+  const secure = vectors.find(({ bytes }) => bytes[3] === 3)
+  say(encodeBeacon({ uuid: BOB, port: 7 }), { address: '127.0.0.6', port: 5 })
+  say(encodeBeacon({ uuid: BOB, port: 7 }))
+  say(encodeBeacon({ uuid: ALICE, port: 7 }))
+  say(encodeBeacon({ uuid: BOB, port: 7 }), { address: '10.1.2.3', port: 4 })
+  say(Uint8Array.of(1, 2, 3))
+  say(fromHex('5a524502 00'))
+  say(secure?.bytes as Uint8Array)
+  world.now += 1_500
+  const { last } = beacon.diagnostics()
+  const of = (address: string, port: number, uuid: string | null, reason: string | null) => {
+    return { address, port, msAgo: 1_500, uuid, reason }
   }
+  const { uuid } = decodeBeacon(secure?.bytes as Uint8Array)
+  t.same(last, {
+    own: { ...last.own, uuid: ALICE, reason: null },
+    alive: of('127.0.0.7', 1, BOB, null),
+    impostor: of('127.0.0.7', 1, ALICE, 'it has our uuid, and our address is 127.0.0.1'),
+    foreign: of('10.1.2.3', 4, BOB, 'it is not on 127.0.0.0/8, as we are'),
+    noise: of('127.0.0.7', 1, null, 'not a ZRE beacon (beacon.md 2.1)'),
+    otherVersion: of('127.0.0.7', 1, null, 'a beacon of version 2 with 5 octets (beacon.md 2.2)'),
+    secure: of('127.0.0.7', 1, uuid, 'it talks CURVE, which we do not'),
+  })
+  const diagnostics = beacon.diagnostics()
+  t.same(JSON.parse(JSON.stringify(diagnostics)), diagnostics, 'it is plain JSON')
+})
+
+t.test('networks that are made up fill no memory, and hide ours from nobody', async (t) => {
+  const { say, beacon } = await heard(new World())
+  t.same(Object.keys(beacon.diagnostics().networks), ['127.0.0.0/8'])
+  for (let index = 0; index < 200; index++) {
+    say(new Uint8Array(0), { address: `10.0.${index}.1`, port: 1 })
+  }
+  say(encodeBeacon({ uuid: BOB, port: 7 }))
   const { networks } = beacon.diagnostics()
   t.equal(Object.keys(networks).length, 33)
-  t.match(networks, { other: 168 })
+  t.match(networks, { '127.0.0.0/8': { alive: 1 }, other: { noise: 169 } })
+})
+
+t.test('what diagnostics told does not change', async (t) => {
+  const { say, beacon } = await heard(new World())
+  say(encodeBeacon({ uuid: BOB, port: 7 }))
+  const before = beacon.diagnostics()
+  const copy = structuredClone(before)
+  for (let index = 0; index < 3; index++) say(encodeBeacon({ uuid: BOB, port: 7 }))
+  t.same(before, copy)
 })
 
 t.test('a beacon of C Zyre is heard', async (t) => {

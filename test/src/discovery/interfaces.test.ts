@@ -1,5 +1,5 @@
 import t from 'tap'
-import { chooseInterface, onNetwork } from '../../../src/discovery/interfaces.ts'
+import { chooseInterface, networkOf, onNetwork } from '../../../src/discovery/interfaces.ts'
 import type { NetworkInterface } from '../../../src/host.ts'
 
 function ipv4(name: string, address: string, netmask = '255.255.255.0'): NetworkInterface {
@@ -81,4 +81,18 @@ t.test('whether an address is on the network of an interface', async (t) => {
   t.notOk(onNetwork('10.1.16.1', WLAN0))
   t.ok(onNetwork('127.9.9.9', LO))
   t.ok(onNetwork('200.1.1.1', ipv4('all', '1.2.3.4', '0.0.0.0')))
+  t.notOk(onNetwork('fe80::1', WLAN0))
+  t.notOk(onNetwork('::ffff:10.1.2.3', ipv4('all', '1.2.3.4', '0.0.0.0')))
+})
+
+t.test('a network is written with the length of its prefix', async (t) => {
+  for (const [one, network] of [
+    [LO, '127.0.0.0/8'],
+    [ETH0, '192.168.7.0/24'],
+    [WLAN0, '10.1.0.0/20'],
+    [ipv4('all', '200.1.2.3', '0.0.0.0'), '0.0.0.0/0'],
+    [ipv4('one', '200.1.2.3', '255.255.255.255'), '200.1.2.3/32'],
+  ] as const) {
+    t.equal(networkOf(one), network)
+  }
 })
