@@ -95,7 +95,7 @@ t.test('events that break their grammar are found', async (t) => {
     state: 'gone',
   } as const
   const grammar = new Grammar()
-  t.throws(() => grammar.hear({ type: 'exit', peer, cause: 'link' }), /between/)
+  t.throws(() => grammar.hear({ type: 'silent', peer }), /between/)
   grammar.hear({ type: 'enter', peer })
   t.throws(() => grammar.hear({ type: 'enter', peer }), /between/)
   grammar.hear({ type: 'join', peer, group: 'A' })
