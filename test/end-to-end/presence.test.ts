@@ -3,7 +3,6 @@
 import t from 'tap'
 import { text } from '../../src/index.ts'
 import { eventually } from '../support/heard.ts'
-import { dialAs } from '../support/link.ts'
 import { createNode, createNodes, forgeBeacon, freePort, portOf } from '../support/nodes.ts'
 
 t.test(
@@ -144,37 +143,6 @@ t.test('what is sent right before the end arrives', async (t) => {
   t.equal((await bob.next('whisper')).content[0]?.length, megabytes.length)
   t.equal(text((await bob.next('whisper')).content), 'last words')
   t.match(await bob.next('exit'), { cause: 'goodbye' })
-})
-
-t.test('a goodbye that somebody forged is no exit', async (t) => {
-  const beaconPort = await freePort()
-  const [alice, bob] = await createNodes(t, ['alice', 'bob'], { beaconPort })
-  await forgeBeacon(beaconPort, { uuid: bob.lyre.uuid, port: 0 })
-  await eventually('it was heard', () => alice.lyre.diagnostics().beacon?.heard.goodbye === 1)
-  const { sentSequence, roundTripMs } = alice.lyre.diagnostics().peers[0] ?? {}
-  t.ok(Number(sentSequence) > 1, 'a ping went out')
-  t.not(roundTripMs, undefined)
-  await eventually(
-    'it has answered',
-    () => Number(alice.lyre.diagnostics().peers[0]?.wantSequence) > 1,
-  )
-  bob.lyre.whisper(alice.lyre.uuid, 'I am here')
-  await alice.next('whisper')
-  t.same(alice.story, ['enter bob', 'whisper bob'])
-})
-
-t.test('a second connection in the name of a peer that lives is sent away', async (t) => {
-  const [alice, bob] = await createNodes(t, ['alice', 'bob'])
-  const { uuid } = bob.lyre
-  const endpoint = 'tcp://127.0.0.1:9'
-  const impostor = await dialAs(t, alice.lyre.endpoint as string, { uuid })
-  impostor.tell({ type: 'hello', endpoint, groups: [], status: 0, name: 'mallory', headers: {} })
-  impostor.tell({ type: 'whisper', content: [Uint8Array.of(1)] })
-  await impostor.gone
-  t.equal(alice.lyre.diagnostics().counters['second-connection'], 1)
-  bob.lyre.whisper(alice.lyre.uuid, 'it is me')
-  t.equal(text((await alice.next('whisper')).content), 'it is me')
-  t.same(alice.story, ['enter bob', 'whisper bob'])
 })
 
 t.test('a port that another node has now never mixes the two', async (t) => {
