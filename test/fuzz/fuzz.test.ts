@@ -17,7 +17,7 @@ import {
 } from './targets.ts'
 import { Grammar, newTally, type Target } from './trial.ts'
 
-const INPUTS = 20_000
+const INPUTS = 10_000
 
 for (const target of TARGETS) {
   t.test(`${target.name}: ${INPUTS} inputs break nothing`, async (t) => {
