@@ -1,13 +1,15 @@
 // The heart: one node's view of its peers and groups. It hears who was discovered, what became of connections and what
-// came over them, and answers with effects: dial, send, hold, close, tell the application. Whoever carries them out has no
+// came over them, and answers with effects: dial, write, hold, close, tell the application. Whoever carries them out has no
 // opinion of its own. It has no clock, no randomness and no socket: the same inputs give the same effects.
 // Past 600 lines because a peer's whole life, from discovered to gone, is one machine.
 // Spec: harmony.md, after 36/ZRE and the Harmony pattern of the ZeroMQ guide, chapter 8.
 
 import type { Uuid } from './bytes.ts'
+import { createTally, type Letter, Mailbox, type MailboxLimits, type Tally } from './mailbox.ts'
 import {
   type ConnectionId,
   type ExitCause,
+  type LinkState,
   type Peer,
   PeerRecord,
   type PeerState,
@@ -24,15 +26,22 @@ export interface HarmonyOptions {
   readonly silentTimeoutMs: number
   readonly expiredTimeoutMs: number
   readonly limits: HarmonyLimits
+  /** What becomes of SHOUTs to a group when the mailbox of one of its peers is half full; the peer goes when it is full. */
+  readonly overflow: ReadonlyMap<string, OverflowPolicy>
 }
 
-/** What a stranger can make grow (harmony.md 7). */
-export interface HarmonyLimits {
+/** Which message to leave out where there is no room: the one that comes, or the oldest of the same group. */
+export type OverflowPolicy = 'drop-newest' | 'drop-oldest'
+
+/** What a stranger, or a peer that does not read, can make grow (harmony.md 7). */
+export interface HarmonyLimits extends MailboxLimits {
+  /** Octets that may wait in all mailboxes together; what waits in several counts once. */
+  readonly queueTotalBytesMax: number
   /** Peers that we know of, entered or not. */
   readonly peersMax: number
   /** Groups that one peer can be in. */
   readonly peerGroupsMax: number
-  /** Dials in flight. */
+  /** Dials in flight to peers whose HELLO has not come, and as many again to those whose HELLO has. */
   readonly dialsMax: number
   /** Accepted connections whose HELLO has not come. */
   readonly arrivalsMax: number
@@ -44,20 +53,37 @@ export const HARMONY_LIMITS: HarmonyLimits = {
   peerGroupsMax: 1_024,
   dialsMax: 32,
   arrivalsMax: 1_024,
+  queueBytesMax: 33_554_432,
+  queueMessagesMax: 131_072,
+  queueTotalBytesMax: 268_435_456,
 }
 
-/** What became of a connection. `uuid` is the identity that the other side named, where it did. */
+/**
+ * What became of a connection. `uuid` is the identity that the other side named, where it did; `answers`, whether its ZMTP
+ * answers a PING; `sequence`, of an accepted one, after which message its peer means to go on.
+ */
 export type LinkChange =
-  | { readonly type: 'up'; readonly uuid: Uuid | undefined; readonly address: string }
+  | {
+      readonly type: 'up'
+      readonly uuid: Uuid | undefined
+      readonly address: string
+      readonly answers: boolean
+      readonly sequence: number | undefined
+    }
   | { readonly type: 'lost'; readonly reason: string }
   | { readonly type: 'refused'; readonly reason: string }
-  | { readonly type: 'overflow'; readonly reason: string }
   | { readonly type: 'measured'; readonly roundTripMs: number }
 
 /** What the application is told of its peers. */
 export type PeerEvent =
   | { readonly type: 'enter'; readonly peer: Peer }
-  | { readonly type: 'exit'; readonly peer: Peer; readonly cause: ExitCause }
+  | {
+      readonly type: 'exit'
+      readonly peer: Peer
+      readonly cause: ExitCause
+      /** Messages of ours to it that it may not have got, and that are not sent again (harmony.md 5.9). */
+      readonly lost: number
+    }
   | { readonly type: 'join' | 'leave'; readonly peer: Peer; readonly group: string }
   | { readonly type: 'whisper'; readonly peer: Peer; readonly content: Frames }
   | {
@@ -76,16 +102,18 @@ export interface Trace {
   readonly reason?: string
 }
 
-/** What to do, in order. */
+/**
+ * What to do, in order. `write`: there is something for pollMessage() to give, soon. `dial` with a sequence: the other side
+ * is to be told in the handshake that we go on after that message.
+ */
 export type Effect =
-  | { readonly type: 'dial'; readonly connection: ConnectionId; readonly endpoint: string }
   | {
-      readonly type: 'send'
+      readonly type: 'dial'
       readonly connection: ConnectionId
-      readonly command: ZreCommand
-      readonly sequence: number
+      readonly endpoint: string
+      readonly sequence: number | undefined
     }
-  | { readonly type: 'hold' | 'resume' | 'measure'; readonly connection: ConnectionId }
+  | { readonly type: 'write' | 'hold' | 'resume' | 'measure'; readonly connection: ConnectionId }
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly reason: string }
   | { readonly type: 'event'; readonly event: PeerEvent }
   | { readonly type: 'trace'; readonly trace: Trace }
@@ -94,6 +122,13 @@ export type Effect =
 export interface PeerDiagnostics extends Peer {
   readonly source: Source
   readonly unreachable: string | null
+  /** How many HELLOs we have said to it. */
+  readonly epoch: number
+  readonly link: LinkState
+  /** Messages of ours that wait, their octets, and messages that were written and are not confirmed. */
+  readonly waiting: number
+  readonly waitingBytes: number
+  readonly unconfirmed: number
   readonly sentSequence: number
   readonly wantSequence: number
   readonly heardMsAgo: number
@@ -110,8 +145,14 @@ interface Arrival {
   readonly address: string
   deadline: number
   ignoredCount: number
-  hello: Hello | undefined
+  /** Set while it waits for the connection that its peer has to fail. */
+  claim: Claim | undefined
 }
+
+/** What an accepted connection says to be: a new beginning of its peer, or the rest of a link of it that broke. */
+type Claim =
+  | { readonly type: 'hello'; readonly hello: Hello }
+  | { readonly type: 'rest'; readonly message: ZreMessage | undefined }
 
 /** Deadlines of peers are looked at this often, not timed one by one (harmony.md 4.6). */
 const SWEEP_INTERVAL_MS = 1_000
@@ -122,14 +163,24 @@ const IGNORED_MAX = 64
 const PROBE_TIMEOUT_MS = 1_500
 /** What a closed link may take to give us the octets that were still on their way (harmony.md 5.2). */
 const DRAIN_TIMEOUT_MS = 250
+/** What a link that broke may take to come back as if nothing had been (harmony.md 5.7). */
+const RETURN_TIMEOUT_MS = 5_000
+/** How soon after it was written the other side is asked whether it has read it (harmony.md 5.8). */
+const CONFIRM_INTERVAL_MS = 100
 const DIAL_BACKOFF_MIN_MS = 100
 const DIAL_BACKOFF_MAX_MS = 2_000
+/** What a dial may take while others wait for its place (harmony.md 7.3). */
+const DIAL_PATIENCE_MS = 5_000
 /** What the first dials are spread over when a hundred nodes or more come at once (harmony.md 7.3). */
 const CROWD_SPREAD_MS = 200
 /** A link that lived this long was a good one: its next loss begins with the shortest back-off again. */
 const STABLE_MS = 10_000
 const NO_HELLO = 'our link to it is up, but its HELLO never came: can it reach our inbox?'
 const NEVER = Number.POSITIVE_INFINITY
+/** A group's own policy keeps to this share of the room, so that there is always some for everything else. */
+const POLICY_SHARE = 0.5
+/** The causes after which a peer may come back to what never left: the others drop it. */
+const KEEPING: ReadonlySet<ExitCause> = new Set(['link', 'restart', 'sequence', 'stop'])
 const ENDPOINT = /^tcp:\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
 /** Four numbers from 0 to 255: what only looks like that would be looked up as a name. */
 const IPV4 = /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/
@@ -149,7 +200,15 @@ export class Harmony {
   #endpoint: string | undefined
   #connectionCount = 0
   #arrivalCount = 0
-  #dialCount = 0
+  /** Dials in flight, the oldest first: to peers whose HELLO was here before, and to others. */
+  readonly #dials = { proven: new Set<PeerRecord>(), strange: new Set<PeerRecord>() }
+  readonly #tally = createTally()
+  /** Peers that never said HELLO, and those that never entered and were dialled in vain; the oldest first. */
+  readonly #strangers = new Set<PeerRecord>()
+  readonly #unreached = new Set<PeerRecord>()
+  /** Peers to which something was written since their ZMTP was last asked what it has read. */
+  readonly #unasked = new Set<PeerRecord>()
+  #askAt = NEVER
   /** Peers that wait to be dialled, and peers that have to prove something: few, and timed to the millisecond. */
   readonly #waiting = new Set<PeerRecord>()
   readonly #probed = new Set<PeerRecord>()
@@ -164,25 +223,50 @@ export class Harmony {
 
   /** From now on we can be dialled at `endpoint`, and dial others. */
   start(endpoint: string): void {
+    this.#connections.clear()
     this.#endpoint = endpoint
   }
 
-  /** Says GOODBYE to everybody and forgets all peers, not our groups. The caller flushes the links and closes them. */
+  /**
+   * Says GOODBYE to everybody and forgets all peers, not our groups. The caller writes what pollMessage() still gives, then
+   * closes all connections and calls finish().
+   */
   stop(): void {
     this.#endpoint = undefined
+    this.#connections.clear()
     for (const peer of this.#peers.values()) {
-      this.#send(peer, { type: 'goodbye' })
+      if (peer.link === 'up') {
+        // Who has not said who it is gets none of what waits.
+        if (!peer.present) peer.mailbox.clear()
+        peer.mailbox.push({ command: { type: 'goodbye' }, bytes: 0, holders: 0 })
+        this.#connections.set(peer.outbound, peer)
+        this.#effects.push({ type: 'write', connection: peer.outbound })
+      } else {
+        this.#abandon(peer)
+      }
       if (peer.present) this.#leave(peer, 'stop')
     }
     this.#peers.clear()
-    this.#connections.clear()
     this.#endpoints.clear()
     this.#waiting.clear()
     this.#probed.clear()
+    this.#strangers.clear()
+    this.#unreached.clear()
+    this.#unasked.clear()
     this.#arrivalCount = 0
-    this.#dialCount = 0
+    this.#dials.proven.clear()
+    this.#dials.strange.clear()
     this.#sweepAt = NEVER
+    this.#askAt = NEVER
     this.#wakeAt = NEVER
+  }
+
+  /** All connections are closed after a stop(): what did not leave is lost. */
+  finish(): void {
+    for (const owner of this.#connections.values()) {
+      if (owner instanceof PeerRecord) this.#abandon(owner)
+    }
+    this.#connections.clear()
   }
 
   // Inputs: what happened.
@@ -199,11 +283,9 @@ export class Harmony {
     } else if (node.endpoint === peer.endpoint || node.endpoint === peer.otherEndpoint) {
       peer.beaconAt = now
       this.#revive(peer, now)
+      this.#hurry(peer, now)
     } else {
-      // It may have moved, or somebody lies: it is asked where we know it, and followed once that fails.
-      this.#count('endpoint-changed')
-      if (!peer.present) peer.otherEndpoint = node.endpoint
-      this.#probe(peer, { cause: 'expired', now })
+      this.#handleMoved(peer, node.endpoint, now)
     }
   }
 
@@ -225,13 +307,14 @@ export class Harmony {
       return
     }
     if (owner === undefined) return
-    if (!(owner instanceof PeerRecord)) {
+    if (change.type === 'measured') {
+      if (owner instanceof PeerRecord && connection === owner.outbound) {
+        this.#handleMeasured(owner, change.roundTripMs, now)
+      }
+    } else if (!(owner instanceof PeerRecord)) {
       this.#count(`arrival-${change.type}`)
+      this.#trace({ type: 'arrival-ended', uuid: owner.uuid, reason: change.reason })
       this.#endArrival(owner)
-    } else if (change.type === 'measured') {
-      owner.roundTripMs = change.roundTripMs
-    } else if (change.type === 'overflow') {
-      this.#drop(owner, { cause: 'limit', reason: change.reason, now })
     } else {
       this.#connections.delete(connection)
       if (connection === owner.outbound) this.#handleOutboundLost(owner, change, now)
@@ -274,43 +357,52 @@ export class Harmony {
       if (now >= peer.probeAt) this.#judge(peer, now)
     }
     this.#dialWaiting(now)
-    this.#wakeAt = this.#sweepAt
+    if (now >= this.#askAt) this.#askAll()
+    this.#wakeAt = Math.min(this.#sweepAt, this.#askAt)
     for (const peer of this.#probed) this.#wakeAt = Math.min(this.#wakeAt, peer.probeAt)
-    if (this.#dialCount >= this.#options.limits.dialsMax) return
-    for (const peer of this.#waiting) this.#wakeAt = Math.min(this.#wakeAt, peer.dialAt)
+    for (const peer of this.#waiting) {
+      this.#wakeAt = Math.min(this.#wakeAt, Math.max(peer.dialAt, this.#placeAt(peer)))
+    }
   }
 
   // Commands: what our application wants.
 
   /** @returns false when we are in the group already. `group` has at most 255 octets of UTF-8. */
-  join(group: string): boolean {
+  join(group: string, now: number): boolean {
     if (this.#ownGroups.has(group)) return false
     this.#ownGroups.add(group)
-    this.#tellStatus('join', group)
+    this.#tellStatus('join', { group, now })
     return true
   }
 
   /** @returns false when we are not in the group. */
-  leave(group: string): boolean {
+  leave(group: string, now: number): boolean {
     if (!this.#ownGroups.delete(group)) return false
-    this.#tellStatus('leave', group)
+    this.#tellStatus('leave', { group, now })
     return true
   }
 
-  /** @returns to how many peers it was queued: 1, or 0 if there is no such peer. */
-  whisper(uuid: Uuid, content: Frames): number {
+  /** @returns to how many peers it was queued: 1, or 0 if there is no such peer, or no room in its mailbox. */
+  whisper(uuid: Uuid, content: Frames, now: number): number {
     const peer = this.#peers.get(uuid)
     if (peer === undefined || !peer.present) return 0
-    return this.#send(peer, { type: 'whisper', content })
+    const letter = { command: { type: 'whisper', content } as const, bytes: sizeOf(content) }
+    return this.#post(peer, { ...letter, holders: 0 }, now)
   }
 
   /** @returns to how many peers it was queued; we need not be in the group ourselves. */
-  shout(group: string, content: Frames): number {
+  shout(group: string, content: Frames, now: number): number {
     const peers = this.#groups.get(group)
     if (peers === undefined) return 0
     const command: ZreCommand = { type: 'shout', group, content }
+    const letter = { command, bytes: sizeOf(content), holders: 0 }
+    const policy = this.#options.overflow.get(group)
     let count = 0
-    for (const peer of peers) count += this.#send(peer, command)
+    for (const peer of peers) {
+      if (policy === undefined || this.#makeRoom(peer, { group, policy })) {
+        count += this.#post(peer, letter, now)
+      }
+    }
     return count
   }
 
@@ -348,15 +440,18 @@ export class Harmony {
     return count
   }
 
-  /** The connections to one entered peer, to those of a group, or to all; none while it is lost (harmony.md 5.2). */
-  outbound(uuid: Uuid | undefined, group: string | undefined): ConnectionId[] {
-    const peers = group === undefined ? this.#peers.values() : (this.#groups.get(group) ?? [])
-    const connections: ConnectionId[] = []
-    for (const peer of peers) {
-      const meant = uuid === undefined || peer.uuid === uuid
-      if (meant && peer.present && peer.outbound !== 0) connections.push(peer.outbound)
+  /**
+   * Whether so much waits for an entered peer, for one of a group, or for any, that its sender had better wait. Who is
+   * evasive or silent holds nobody up.
+   */
+  congested(uuid: Uuid | undefined, group: string | undefined): boolean {
+    if (uuid !== undefined) return isCongested(this.#peers.get(uuid))
+    for (const peer of group === undefined
+      ? this.#peers.values()
+      : (this.#groups.get(group) ?? [])) {
+      if (isCongested(peer)) return true
     }
-    return connections
+    return false
   }
 
   /** All that is known of peers, entered or not; what is bound by a limit; how often what was refused or ignored. */
@@ -365,13 +460,15 @@ export class Harmony {
     readonly connections: number
     readonly dials: number
     readonly arrivals: number
+    readonly messages: Tally
     readonly counters: Readonly<Record<string, number>>
   } {
     return {
       peers: [...this.#peers.values()].map((peer) => diagnose(peer, now)),
       connections: this.#connections.size,
-      dials: this.#dialCount,
+      dials: this.#dials.proven.size + this.#dials.strange.size,
       arrivals: this.#arrivalCount,
+      messages: { ...this.#tally },
       counters: Object.fromEntries(this.#counters),
     }
   }
@@ -390,6 +487,20 @@ export class Harmony {
     return effect
   }
 
+  /** What to write next over a connection that we dialled; undefined when nothing waits for it, or nothing may leave yet. */
+  pollMessage(
+    connection: ConnectionId,
+    now: number,
+  ): { readonly command: ZreCommand; readonly sequence: number } | undefined {
+    const peer = this.#connections.get(connection)
+    if (!(peer instanceof PeerRecord) || connection !== peer.outbound || peer.link !== 'up') {
+      return undefined
+    }
+    const message = peer.mailbox.poll()
+    if (message !== undefined && this.#endpoint !== undefined) this.#askLater(peer, now)
+    return message
+  }
+
   /** When to call handleTimeout(); Infinity when there is nothing to wait for. */
   pollTimeout(): number {
     return this.#wakeAt
@@ -401,14 +512,17 @@ export class Harmony {
     node: { readonly uuid: Uuid; readonly endpoint: string; readonly source: Source },
     now: number,
   ): PeerRecord | undefined {
-    if (this.#peers.size >= this.#options.limits.peersMax) {
+    if (this.#peers.size >= this.#options.limits.peersMax && !this.#makePlace(node.source)) {
       this.#count('peers-limit')
       return undefined
     }
-    const peer = new PeerRecord(node, now)
+    const mailbox = new Mailbox(this.#tally, this.#options.limits)
+    const peer = new PeerRecord(node, mailbox, now)
     this.#peers.set(node.uuid, peer)
+    if (node.source === 'beacon') this.#strangers.add(peer)
     this.#watchFrom(now)
-    const crowdMs = CROWD_SPREAD_MS * Math.min(1, (this.#waiting.size + this.#dialCount) / 100)
+    const crowd = this.#waiting.size + this.#dials.proven.size + this.#dials.strange.size
+    const crowdMs = CROWD_SPREAD_MS * Math.min(1, crowd / 100)
     this.#wait(peer, now + Math.floor(crowdMs * this.#share(peer)))
     this.#trace({
       type: 'discovered',
@@ -417,6 +531,17 @@ export class Harmony {
       reason: node.source,
     })
     return peer
+  }
+
+  /** Anybody can invent a node: one that never entered makes place for others (harmony.md 7.1). */
+  #makePlace(source: Source): boolean {
+    const [unreached] = this.#unreached
+    const [stranger] = source === 'beacon' ? [] : this.#strangers
+    const evicted = unreached ?? stranger
+    if (evicted === undefined) return false
+    this.#count('stranger-evicted')
+    this.#forget(evicted, 'others need its place, and it never entered')
+    return true
   }
 
   #wait(peer: PeerRecord, dialAt: number): void {
@@ -428,6 +553,7 @@ export class Harmony {
   #waitLonger(peer: PeerRecord, now: number): void {
     const backoffMs = Math.min(DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS * 2 ** peer.failureCount)
     peer.failureCount++
+    peer.failedAt = now
     // Both sides of a lost link come back at once.
     this.#wait(peer, now + Math.round(backoffMs * (0.5 + this.#share(peer) / 2)))
   }
@@ -437,11 +563,28 @@ export class Harmony {
     return (tail(this.#options.uuid) ^ tail(peer.uuid)) / 0x10000
   }
 
+  /** Its beacon says that it is there: no need to wait longer for the next dial (harmony.md 2.8). */
+  #hurry(peer: PeerRecord, now: number): void {
+    if (!this.#waiting.has(peer) || peer.failureCount === 0) return
+    const dialAt = Math.max(now, peer.failedAt + DIAL_BACKOFF_MIN_MS)
+    if (dialAt < peer.dialAt) this.#wait(peer, dialAt)
+  }
+
   #dialWaiting(now: number): void {
     for (const peer of this.#waiting) {
-      if (this.#dialCount >= this.#options.limits.dialsMax) return
-      if (now >= peer.dialAt) this.#dial(peer, now)
+      if (now >= peer.dialAt && now >= this.#placeAt(peer)) this.#dial(peer, now)
     }
+  }
+
+  /**
+   * When there is a place for a dial: one is free, or the oldest dial has had its time. Strangers cannot take the places of
+   * those whose HELLO is here (harmony.md 7.3).
+   */
+  #placeAt({ proven }: PeerRecord): number {
+    const dials = proven ? this.#dials.proven : this.#dials.strange
+    if (dials.size < this.#options.limits.dialsMax) return -NEVER
+    const [oldest] = dials
+    return (oldest as PeerRecord).dialledAt + DIAL_PATIENCE_MS
   }
 
   #dial(peer: PeerRecord, now: number): void {
@@ -451,14 +594,25 @@ export class Harmony {
       return
     }
     this.#waiting.delete(peer)
-    this.#dialCount++
-    peer.state = 'dialling'
+    const dials = peer.proven ? this.#dials.proven : this.#dials.strange
+    const [oldest] = dials
+    if (oldest !== undefined && dials.size >= this.#options.limits.dialsMax) {
+      const reason = 'its inbox did not answer, and others wait to be dialled'
+      this.#closeOutbound(oldest, reason)
+      this.#handleFailedDial(oldest, reason, now)
+    }
+    dials.add(peer)
+    peer.dialledAt = now
+    peer.link = 'dialling'
+    if (!peer.present) peer.state = 'dialling'
     peer.dialAt = NEVER
     peer.outbound = ++this.#connectionCount
     this.#connections.set(peer.outbound, peer)
     this.#endpoints.set(peer.endpoint, peer)
-    this.#effects.push({ type: 'dial', connection: peer.outbound, endpoint: peer.endpoint })
-    this.#trace({ type: 'dial', uuid: peer.uuid, endpoint: peer.endpoint })
+    const { outbound: connection, endpoint, uuid } = peer
+    const sequence = peer.present ? peer.mailbox.sequence : undefined
+    this.#effects.push({ type: 'dial', connection, endpoint, sequence })
+    this.#trace({ type: 'dial', uuid, endpoint })
   }
 
   /** A second link of ours would end the first one in that inbox, so its owner is asked before (harmony.md 2.10). */
@@ -474,26 +628,50 @@ export class Harmony {
     else this.#wait(peer, owner.probeAt)
   }
 
-  #endDial(): void {
+  #endDial(peer: PeerRecord): void {
     // Who waits for a free place has its turn at the next timeout, which is now.
-    if (this.#dialCount-- >= this.#options.limits.dialsMax && this.#waiting.size > 0) this.#wake(0)
+    for (const dials of [this.#dials.proven, this.#dials.strange]) {
+      const isFull = dials.size >= this.#options.limits.dialsMax
+      if (dials.delete(peer) && isFull && this.#waiting.size > 0) this.#wake(0)
+    }
   }
 
-  /** Our link is up: HELLO goes first (harmony.md 2.1). */
+  /** We are connected, to it or to whoever has its port now. */
   #handleReached(peer: PeerRecord, change: LinkChange & { type: 'up' }, now: number): void {
-    if (peer.state !== 'dialling') return
-    if (change.uuid !== undefined && change.uuid !== peer.uuid) {
+    if (peer.link !== 'dialling') return
+    const { uuid, answers } = change
+    if (uuid !== undefined && uuid !== peer.uuid) {
       // The port has a new owner, who must not get what is meant for the old one.
+      const reason = 'another node is at its endpoint'
       this.#count('wrong-owner')
-      this.#closeOutbound(peer, 'another node is at its endpoint')
-      this.#handleFailedDial(peer, 'another node is at its endpoint', now)
+      this.#closeOutbound(peer, reason)
+      this.#handleFailedDial(peer, reason, now)
       return
     }
-    this.#endDial()
+    this.#endDial(peer)
+    peer.named = uuid !== undefined
+    peer.answers = answers
+    if (!peer.present) {
+      this.#greet(peer, now)
+      return
+    }
+    peer.link = 'asking'
+    if (peer.named && answers) {
+      // It closes a link that it cannot go on with before it answers this (harmony.md 5.7).
+      this.#measure(peer)
+    } else {
+      this.#drop(peer, { cause: 'link', reason: 'who is at its endpoint now does not say', now })
+    }
+  }
+
+  /** HELLO goes first (harmony.md 2.1). */
+  #greet(peer: PeerRecord, now: number): void {
+    peer.link = 'up'
     peer.state = 'greeted'
     peer.greetedAt = now
-    peer.sentSequence = 0
-    this.#send(peer, {
+    peer.excused = false
+    peer.epoch++
+    peer.mailbox.begin({
       type: 'hello',
       endpoint: this.#endpoint as string,
       groups: [...this.#ownGroups],
@@ -501,7 +679,71 @@ export class Harmony {
       name: this.#options.name,
       headers: this.#options.headers,
     })
+    this.#effects.push({ type: 'write', connection: peer.outbound })
     if (peer.inbound !== 0) this.#enter(peer, now)
+  }
+
+  /** Its ZMTP has read all that we had written when it was asked. */
+  #handleMeasured(peer: PeerRecord, roundTripMs: number, now: number): void {
+    peer.roundTripMs = roundTripMs
+    if (peer.link === 'asking') {
+      this.#trace({ type: 'returned', uuid: peer.uuid, endpoint: peer.endpoint })
+      peer.link = 'up'
+      peer.measured = undefined
+      peer.mailbox.open()
+      this.#effects.push({ type: 'write', connection: peer.outbound })
+      if (peer.whole && peer.probeCause === 'link') this.#settle(peer)
+      return
+    }
+    if (peer.measured !== undefined) peer.mailbox.confirm(peer.measured)
+    peer.measured = undefined
+    if (!peer.mailbox.settled) this.#askLater(peer, now)
+    if (peer.probeAt !== NEVER && peer.probeCause === 'link') this.#clear(peer)
+  }
+
+  /** It is said to be elsewhere: it is asked where we know it, and followed once that fails (harmony.md 5.5). */
+  #handleMoved(peer: PeerRecord, endpoint: string, now: number): void {
+    this.#count('endpoint-changed')
+    if (!peer.present) {
+      peer.otherEndpoint = endpoint
+      this.#probe(peer, { cause: 'expired', now })
+      return
+    }
+    peer.newEndpoint = endpoint
+    if (peer.link !== 'down') this.#probe(peer, { cause: 'link', now })
+    else if (this.#waiting.has(peer)) this.#follow(peer, now)
+  }
+
+  /** It is dialled where it is said to be now, and its old endpoint is the second choice. */
+  #follow(peer: PeerRecord, now: number): void {
+    peer.otherEndpoint = peer.endpoint
+    peer.endpoint = peer.newEndpoint
+    peer.newEndpoint = ''
+    peer.changed()
+    this.#wait(peer, Math.max(now, peer.failedAt + DIAL_BACKOFF_MIN_MS))
+  }
+
+  // Confirmation: ZRE acknowledges nothing, but the other side's ZMTP answers a PING once it has read all before it.
+
+  /** To be asked soon, together with all others, what it has read (harmony.md 5.8). */
+  #askLater(peer: PeerRecord, now: number): void {
+    if (peer.measured !== undefined || !peer.answers) return
+    this.#unasked.add(peer)
+    if (this.#askAt !== NEVER) return
+    this.#askAt = now + CONFIRM_INTERVAL_MS
+    this.#wake(this.#askAt)
+  }
+
+  #askAll(): void {
+    this.#askAt = NEVER
+    for (const peer of this.#unasked) this.#measure(peer)
+    this.#unasked.clear()
+  }
+
+  #measure(peer: PeerRecord): void {
+    if (peer.measured !== undefined || !peer.answers) return
+    peer.measured = peer.mailbox.mark()
+    this.#effects.push({ type: 'measure', connection: peer.outbound })
   }
 
   #handleArrival(connection: ConnectionId, change: LinkChange & { type: 'up' }, now: number): void {
@@ -514,31 +756,50 @@ export class Harmony {
       this.#close(connection, 'too many connections without a HELLO')
     } else {
       const deadline = now + HELLO_TIMEOUT_MS
-      const arrival = { connection, uuid, address: change.address, deadline, ignoredCount: 0 }
-      this.#connections.set(connection, { ...arrival, hello: undefined })
+      const { address, sequence } = change
+      const arrival = { connection, uuid, address, deadline, ignoredCount: 0, claim: undefined }
+      this.#connections.set(connection, arrival)
       this.#arrivalCount++
       this.#watchFrom(now)
+      if (sequence !== undefined) this.#handleReturn(arrival, sequence, now)
     }
+  }
+
+  /** A peer goes on, over a new connection, after the message with that sequence (harmony.md 5.7). */
+  #handleReturn(arrival: Arrival, sequence: number, now: number): void {
+    const peer = this.#peers.get(arrival.uuid)
+    if (peer?.present && peer.wantSequence === sequence) {
+      this.#handleClaim(peer, arrival, { claim: { type: 'rest', message: undefined }, now })
+      return
+    }
+    this.#count('return-refused')
+    this.#closeArrival(arrival, 'we know nothing that it could go on with')
   }
 
   /** A message before the HELLO changes nothing; its peer may still think that we know it. */
   #handleStranger(arrival: Arrival, message: ZreMessage, now: number): void {
-    if (arrival.hello !== undefined) {
+    if (arrival.claim !== undefined) {
       this.#count('message-while-held')
       return
     }
+    const peer = this.#peers.get(arrival.uuid)
     if (message.type !== 'hello') {
+      // The mailbox of libzmq connects again by itself, and goes on as if nothing had been.
+      const next = peer?.present && message.sequence === ((peer.wantSequence + 1) & 0xffff)
+      if (next && arrival.ignoredCount === 0) {
+        this.#handleClaim(peer, arrival, { claim: { type: 'rest', message }, now })
+        return
+      }
       this.#count('before-hello')
       if (++arrival.ignoredCount > IGNORED_MAX) this.#closeArrival(arrival, 'no HELLO came first')
       return
     }
-    const peer = this.#peers.get(arrival.uuid)
     const refusal = this.#refusal(message)
     if (refusal !== undefined) {
       this.#count('hello-refused')
       this.#closeArrival(arrival, refusal)
     } else if (peer !== undefined && peer.inbound !== 0) {
-      this.#handleRival(peer, arrival, message, now)
+      this.#handleClaim(peer, arrival, { claim: { type: 'hello', hello: message }, now })
     } else {
       this.#adopt(arrival, message, now)
     }
@@ -564,6 +825,7 @@ export class Harmony {
         return
       }
     }
+    if (peer.present) this.#handleNewEpoch(peer, now)
     this.#connections.set(connection, peer)
     peer.inbound = connection
     peer.heardAt = now
@@ -582,7 +844,22 @@ export class Harmony {
     if (peer.state === 'discovered') this.#wait(peer, dialAt)
   }
 
+  /** Its link was lost, and now it begins anew in place of going on. */
+  #handleNewEpoch(peer: PeerRecord, now: number): void {
+    if (!peer.excused || peer.link !== 'up') {
+      this.#startAnew(peer, { cause: 'link', now })
+      return
+    }
+    this.#leave(peer, 'link')
+    this.#settle(peer)
+    peer.state = 'greeted'
+    peer.greetedAt = -NEVER
+    peer.sinceAt = now
+  }
+
   #learn(peer: PeerRecord, hello: Hello): void {
+    peer.proven = true
+    this.#strangers.delete(peer)
     peer.name = hello.name
     peer.headers = hello.headers
     peer.groups = hello.groups.length > 0 ? new Set(hello.groups) : undefined
@@ -595,6 +872,8 @@ export class Harmony {
   /** Both directions are open. */
   #enter(peer: PeerRecord, now: number): void {
     this.#settle(peer)
+    this.#unreached.delete(peer)
+    peer.met = true
     peer.state = 'entered'
     peer.unreachable = ''
     peer.sinceAt = now
@@ -604,7 +883,8 @@ export class Harmony {
       this.#index(peer, group)
       this.#event({ type: 'join', peer: peer.view(), group })
     }
-    this.#effects.push({ type: 'measure', connection: peer.outbound })
+    peer.mailbox.open()
+    this.#effects.push({ type: 'write', connection: peer.outbound })
     this.#effects.push({ type: 'resume', connection: peer.inbound })
     if (peer.rival !== 0) this.#probe(peer, { cause: 'restart', now })
   }
@@ -635,9 +915,10 @@ export class Harmony {
         this.#handleLeave(peer, message)
         break
       case 'ping':
-        this.#send(peer, { type: 'ping-ok' })
+        this.#send(peer, { type: 'ping-ok' }, now)
         break
       case 'ping-ok':
+        peer.mailbox.confirmPing()
         this.#clear(peer)
         break
       case 'goodbye':
@@ -707,20 +988,81 @@ export class Harmony {
     this.#drop(peer, { cause: 'sequence', reason, now })
   }
 
-  /** @returns how many peers it was queued to: none when there is no link. */
-  #send(peer: PeerRecord, command: ZreCommand): number {
-    if (peer.outbound === 0 || peer.state === 'dialling') return 0
-    peer.sentSequence = (peer.sentSequence + 1) & 0xffff
-    const { outbound: connection, sentSequence: sequence } = peer
-    this.#effects.push({ type: 'send', connection, command, sequence })
-    return 1
+  /** @returns how many peers it was queued to: none where our HELLO is not, nor when there is no room. */
+  #send(peer: PeerRecord, command: ZreCommand, now: number): number {
+    return this.#post(peer, { command, bytes: 0, holders: 0 }, now)
   }
 
-  #tellStatus(type: 'join' | 'leave', group: string): void {
+  #post(peer: PeerRecord, letter: Letter, now: number): number {
+    const { mailbox } = peer
+    if (peer.link !== 'up' && !peer.present) return 0
+    if (mailbox.full()) {
+      this.#dropUnread(peer, now)
+      return 0
+    }
+    if (mailbox.push(letter) && peer.link === 'up') {
+      this.#effects.push({ type: 'write', connection: peer.outbound })
+    }
+    if (this.#tally.waitingBytes <= this.#options.limits.queueTotalBytesMax) return 1
+    return this.#dropFullest(now) === peer ? 0 : 1
+  }
+
+  /** All mailboxes together hold too much: the fullest is that of a peer that does not read (harmony.md 7.7). */
+  #dropFullest(now: number): PeerRecord | undefined {
+    let fullest: PeerRecord | undefined
+    let mostBytes = 0
+    for (const peer of this.#peers.values()) {
+      const bytes = peer.mailbox.excessBytes
+      if (bytes <= mostBytes) continue
+      fullest = peer
+      mostBytes = bytes
+    }
+    if (fullest !== undefined) this.#dropUnread(fullest, now)
+    return fullest
+  }
+
+  #dropUnread(peer: PeerRecord, now: number): void {
+    this.#count('mailbox-overflow')
+    const { messages, bytes } = peer.mailbox.waiting
+    const reason = `${messages} messages with ${bytes} octets wait for it`
+    if (peer.present) {
+      this.#drop(peer, { cause: 'limit', reason, now })
+    } else {
+      this.#abandon(peer)
+      this.#closeOutbound(peer, reason)
+      this.#handleFailedDial(peer, reason, now)
+    }
+  }
+
+  /** @returns false when a SHOUT has to be left out (harmony.md 7.8). */
+  #makeRoom(
+    { mailbox }: PeerRecord,
+    { group, policy }: { readonly group: string; readonly policy: OverflowPolicy },
+  ): boolean {
+    const isShort = () => {
+      const { queueTotalBytesMax } = this.#options.limits
+      return (
+        mailbox.full(POLICY_SHARE) || this.#tally.waitingBytes > queueTotalBytesMax * POLICY_SHARE
+      )
+    }
+    while (isShort()) {
+      const dropped = policy === 'drop-oldest' && mailbox.dropOldest(group)
+      this.#count(policy)
+      if (dropped) continue
+      mailbox.refuse()
+      return false
+    }
+    return true
+  }
+
+  #tellStatus(
+    type: 'join' | 'leave',
+    { group, now }: { readonly group: string; readonly now: number },
+  ): void {
     this.#ownStatus = (this.#ownStatus + 1) & 0xff
     const command: ZreCommand = { type, group, status: this.#ownStatus }
     // Whoever has our HELLO, entered or not, counts on from there.
-    for (const peer of this.#peers.values()) this.#send(peer, command)
+    for (const peer of this.#peers.values()) this.#send(peer, command, now)
   }
 
   // Staying alive.
@@ -741,13 +1083,17 @@ export class Harmony {
     // Whoever stopped for a while (a laptop that slept) has heard nobody, which says nothing about them.
     const pausedMs = lateMs > SWEEP_INTERVAL_MS ? lateMs : 0
     for (const owner of this.#connections.values()) {
-      if (owner instanceof PeerRecord || owner.hello !== undefined) continue
+      if (owner instanceof PeerRecord || owner.claim !== undefined) continue
       owner.deadline += pausedMs
       if (now < owner.deadline) continue
       this.#count('hello-timeout')
       this.#closeArrival(owner, `no HELLO within ${HELLO_TIMEOUT_MS} ms`)
     }
-    if (pausedMs > 0) for (const peer of this.#probed) peer.probeAt = now + PROBE_TIMEOUT_MS
+    if (pausedMs > 0) {
+      for (const peer of this.#probed) {
+        peer.probeAt = now + (peer.whole ? PROBE_TIMEOUT_MS : RETURN_TIMEOUT_MS)
+      }
+    }
     for (const peer of this.#peers.values()) {
       peer.heardAt = Math.min(now, peer.heardAt + pausedMs)
       peer.sinceAt = Math.min(now, peer.sinceAt + pausedMs)
@@ -775,7 +1121,8 @@ export class Harmony {
       return
     }
     // The ping goes out before its peer counts as evasive, so that a healthy peer that has nothing to say never does.
-    if (quietMs >= evasiveTimeoutMs * 0.6) this.#ping(peer)
+    if (quietMs >= evasiveTimeoutMs * 0.6) this.#ping(peer, now)
+    if (!peer.present) return
     if (quietMs >= evasiveTimeoutMs && peer.state === 'entered') this.#become(peer, 'evasive')
     if (quietMs >= silentTimeoutMs && peer.state === 'evasive') this.#become(peer, 'silent')
   }
@@ -791,10 +1138,8 @@ export class Harmony {
   }
 
   /** @returns false when there is no link to it. */
-  #ping(peer: PeerRecord): boolean {
-    if (this.#send(peer, { type: 'ping' }) === 0) return false
-    this.#effects.push({ type: 'measure', connection: peer.outbound })
-    return true
+  #ping(peer: PeerRecord, now: number): boolean {
+    return peer.link === 'up' && this.#send(peer, { type: 'ping' }, now) > 0
   }
 
   /** A peer that has not entered is unreachable after a while, and forgotten after a longer one. */
@@ -811,6 +1156,7 @@ export class Harmony {
     if (peer.unreachable === '') {
       const { uuid, endpoint } = peer
       this.#trace({ type: 'unreachable', uuid, endpoint, reason })
+      if (!peer.met && peer.source !== 'manual') this.#unreached.add(peer)
     }
     peer.unreachable = reason
   }
@@ -818,7 +1164,13 @@ export class Harmony {
   // Doubt: a peer is asked, and has a short while to answer (harmony.md 5.3).
 
   #probe(peer: PeerRecord, { cause, now }: { cause: ExitCause; now: number }): void {
-    if (peer.probeAt !== NEVER || !this.#ping(peer)) return
+    if (peer.probeAt !== NEVER) return
+    if (cause === 'link' && peer.named && peer.answers) {
+      // It takes no sequence, so that a link that does not answer can still come back elsewhere.
+      this.#measure(peer)
+    } else if (!this.#ping(peer, now)) {
+      return
+    }
     this.#trace({ type: 'probe', uuid: peer.uuid, reason: cause })
     this.#expect(peer, { cause, deadline: now + PROBE_TIMEOUT_MS })
   }
@@ -837,8 +1189,9 @@ export class Harmony {
 
   /** It answered. Whoever else claimed to be it is sent away. */
   #clear(peer: PeerRecord): void {
-    if (peer.outbound === 0) return // A lost link is no question that a late answer settles.
+    if (!peer.whole) return // A lost link is no question that a late answer settles.
     this.#settle(peer)
+    peer.newEndpoint = ''
     const rival = this.#rivalOf(peer)
     if (rival === undefined) return
     this.#count('second-connection')
@@ -849,25 +1202,72 @@ export class Harmony {
     if (peer.state === 'greeted') {
       this.#closeOutbound(peer, NO_HELLO)
       this.#handleFailedDial(peer, NO_HELLO, now)
-    } else if (peer.outbound !== 0 && now - peer.heardAt < 1_000) {
+    } else if (peer.whole && now - peer.heardAt < 1_000) {
       this.#clear(peer) // A large message may stand before the answer: octets in the last second will do.
-    } else {
-      this.#drop(peer, { cause: peer.probeCause, reason: 'it did not answer in time', now })
+    } else if (peer.newEndpoint !== '' && this.#canReturn(peer)) {
+      this.#closeOutbound(peer, 'it did not answer, and is said to be elsewhere')
+      this.#follow(peer, now)
+      this.#expectReturn(peer, now)
+    } else if (!this.#letRivalGoOn(peer, now)) {
+      const reason = peer.whole ? 'it did not answer in time' : 'its link did not come back'
+      this.#drop(peer, { cause: peer.probeCause, reason, now })
     }
   }
 
-  #handleRival(peer: PeerRecord, arrival: Arrival, hello: Hello, now: number): void {
+  /** Another connection says to be of this peer: it waits until the one we have is lost, or fails to answer. */
+  #handleClaim(
+    peer: PeerRecord,
+    arrival: Arrival,
+    { claim, now }: { readonly claim: Claim; readonly now: number },
+  ): void {
     if (peer.rival !== 0) {
       this.#count('second-connection')
       this.#closeArrival(arrival, 'another connection claims to be this peer already')
       return
     }
     peer.rival = arrival.connection
-    arrival.hello = hello
+    arrival.claim = claim
     this.#effects.push({ type: 'hold', connection: arrival.connection })
-    const endpoint = reachable(hello.endpoint, arrival.address)
-    if (!peer.present && endpoint !== peer.endpoint) peer.otherEndpoint = endpoint
+    // Where its link to us is lost, or ours to it is, nobody is left to ask.
+    if (claim.type === 'rest' && !peer.whole && this.#letRivalGoOn(peer, now)) return
+    if (claim.type === 'hello') {
+      const endpoint = reachable(claim.hello.endpoint, arrival.address)
+      if (!peer.present && endpoint !== peer.endpoint) peer.otherEndpoint = endpoint
+    }
     this.#probe(peer, { cause: 'restart', now })
+  }
+
+  /** @returns false unless another connection has the rest of what the peer was saying: then it takes the lost one's place. */
+  #letRivalGoOn(peer: PeerRecord, now: number): boolean {
+    const rival = this.#rivalOf(peer)
+    if (rival?.claim?.type !== 'rest') return false
+    const { message } = rival.claim
+    this.#endArrival(rival)
+    if (peer.inbound !== 0) this.#close(peer.inbound, 'its peer goes on over another connection')
+    this.#trace({ type: 'went-on', uuid: peer.uuid, endpoint: peer.endpoint })
+    this.#connections.set(rival.connection, peer)
+    peer.inbound = rival.connection
+    peer.heardAt = now
+    this.#settle(peer)
+    this.#effects.push({ type: 'resume', connection: rival.connection })
+    if (message !== undefined) this.handleMessage(rival.connection, message, now)
+    if (!peer.present || peer.link === 'up') return true
+    if (peer.link !== 'down' || this.#waiting.has(peer)) this.#expectReturn(peer, now)
+    else this.#makeAnew(peer, 'our link to it was lost', now)
+    return true
+  }
+
+  /** Our link is lost: it is made anew, from where it was if nothing is in doubt. */
+  #makeAnew(peer: PeerRecord, reason: string, now: number): void {
+    if (this.#canReturn(peer)) {
+      this.#trace({ type: 'link-lost', uuid: peer.uuid, reason })
+      this.#expectReturn(peer, now)
+      this.#waitLonger(peer, now)
+    } else {
+      // What it said before may still be on its way to us, its GOODBYE too.
+      const cause = peer.probeAt === NEVER ? 'link' : peer.probeCause
+      this.#expect(peer, { cause, deadline: now + DRAIN_TIMEOUT_MS })
+    }
   }
 
   #rivalOf(peer: PeerRecord): Arrival | undefined {
@@ -885,15 +1285,23 @@ export class Harmony {
       this.#drop(peer, { cause, reason: refusal, now })
       return
     }
-    if (peer.present) this.#leave(peer, 'restart')
     const { inbound } = peer
+    this.#startAnew(peer, { cause: 'restart', now })
+    this.#learn(peer, hello)
+    this.#effects.push({ type: 'hold', connection: inbound })
+  }
+
+  /** It has forgotten us: our own link is dialled again, and begins with HELLO. */
+  #startAnew(
+    peer: PeerRecord,
+    { cause, now }: { readonly cause: ExitCause; readonly now: number },
+  ): void {
+    if (peer.present) this.#leave(peer, cause)
     this.#closeOutbound(peer, 'its peer has started anew')
     this.#settle(peer)
     peer.reset()
     peer.state = 'discovered'
     peer.sinceAt = now
-    this.#learn(peer, hello)
-    this.#effects.push({ type: 'hold', connection: inbound })
     this.#waitLonger(peer, now)
   }
 
@@ -902,21 +1310,40 @@ export class Harmony {
     change: { readonly type: string; readonly reason: string },
     now: number,
   ): void {
+    const { link } = peer
     this.#unlink(peer)
-    if (!peer.present) {
+    if (!peer.present || link === 'dialling') {
       this.#handleFailedDial(peer, change.reason, now)
     } else if (change.type === 'refused') {
       this.#drop(peer, { cause: 'refused', reason: change.reason, now })
+    } else if (link === 'asking') {
+      const reason = 'it does not go on with the link that was lost'
+      this.#drop(peer, { cause: 'link', reason, now })
     } else {
-      // What it said before may still be on its way to us, its GOODBYE too.
-      const cause = peer.probeAt === NEVER ? 'link' : peer.probeCause
-      this.#expect(peer, { cause, deadline: now + DRAIN_TIMEOUT_MS })
+      this.#makeAnew(peer, change.reason, now)
     }
+  }
+
+  /** Whether our link to it can be made anew without a loss: it knows itself, and read all we wrote (harmony.md 5.7). */
+  #canReturn(peer: PeerRecord): boolean {
+    return !this.#isAsked(peer) && peer.named && peer.mailbox.settled
+  }
+
+  #expectReturn(peer: PeerRecord, now: number): void {
+    // Where the other direction was lost before, its time goes on.
+    if (this.#probed.has(peer) && peer.probeAt > now + PROBE_TIMEOUT_MS) return
+    this.#expect(peer, { cause: 'link', deadline: now + RETURN_TIMEOUT_MS })
   }
 
   #handleFailedDial(peer: PeerRecord, reason: string, now: number): void {
     this.#count('dial-failed')
     this.#trace({ type: 'dial-failed', uuid: peer.uuid, endpoint: peer.endpoint, reason })
+    if (peer.present) {
+      peer.swapEndpoints()
+      if (peer.inbound === 0) this.#drop(peer, { cause: 'link', reason, now })
+      else this.#waitLonger(peer, now)
+      return
+    }
     this.#markUnreachable(peer, reason)
     this.#settle(peer)
     peer.state = 'discovered'
@@ -931,7 +1358,14 @@ export class Harmony {
   ): void {
     peer.inbound = 0
     if (change.type === 'refused') this.#count('peer-refused')
-    else if (this.#mayGreetAgain(peer, now)) {
+    else if (this.#letRivalGoOn(peer, now)) return
+    else if (this.#mayBeBack(peer)) {
+      // It may come back and go on, or with a HELLO, which our own may be the reason of.
+      peer.excused = peer.link === 'up' && now - peer.greetedAt < PROBE_TIMEOUT_MS
+      this.#trace({ type: 'link-lost', uuid: peer.uuid, reason: change.reason })
+      this.#expectReturn(peer, now)
+      return
+    } else if (this.#mayGreetAgain(peer, now)) {
       this.#awaitHello(peer, now)
       return
     }
@@ -940,11 +1374,22 @@ export class Harmony {
     this.#drop(peer, { cause, reason: change.reason, now })
   }
 
+  /** Whether it is a peer that can go on from before, while we can as well. */
+  #mayBeBack(peer: PeerRecord): boolean {
+    const isGoing = peer.link !== 'down' || this.#waiting.has(peer)
+    return peer.present && peer.named && isGoing && !this.#isAsked(peer)
+  }
+
   /** Our HELLO may be what made it start anew: to close our link now would make it start anew for ever. */
   #mayGreetAgain(peer: PeerRecord, now: number): boolean {
     if (!peer.present) return true
-    const asked = peer.probeAt !== NEVER && peer.probeCause !== 'restart'
-    return peer.outbound !== 0 && !asked && now - peer.greetedAt < PROBE_TIMEOUT_MS
+    const asked = this.#isAsked(peer) && peer.probeCause !== 'restart'
+    return peer.link === 'up' && !asked && now - peer.greetedAt < PROBE_TIMEOUT_MS
+  }
+
+  /** Whether there was doubt about it before a link of it was lost: then the loss is the answer. */
+  #isAsked(peer: PeerRecord): boolean {
+    return peer.probeAt !== NEVER && peer.probeCause !== 'link'
   }
 
   /** Our link or dial stays, once, and whoever waits to be this peer is heard. */
@@ -957,7 +1402,7 @@ export class Harmony {
       peer.sinceAt = now
       this.#expect(peer, { cause: 'link', deadline: now + PROBE_TIMEOUT_MS })
     }
-    if (rival?.hello !== undefined) this.#adopt(rival, rival.hello, now)
+    if (rival?.claim?.type === 'hello') this.#adopt(rival, rival.claim.hello, now)
   }
 
   /** Ends what is between us and a peer, then begins anew, lets a rival in, or forgets it. */
@@ -976,20 +1421,33 @@ export class Harmony {
     peer.state = 'discovered'
     if (wasPresent) peer.sinceAt = now
     const rival = this.#rivalOf(peer)
-    if (rival?.hello !== undefined) {
-      this.#adopt(rival, rival.hello, now)
-    } else if (cause === 'goodbye' || cause === 'expired') {
+    if (rival?.claim?.type === 'hello') {
+      this.#adopt(rival, rival.claim.hello, now)
+      return
+    }
+    if (rival !== undefined) this.#closeArrival(rival, reason)
+    if (cause === 'goodbye' || cause === 'expired') {
       this.#forget(peer, reason)
     } else {
       this.#waitLonger(peer, now)
+      if (peer.newEndpoint !== '') this.#follow(peer, now)
     }
   }
 
-  /** Tells the application, once. */
+  /** Tells the application, once. What never left is kept for those that come back (harmony.md 5.9). */
   #leave(peer: PeerRecord, cause: ExitCause): void {
     for (const group of peer.groups ?? []) this.#unindex(peer, group)
     peer.state = 'gone'
-    this.#event({ type: 'exit', peer: peer.view(), cause })
+    let lost = 0
+    if (cause !== 'stop') lost += peer.mailbox.forsake()
+    if (!KEEPING.has(cause)) lost += peer.mailbox.clear()
+    this.#event({ type: 'exit', peer: peer.view(), cause, lost })
+  }
+
+  /** What waits for it, and what was written to it in doubt, is lost: nobody is left to be told but who counts. */
+  #abandon(peer: PeerRecord): void {
+    const lost = peer.mailbox.forsake() + peer.mailbox.clear()
+    if (lost > 0) this.#trace({ type: 'lost', uuid: peer.uuid, reason: `${lost} messages` })
   }
 
   #forget(peer: PeerRecord, reason: string): void {
@@ -998,7 +1456,10 @@ export class Harmony {
     const rival = this.#rivalOf(peer)
     if (rival !== undefined) this.#closeArrival(rival, reason)
     this.#waiting.delete(peer)
+    this.#strangers.delete(peer)
+    this.#unreached.delete(peer)
     this.#settle(peer)
+    this.#abandon(peer)
     this.#peers.delete(peer.uuid)
     this.#trace({ type: 'forgotten', uuid: peer.uuid, endpoint: peer.endpoint, reason })
   }
@@ -1010,9 +1471,12 @@ export class Harmony {
   }
 
   #unlink(peer: PeerRecord): void {
-    if (peer.state === 'dialling') this.#endDial()
+    if (peer.link === 'dialling') this.#endDial(peer)
     this.#endpoints.delete(peer.endpoint)
+    this.#unasked.delete(peer)
+    peer.link = 'down'
     peer.outbound = 0
+    peer.measured = undefined
   }
 
   #close(connection: ConnectionId, reason: string): void {
@@ -1063,6 +1527,16 @@ export class Harmony {
   }
 }
 
+function isCongested(peer: PeerRecord | undefined): boolean {
+  return peer?.state === 'entered' && peer.mailbox.congested
+}
+
+function sizeOf(content: Frames): number {
+  let bytes = 0
+  for (const frame of content) bytes += frame.length
+  return bytes
+}
+
 /** A HELLO that names a host, or no address at all, means the address that its connection came from (harmony.md 2.5). */
 function reachable(endpoint: string, address: string): string {
   const { host, port } = parseEndpoint(endpoint) as { host: string; port: number }
@@ -1099,7 +1573,12 @@ function diagnose(peer: PeerRecord, now: number): PeerDiagnostics {
     ...peer.view(),
     source: peer.source,
     unreachable: peer.unreachable === '' ? null : peer.unreachable,
-    sentSequence: peer.sentSequence,
+    epoch: peer.epoch,
+    link: peer.link,
+    waiting: peer.mailbox.waiting.messages,
+    waitingBytes: peer.mailbox.waiting.bytes,
+    unconfirmed: peer.mailbox.unconfirmed,
+    sentSequence: peer.mailbox.sequence,
     wantSequence: peer.wantSequence,
     heardMsAgo: now - peer.heardAt,
     beaconMsAgo: now - peer.beaconAt,

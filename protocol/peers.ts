@@ -2,6 +2,7 @@
 // mesh of a thousand holds a thousand of them, and a simulation of it a million (harmony.md 7).
 
 import type { Uuid } from './bytes.ts'
+import type { Mailbox, Mark } from './mailbox.ts'
 import type { Headers } from './zre.ts'
 
 /**
@@ -25,6 +26,12 @@ export type PeerState =
   | 'evasive'
   | 'silent'
   | 'gone'
+
+/**
+ * What our own link to a peer is: none; a dial in flight; connected, and asked whether it goes on from before; up, so that
+ * what we say is on it.
+ */
+export type LinkState = 'down' | 'dialling' | 'asking' | 'up'
 
 /** Another node as we see it at one instant: it does not change, and can be kept. */
 export interface Peer {
@@ -60,6 +67,8 @@ export class PeerRecord {
   endpoint: string
   /** Where else it might be: its HELLO and its beacon do not always say the same. */
   otherEndpoint = ''
+  /** Where it is said to have moved to since it entered; empty once it answers where we know it. */
+  newEndpoint = ''
   name = ''
   headers: Headers = NO_HEADERS
   /** Undefined while it is in none: most peers of a large mesh are. */
@@ -67,13 +76,22 @@ export class PeerRecord {
   /** Its own count of its joins and leaves, modulo 256. */
   status = 0
   state: PeerState = 'discovered'
-  /** Our link to it, and its link to us once its HELLO came over it. */
+  /** What we have to say to it. */
+  readonly mailbox: Mailbox
+  /** How many HELLOs of ours began an epoch with it. */
+  epoch = 0
+  /** Our link to it, what that is at present, and its link to us once its HELLO came over it. */
+  link: LinkState = 'down'
   outbound: ConnectionId = 0
   inbound: ConnectionId = 0
   /** Another connection that claims to be this peer, and waits for the one we have to fail. */
   rival: ConnectionId = 0
-  /** The sequence of the last message either way. */
-  sentSequence = 0
+  /** Whether its inbox names the uuid that we know it by, as those of Lyre do, and whether it answers PING of ZMTP. */
+  named = false
+  answers = false
+  /** What had been written when the PING of ZMTP went out that is not answered. */
+  measured: Mark | undefined
+  /** The sequence of its last message. */
   wantSequence = 0
   /** Whether it sent ids 8 to 10, as nodes that count modulo 65,535 never do. */
   extended = false
@@ -81,12 +99,21 @@ export class PeerRecord {
   sinceAt: number
   /** When our HELLO went out; -Infinity when it no longer excuses that the peer starts anew. */
   greetedAt = Number.NEGATIVE_INFINITY
+  /** Whether its own link was lost so soon after our HELLO that ours need not begin anew with it. */
+  excused = false
   /** When octets last came over its link, and a beacon by UDP. */
   heardAt: number
   beaconAt: number
-  /** When to dial next, and how many attempts came to nothing. */
+  /** When to dial next, when that was put off last, and how many attempts came to nothing. */
   dialAt = Number.POSITIVE_INFINITY
+  failedAt = Number.NEGATIVE_INFINITY
   failureCount = 0
+  /** When its last dial began. */
+  dialledAt = Number.NEGATIVE_INFINITY
+  /** Whether it has ever said HELLO: until then it may be one datagram of somebody's invention. */
+  proven = false
+  /** Whether it has ever entered: until then it may be a fraud that has a connection. */
+  met = false
   /** Why it cannot be reached; empty as long as nothing says so. */
   unreachable = ''
   /** Until when it has to prove that it is alive, and what is believed otherwise. */
@@ -98,8 +125,10 @@ export class PeerRecord {
 
   constructor(
     identity: { readonly uuid: Uuid; readonly endpoint: string; readonly source: Source },
+    mailbox: Mailbox,
     now: number,
   ) {
+    this.mailbox = mailbox
     this.uuid = identity.uuid
     this.endpoint = identity.endpoint
     this.source = identity.source
@@ -111,6 +140,11 @@ export class PeerRecord {
   /** Whether the application was told that it is here: from `enter` until `exit`. */
   get present(): boolean {
     return this.state === 'entered' || this.state === 'evasive' || this.state === 'silent'
+  }
+
+  /** Whether both directions are open at this moment. */
+  get whole(): boolean {
+    return this.link === 'up' && this.inbound !== 0
   }
 
   /** What others see of it now. */
@@ -146,7 +180,6 @@ export class PeerRecord {
   reset(): void {
     this.groups = undefined
     this.status = 0
-    this.sentSequence = 0
     this.wantSequence = 0
     this.roundTripMs = Number.NaN
     this.#view = undefined

@@ -208,9 +208,9 @@ export class ZmtpConnection {
     this.#limits = { ...this.#limits, messageBytesMax }
   }
 
-  /** Octets that came and that pollEvent() has not given yet. */
+  /** Octets that came and that pollEvent() has not given yet, those of an unfinished message too. */
   get unreadBytes(): number {
-    return this.#input.size
+    return this.#input.size + this.#framesBytes
   }
 
   /** Octets that pollOutput() has still to give. */
@@ -344,6 +344,7 @@ export class ZmtpConnection {
     this.#state = { type: 'closed', error }
     this.#input.clear()
     this.#frames = []
+    this.#framesBytes = 0
   }
 }
 
@@ -353,12 +354,21 @@ export class NullMechanism implements Mechanism {
   #ready: Uint8Array | undefined
   #peer: Metadata | undefined
 
-  /** @param properties what we tell about ourselves: `Socket-Type`, and `Identity` of 0 to 255 octets. */
-  constructor(properties: { readonly socketType: SocketType; readonly identity: Uint8Array }) {
-    const { socketType, identity } = properties
+  /**
+   * @param properties what we tell about ourselves: `Socket-Type`, `Identity` of 0 to 255 octets, and what an application
+   * adds, with names that begin with `X-`.
+   */
+  constructor(properties: {
+    readonly socketType: SocketType
+    readonly identity: Uint8Array
+    readonly others?: Metadata
+  }) {
+    const { socketType, identity, others = [] } = properties
     assert(identity.length <= IDENTITY_BYTES_MAX, 'our identity is too long')
     const writer = new Writer().bytes(commandName('READY')).text1('Socket-Type').text4(socketType)
-    this.#ready = writer.text1('Identity').u32(identity.length).bytes(identity).finish()
+    writer.text1('Identity').u32(identity.length).bytes(identity)
+    for (const [name, value] of others) writer.text1(name).u32(value.length).bytes(value)
+    this.#ready = writer.finish()
   }
 
   get peer(): Metadata | undefined {

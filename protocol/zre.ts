@@ -64,6 +64,9 @@ const NO_CONTENT: Frames = []
 const GROUP_LIMIT = { bytesMax: TEXT_BYTES_MAX, rule: 'zre.md 2.6' }
 const VALUE_LIMIT = { bytesMax: HEADER_VALUE_BYTES_MAX, rule: 'zre.md 2.6' }
 
+/** The property of READY by which a mailbox of Lyre says that it goes on after a link was lost (zre.md 2.10). */
+export const SEQUENCE_PROPERTY = 'X-ZRE-Sequence'
+
 /** The identity of a mailbox, and in Lyre of an inbox too: octet 1, then the uuid (zre.md 2.1). */
 export function encodeIdentity(uuid: Uuid): Uint8Array {
   return new Writer().u8(1).bytes(uuidToBytes(uuid)).finish()
@@ -72,6 +75,16 @@ export function encodeIdentity(uuid: Uuid): Uint8Array {
 /** The uuid in an identity, or undefined where it is not that of a ZRE node. */
 export function decodeIdentity(identity: Uint8Array): Uuid | undefined {
   return identity.length === 17 && identity[0] === 1 ? bytesToUuid(identity.subarray(1)) : undefined
+}
+
+/** The value of SEQUENCE_PROPERTY: two octets. */
+export function encodeSequence(sequence: number): Uint8Array {
+  return new Writer().u16(sequence).finish()
+}
+
+/** The sequence that a mailbox goes on after, or undefined where it does not say. */
+export function decodeSequence(value: Uint8Array | undefined): number | undefined {
+  return value?.length === 2 ? new Reader(value, 'zre.md 2.10').u16() : undefined
 }
 
 /**

@@ -1,5 +1,6 @@
 // One node: the commands and questions of an application, its events, and the pump between harmony.ts, which decides, and
 // the mesh and the beacons, which do. Everything between an octet and an event happens in one turn, without a promise.
+// Past 600 lines because it is all that an application can call, and half of it says how.
 
 import { EventEmitter } from 'eventemitter3'
 import { v4 } from 'uuid'
@@ -17,6 +18,7 @@ import {
   type Peer,
   type PeerDiagnostics,
   parseEndpoint,
+  type Tally,
   TEXT_BYTES_MAX,
   type Trace,
   type Uuid,
@@ -31,6 +33,7 @@ import { EventStream, type LyreEvent, type LyreEvents, type OverrunEvent } from 
 import type { Host, Timer } from './host.ts'
 import { Mesh } from './mesh.ts'
 import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
+import { Traces } from './traces.ts'
 import { checkSignal, Waiters } from './waiters.ts'
 
 /** What an application sends: one frame or several; a text goes as UTF-8. */
@@ -45,9 +48,15 @@ export interface Diagnostics {
   readonly groups: readonly string[]
   readonly interface: InterfaceChoice | null
   readonly beacon: BeaconDiagnostics | null
-  readonly peers: readonly (PeerDiagnostics & { readonly queuedBytes: number })[]
-  /** Connections there are, and how often what was refused, ignored or lost, by reason. */
+  /** All that are known, entered or not; `backlogBytes` were written for one and have not left this machine. */
+  readonly peers: readonly (PeerDiagnostics & { readonly backlogBytes: number })[]
+  /** What became of all that was sent: `sent` is the sum of the others but `waitingBytes`. */
+  readonly messages: Tally
+  /** Connections there are, being made, and accepted without a HELLO so far. */
   readonly connections: number
+  readonly dials: number
+  readonly arrivals: number
+  /** How often something was refused, ignored, dropped or lost, by reason. */
   readonly counters: Readonly<Record<string, number>>
 }
 
@@ -73,6 +82,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   readonly #harmony: Harmony
   readonly #streams = new Set<EventStream>()
   readonly #waiters: Waiters
+  readonly #traces: Traces
   #session: Session | undefined
   #state: Diagnostics['state'] = 'stopped'
   /** What start() and stop() asked for last: each waits for the one before. */
@@ -84,19 +94,11 @@ export class Lyre extends EventEmitter<LyreEvents> {
     super()
     this.#host = host
     this.#waiters = new Waiters(host.clock)
+    this.#traces = new Traces((trace) => this.#tell(trace))
     this.#settings = resolveOptions(options)
     this.#uuid = v4({ random: host.random(16) }).replaceAll('-', '')
     this.#name = this.#settings.name ?? this.#uuid.slice(0, 6)
-    const { headers, evasiveTimeoutMs, silentTimeoutMs, expiredTimeoutMs, limits } = this.#settings
-    this.#harmony = new Harmony({
-      uuid: this.#uuid,
-      name: this.#name,
-      headers,
-      evasiveTimeoutMs,
-      silentTimeoutMs,
-      expiredTimeoutMs,
-      limits,
-    })
+    this.#harmony = new Harmony({ ...this.#settings, uuid: this.#uuid, name: this.#name })
   }
 
   /** Our identity: 32 lower-case hexadecimal digits, random, the same for as long as this object lives. */
@@ -170,7 +172,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     if (groups.length >= limits.peerGroupsMax || bytes > HELLO_BYTES_MAX / 2) {
       throw new UsageError(`we are in ${groups.length} groups, there is no room for one more`)
     }
-    this.#harmony.join(group)
+    this.#harmony.join(group, this.#host.clock.now())
     this.#pump()
     return true
   }
@@ -178,7 +180,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   /** @returns false when we are not in the group. @throws UsageError as join() does. */
   leave(group: string): boolean {
     checkGroup(group)
-    const changed = this.#harmony.leave(group)
+    const changed = this.#harmony.leave(group, this.#host.clock.now())
     this.#pump()
     return changed
   }
@@ -186,8 +188,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
   /**
    * Sends a message to one peer. Do not change a Uint8Array that you gave: it is sent from where it is.
    * @param peer its uuid, or the peer itself.
-   * @returns to how many peers it was queued: 1, or 0 when that peer is not there (any more). The message that is one too
-   * many for `limits.queueBytesMax` counts as queued: the exit that follows, cause `limit`, tells that it is lost.
+   * @returns to how many peers it was queued: 1, or 0 when that peer is not there (any more), or when so much waited for it
+   * that it has to go (`limits.queueBytesMax`): an exit with cause `limit` follows.
    * @throws UsageError on a malformed uuid or a content above `limits.messageBytesMax` or `messageFramesMax`.
    */
   whisper(peer: Uuid | Peer, content: Content): number {
@@ -197,18 +199,19 @@ export class Lyre extends EventEmitter<LyreEvents> {
         `${String(uuid)} is no uuid: 32 lower-case hexadecimal digits, no dashes`,
       )
     }
-    const count = this.#harmony.whisper(uuid, this.#frames(content))
+    const count = this.#harmony.whisper(uuid, this.#frames(content), this.#host.clock.now())
     this.#pump()
     return count
   }
 
   /**
    * Sends a message to all peers in a group; we need not be in it. The same rules as for whisper().
-   * @returns to how many peers it was queued; 0 when nobody else is in the group.
+   * @returns to how many peers it was queued; 0 when nobody else is in the group. Where `overflow` has a policy for the
+   * group, peers for whom it was left out do not count.
    */
   shout(group: string, content: Content): number {
     checkGroup(group)
-    const count = this.#harmony.shout(group, this.#frames(content))
+    const count = this.#harmony.shout(group, this.#frames(content), this.#host.clock.now())
     this.#pump()
     return count
   }
@@ -291,8 +294,18 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }
 
   /**
+   * Whether so much waits for a peer, for one of a group, or for any, that it is time to await drained(): a quarter of
+   * `limits.queueBytesMax` (at most 1 MiB) or of `queueMessagesMax`. Cheap enough to ask after each message. A peer that
+   * is evasive or silent does not count: it holds nobody up.
+   */
+  congested(options: { readonly peer?: Uuid | Peer; readonly group?: string } = {}): boolean {
+    const { peer, group } = options
+    return this.#harmony.congested(typeof peer === 'object' ? peer.uuid : peer, group)
+  }
+
+  /**
    * Waits until what was sent to a peer, to all peers of a group, or to everybody, is on its way: a sender in a loop that
-   * awaits this after each few messages never runs into `limits.queueBytesMax`. Resolves at once while less than 2 MiB wait.
+   * awaits this after each few messages never runs into `limits.queueBytesMax`. Resolves at once unless congested().
    * @throws TimeoutError after `timeoutMs`; the signal's reason when it is aborted.
    */
   async drained(
@@ -303,12 +316,11 @@ export class Lyre extends EventEmitter<LyreEvents> {
       readonly timeoutMs?: number
     } = {},
   ): Promise<void> {
-    const { peer, group, signal, timeoutMs = Number.POSITIVE_INFINITY } = options
-    const uuid = typeof peer === 'object' ? peer.uuid : peer
+    const { signal, timeoutMs = Number.POSITIVE_INFINITY } = options
     await this.#waiters.wait(
       { signal, timeoutMs },
       {
-        poll: () => (this.#congested(uuid, group) ? undefined : true),
+        poll: () => (this.congested(options) ? undefined : true),
         late: () => `messages still wait to be sent after ${timeoutMs} ms`,
       },
     )
@@ -341,7 +353,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   /** All that this node knows, at this moment. */
   diagnostics(): Diagnostics {
     const session = this.#session
-    const { peers, counters } = this.#harmony.diagnostics(this.#host.clock.now())
+    const { peers, ...harmony } = this.#harmony.diagnostics(this.#host.clock.now())
     const mesh = session?.mesh.diagnostics()
     return {
       uuid: this.#uuid,
@@ -352,11 +364,14 @@ export class Lyre extends EventEmitter<LyreEvents> {
       interface: session?.choice ?? null,
       beacon: session?.beacon.diagnostics() ?? null,
       peers: peers.map((peer) => {
-        const queuedBytes = session?.mesh.queuedBytes(peer.connections.outbound) ?? 0
-        return { ...peer, queuedBytes }
+        const backlogBytes = session?.mesh.backlogBytes(peer.connections.outbound) ?? 0
+        return { ...peer, backlogBytes }
       }),
+      messages: harmony.messages,
       connections: mesh?.connections ?? 0,
-      counters: { ...counters, ...mesh?.counters },
+      dials: harmony.dials,
+      arrivals: harmony.arrivals,
+      counters: { ...harmony.counters, ...mesh?.counters },
     }
   }
 
@@ -394,24 +409,32 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#pump()
       this.#state = 'stopped'
       await Promise.all([mesh?.stop(0), beacon?.stop()])
+      this.#harmony.finish()
       throw error
     }
   }
 
   #createMesh(): Mesh {
     const { limits } = this.#settings
-    const { messageBytesMax, messageFramesMax, arrivalsMax, queueBytesMax, queueMessagesMax } =
-      limits
-    const zmtp = { ...ZMTP_LIMITS, messageBytesMax, messageFramesMax }
-    const options = { uuid: this.#uuid, zmtp, handshakesMax: arrivalsMax, queueBytesMax }
+    const { messageBytesMax, messageFramesMax, arrivalsMax, queueBytesMax, unreadBytesMax } = limits
     return new Mesh(
       this.#host,
-      { ...options, queueMessagesMax },
+      {
+        uuid: this.#uuid,
+        zmtp: { ...ZMTP_LIMITS, messageBytesMax, messageFramesMax },
+        handshakesMax: arrivalsMax,
+        backlogBytesMax: Math.min(BACKLOG_BYTES_MAX, queueBytesMax / 4),
+        unreadBytesMax,
+      },
       {
         link: (connection, change) => this.#handleLink(connection, change),
         activity: (connection) => this.#harmony.handleActivity(connection, this.#host.clock.now()),
         message: (connection, message) => this.#handleMessage(connection, message),
-        drained: () => this.#waiters.settle(),
+        poll: (connection) => this.#harmony.pollMessage(connection, this.#host.clock.now()),
+        written: () => {
+          this.#waiters.settle()
+          this.#arm()
+        },
         sooner: () => this.#arm(),
       },
     )
@@ -450,6 +473,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
     signal?.addEventListener('abort', abort)
     await Promise.all([goodbye, mesh.stop(signal?.aborted ? 0 : lingerMs)])
     signal?.removeEventListener('abort', abort)
+    this.#harmony.finish()
+    this.#pump()
     this.#session = undefined
     this.#state = 'stopped'
     this.#waiters.reject(new TimeoutError('the node stopped before what was waited for'))
@@ -512,14 +537,14 @@ export class Lyre extends EventEmitter<LyreEvents> {
         this.#emit(this.#settings.copy ? copied(effect.event) : effect.event)
         break
       case 'trace':
-        this.#trace(effect.trace)
-        break
-      case 'send':
-        mesh?.send(effect.connection, effect.command, effect.sequence)
+        if (this.#settings.trace !== undefined) {
+          this.#traces.add(effect.trace, this.#host.clock.now())
+        }
         break
       case 'dial':
-        mesh?.dial(effect.connection, effect.endpoint)
+        mesh?.dial(effect.connection, effect.endpoint, effect.sequence)
         break
+      case 'write':
       case 'measure':
       case 'hold':
       case 'resume':
@@ -540,18 +565,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#waiters.settle()
   }
 
-  #trace(trace: Trace): void {
+  #tell(trace: Trace): void {
     try {
       this.#settings.trace?.(trace)
     } catch (error) {
       this.#host.surface(error)
     }
-  }
-
-  #congested(uuid: Uuid | undefined, group: string | undefined): boolean {
-    const mesh = this.#session?.mesh
-    if (mesh === undefined) return false
-    return this.#harmony.outbound(uuid, group).some((connection) => mesh.congested(connection))
   }
 
   #frames(content: Content): Frames {
@@ -578,6 +597,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
     return frames
   }
 }
+
+/** What may be given to the operating system that it has not sent: enough to keep a fast network busy. */
+const BACKLOG_BYTES_MAX = 1_048_576
 
 /** The header of a SHOUT with the longest group: content and header together keep to the limit of a message. */
 const HEADER_BYTES_MAX = 7 + TEXT_BYTES_MAX

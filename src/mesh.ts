@@ -5,13 +5,16 @@
 import {
   type ConnectionId,
   decodeIdentity,
+  decodeSequence,
   decodeZre,
   encodeIdentity,
+  encodeSequence,
   encodeZre,
   HELLO_BYTES_MAX,
   type LinkChange,
   NullMechanism,
   parseEndpoint,
+  SEQUENCE_PROPERTY,
   type SocketType,
   type Uuid,
   WireError,
@@ -30,18 +33,21 @@ export interface MeshOptions {
   readonly zmtp: ZmtpLimits
   /** Accepted connections whose handshake is not done. */
   readonly handshakesMax: number
-  /** Octets that may wait in one mailbox before a further message is too much. */
-  readonly queueBytesMax: number
-  readonly queueMessagesMax: number
+  /** Octets given to a stream that it has not sent: beyond, messages stay where they are counted. */
+  readonly backlogBytesMax: number
+  /** Octets of unfinished messages, and of what waits unread, over all connections. */
+  readonly unreadBytesMax: number
 }
 
-/** What the mesh tells; never from within a call to the mesh, except that a mailbox overflows and that it is `sooner`. */
+/** What the mesh tells and asks; never from within a call to the mesh, except for `poll`, `written` and `sooner`. */
 export interface MeshHandlers {
   link(connection: ConnectionId, change: LinkChange): void
   activity(connection: ConnectionId): void
   message(connection: ConnectionId, message: ZreMessage): void
-  /** A mailbox that was congested no longer is, or is gone. */
-  drained(): void
+  /** The next message to write over a connection that we dialled. */
+  poll(connection: ConnectionId): { command: ZreCommand; sequence: number } | undefined
+  /** Messages were taken by poll(), or there were none. */
+  written(): void
   /** Something has to happen earlier than pollTimeout() has said so far. */
   sooner(): void
 }
@@ -52,11 +58,8 @@ export interface PortRange {
   readonly to: number
 }
 
-/** Octets given to a stream that it has not sent: beyond, they wait here, where they are counted. */
-const STREAM_BACKLOG_BYTES = 1_048_576
-/** A mailbox is congested above this, until all of it has been given to its stream. */
-const CONGESTED_BYTES = 2 * STREAM_BACKLOG_BYTES
-
+/** Messages are made into octets in portions of about this size, each a few writes (docs/adr/0003). */
+const PORTION_BYTES = 262_144
 /**
  * What a dial may take to the end of its handshake. Longer than what we grant those who dial us, whose octets are here: a
  * process of many nodes accepts one connection a turn for each, and who gives up and dials again makes it worse.
@@ -73,20 +76,19 @@ interface Link {
   readonly connection: ConnectionId
   readonly stream: Stream
   readonly zmtp: ZmtpConnection
-  /** About how many messages wait here. */
-  queuedCount: number
-  /** Octets of the largest message since the mailbox was last empty. */
-  largestBytes: number
+  /** What waits in it unread, as counted in the sum of all. */
+  unreadBytes: number
   /** Whether the handshake is done. */
   up: boolean
   /** Whether there is a connection at all. */
   open: boolean
   held: boolean
   dirty: boolean
-  /** Whether more than CONGESTED_BYTES wait in it: its sender had better wait too. */
-  congested: boolean
-  /** When the PING went out that waits for its PONG; NaN while none does. */
+  /** Whether write() was called since the last flush. */
+  told: boolean
+  /** When the PING went out that waits for its PONG, NaN while none does; and how many went out so far. */
   pingedAt: number
+  pingCount: number
 }
 
 /** The sockets of one node: all its connections by their numbers, those that we accept below 0, those that we dial above. */
@@ -102,6 +104,7 @@ export class Mesh {
   #server: StreamServer | undefined
   #acceptedCount = 0
   #handshakeCount = 0
+  #unreadBytes = 0
   #wakeAt = Number.POSITIVE_INFINITY
   #dirty: Link[] = []
   #stopped: (() => void) | undefined
@@ -135,8 +138,8 @@ export class Mesh {
     throw new NetworkError(`no TCP port between ${ports.from} and ${ports.to}`)
   }
 
-  /** Begins a mailbox. What becomes of it is told to `link`. */
-  dial(connection: ConnectionId, endpoint: string): void {
+  /** Begins a mailbox's connection. What becomes of it is told to `link`. @param sequence told in the handshake, if any. */
+  dial(connection: ConnectionId, endpoint: string, sequence?: number): void {
     const to = parseEndpoint(endpoint)
     if (to === undefined) {
       const reason = `${endpoint} is no tcp endpoint`
@@ -144,7 +147,7 @@ export class Mesh {
       return
     }
     const address = { address: to.host, port: to.port }
-    const zmtp = this.#zmtp('DEALER')
+    const zmtp = this.#zmtp('DEALER', sequence)
     const stream = this.#host.streams.connect(address, {
       ...this.#streamHandlers(connection),
       open: () => {
@@ -157,27 +160,17 @@ export class Mesh {
     this.#add({ connection, stream, zmtp })
   }
 
-  /** Queues one message; it leaves soon, together with what else is queued until then. */
-  send(connection: ConnectionId, command: ZreCommand, sequence: number): void {
+  /** There is something for poll() to give; it leaves soon, together with what else there is until then. */
+  write(connection: ConnectionId): void {
     const link = this.#links.get(connection)
-    if (link === undefined || !link.zmtp.ready) return
-    const { queueBytesMax, queueMessagesMax } = this.#options
-    const { outputBytes } = link.zmtp
-    const queuedBytes = outputBytes + link.stream.backlogBytes
-    // The largest message is not counted: by itself, or with a PING-OK behind it, it is not too much.
-    if (queuedBytes > queueBytesMax + link.largestBytes || link.queuedCount >= queueMessagesMax) {
-      this.#count('mailbox-overflow')
-      const reason = `${link.queuedCount} messages and ${queuedBytes} octets wait for it`
-      this.#handlers.link(connection, { type: 'overflow', reason })
-      return
+    if (link === undefined) return
+    // Told a second time in one turn, it is much.
+    if (link.told) {
+      this.#flush(link)
+    } else {
+      link.told = true
+      this.#schedule(link)
     }
-    link.zmtp.send(encodeZre(command, sequence))
-    const messageBytes = link.zmtp.outputBytes - outputBytes
-    link.queuedCount++
-    link.largestBytes = Math.max(link.largestBytes, messageBytes)
-    if (queuedBytes + messageBytes > CONGESTED_BYTES) link.congested = true
-    if (link.zmtp.outputBytes >= STREAM_BACKLOG_BYTES) this.#flush(link)
-    else this.#schedule(link)
   }
 
   /** Asks the other side's ZMTP for an answer, to measure the way there and back; not every peer knows how. */
@@ -185,7 +178,7 @@ export class Mesh {
     const link = this.#links.get(connection)
     if (link === undefined || !link.zmtp.heartbeats || !Number.isNaN(link.pingedAt)) return
     link.pingedAt = this.#host.clock.now()
-    link.zmtp.ping(new Uint8Array(0))
+    link.zmtp.ping(encodeSequence(++link.pingCount & 0xffff))
     this.#schedule(link)
   }
 
@@ -205,6 +198,7 @@ export class Mesh {
       link.zmtp.handleBytes(NOTHING, this.#host.clock.now())
       link.stream.resume()
       this.#read(link)
+      this.#account(link)
     })
   }
 
@@ -241,13 +235,8 @@ export class Mesh {
         continue
       }
       // Everything goes to the stream now, however much it is: no more will follow.
-      for (
-        let bytes = link.zmtp.pollOutput();
-        bytes !== undefined;
-        bytes = link.zmtp.pollOutput()
-      ) {
-        link.stream.write(bytes)
-      }
+      while (this.#encode(link)) this.#output(link)
+      this.#output(link)
       link.stream.end()
     }
     await this.#mailboxesClosed(lingerMs)
@@ -271,13 +260,8 @@ export class Mesh {
     return { connections: this.#links.size, counters: Object.fromEntries(this.#counters) }
   }
 
-  /** Whether so much waits in a mailbox that its sender had better wait. */
-  congested(connection: ConnectionId): boolean {
-    return this.#links.get(connection)?.congested ?? false
-  }
-
-  /** Octets that wait to be sent over a connection. */
-  queuedBytes(connection: ConnectionId): number {
+  /** Octets that were written to a connection and have not left. */
+  backlogBytes(connection: ConnectionId): number {
     const link = this.#links.get(connection)
     return link === undefined ? 0 : link.zmtp.outputBytes + link.stream.backlogBytes
   }
@@ -294,9 +278,11 @@ export class Mesh {
     return this.#streamHandlers(connection)
   }
 
-  #zmtp(socketType: SocketType): ZmtpConnection {
+  #zmtp(socketType: SocketType, sequence?: number): ZmtpConnection {
     // The inbox names itself too, which Zyre's does not: so a Lyre peer sees whom it has reached.
-    const mechanism = new NullMechanism({ socketType, identity: this.#identity })
+    const others = new Map<string, Uint8Array>()
+    if (sequence !== undefined) others.set(SEQUENCE_PROPERTY, encodeSequence(sequence))
+    const mechanism = new NullMechanism({ socketType, identity: this.#identity, others })
     const { zmtp } = this.#options
     const limits =
       socketType === 'ROUTER'
@@ -308,14 +294,14 @@ export class Mesh {
   #add(parts: Pick<Link, 'connection' | 'stream' | 'zmtp'>): void {
     const link: Link = {
       ...parts,
-      queuedCount: 0,
-      largestBytes: 0,
+      unreadBytes: 0,
       up: false,
       open: parts.connection < 0,
       held: false,
       dirty: false,
-      congested: false,
+      told: false,
       pingedAt: Number.NaN,
+      pingCount: 0,
     }
     this.#links.set(link.connection, link)
     if (link.connection < 0) this.#handshakeCount++
@@ -333,6 +319,7 @@ export class Mesh {
         link.zmtp.handleBytes(bytes, this.#host.clock.now())
         if (link.held && link.zmtp.unreadBytes > HELD_BYTES_MAX) this.#pause(link)
         this.#read(link)
+        this.#account(link)
       },
       drain: () => this.#touch(connection),
       close: (reason) => {
@@ -379,7 +366,10 @@ export class Mesh {
         link.up = true
         if (connection < 0) this.#handshakeCount--
         const uuid = decodeIdentity(event.identity)
-        this.#handlers.link(connection, { type: 'up', uuid, address: stream.remoteAddress })
+        const sequence = decodeSequence(event.metadata.get(SEQUENCE_PROPERTY.toLowerCase()))
+        const { remoteAddress: address } = stream
+        const answers = link.zmtp.heartbeats
+        this.#handlers.link(connection, { type: 'up', uuid, address, answers, sequence })
         break
       }
       case 'message':
@@ -388,6 +378,8 @@ export class Mesh {
       case 'pong': {
         const roundTripMs = this.#host.clock.now() - link.pingedAt
         if (Number.isNaN(roundTripMs)) break
+        // Who answers what it was not asked, has confirmed nothing.
+        if (decodeSequence(event.context) !== (link.pingCount & 0xffff)) break
         link.pingedAt = Number.NaN
         this.#handlers.link(connection, { type: 'measured', roundTripMs })
         break
@@ -415,9 +407,7 @@ export class Mesh {
   #refuse(link: Link, error: WireError): void {
     this.#count(`refused: ${error.rule}`)
     this.#remove(link)
-    for (let bytes = link.zmtp.pollOutput(); bytes !== undefined; bytes = link.zmtp.pollOutput()) {
-      link.stream.write(bytes)
-    }
+    this.#output(link)
     link.stream.end()
     this.#host.clock.defer(() => link.stream.destroy())
     this.#handlers.link(link.connection, { type: 'refused', reason: error.message })
@@ -427,7 +417,7 @@ export class Mesh {
     this.#links.delete(link.connection)
     this.#timed.delete(link)
     if (link.connection < 0 && !link.up) this.#handshakeCount--
-    this.#relieve(link)
+    this.#unreadBytes -= link.unreadBytes
     if (this.#stopped !== undefined && !this.#hasMailboxes()) this.#stopped()
   }
 
@@ -453,24 +443,47 @@ export class Mesh {
 
   #flush(link: Link): void {
     link.dirty = false
+    link.told = false
     if (this.#links.get(link.connection) !== link) return
-    const { zmtp, stream } = link
-    const before = zmtp.outputBytes
-    while (stream.backlogBytes < STREAM_BACKLOG_BYTES) {
-      const bytes = zmtp.pollOutput()
-      if (bytes === undefined) break
-      stream.write(bytes)
+    const { backlogBytesMax } = this.#options
+    let more = true
+    while (more && link.stream.backlogBytes < backlogBytesMax) {
+      more = this.#encode(link)
+      this.#output(link)
     }
-    if (before > 0) link.queuedCount = Math.ceil((link.queuedCount * zmtp.outputBytes) / before)
-    if (stream.backlogBytes >= STREAM_BACKLOG_BYTES) return
-    if (stream.backlogBytes === 0) link.largestBytes = 0
-    this.#relieve(link)
+    this.#handlers.written()
   }
 
-  #relieve(link: Link): void {
-    if (!link.congested) return
-    link.congested = false
-    this.#handlers.drained()
+  /** Makes the next messages of a mailbox into octets. @returns whether there may be more. */
+  #encode({ connection, zmtp }: Link): boolean {
+    if (connection < 0 || !zmtp.ready) return false
+    while (zmtp.outputBytes < PORTION_BYTES) {
+      const message = this.#handlers.poll(connection)
+      if (message === undefined) return false
+      zmtp.send(encodeZre(message.command, message.sequence))
+    }
+    return true
+  }
+
+  #output({ zmtp, stream }: Link): void {
+    for (let bytes = zmtp.pollOutput(); bytes !== undefined; bytes = zmtp.pollOutput()) {
+      stream.write(bytes)
+    }
+  }
+
+  /** What all connections together have sent and not finished is bounded: the one with the most of it goes. */
+  #account(link: Link): void {
+    if (this.#links.get(link.connection) !== link) return
+    const { unreadBytes } = link.zmtp
+    this.#unreadBytes += unreadBytes - link.unreadBytes
+    link.unreadBytes = unreadBytes
+    if (this.#unreadBytes <= this.#options.unreadBytesMax) return
+    let largest = link
+    for (const other of this.#links.values()) {
+      if (other.unreadBytes > largest.unreadBytes) largest = other
+    }
+    const text = `${largest.unreadBytes} octets of unfinished messages, more than we have room for`
+    this.#refuse(largest, new WireError('harmony.md 7.9', text))
   }
 
   #hasMailboxes(): boolean {

@@ -6,6 +6,7 @@ import {
   HEADER_VALUE_BYTES_MAX,
   HELLO_HEADERS_MAX,
   type Headers,
+  type OverflowPolicy,
   parseEndpoint,
   TEXT_BYTES_MAX,
   type Trace,
@@ -54,8 +55,16 @@ export interface LyreOptions {
    * for as long as they are held, and hold up to 64 KiB each while they are. Say true to keep many small messages.
    */
   readonly copy?: boolean
-  /** Hears what a developer may want to know, as data; it must not throw. Default: nobody. */
+  /**
+   * Hears what a developer may want to know, as data, at most 50 of a type in a second; it must not throw. Default: nobody.
+   */
   readonly trace?: (trace: Trace) => void
+  /**
+   * By group, what becomes of a shout to it for which there is no room: `drop-newest` leaves it out, `drop-oldest` leaves
+   * out the oldest that still waits. It applies for each peer by itself, once its mailbox is half full; the peer stays.
+   * At most 1,024 groups. Default: none: the peer whose mailbox is full is let go, with cause `limit`.
+   */
+  readonly overflow?: Readonly<Record<string, OverflowPolicy>>
   /** What others, or an application that is slow, can make grow. */
   readonly limits?: Partial<LyreLimits>
 }
@@ -66,7 +75,7 @@ export interface LyreLimits {
   readonly peersMax: number
   /** Groups that one peer may be in, at most 1,024. Default: 1,024. Who joins more is sent away. */
   readonly peerGroupsMax: number
-  /** Connections being made at one time. Default: 32. */
+  /** Connections being made at one time to peers that have not said HELLO, and as many to those that have. Default: 32. */
   readonly dialsMax: number
   /** Accepted connections that have not said who they are. Default: 1,024, for 5 seconds each. */
   readonly arrivalsMax: number
@@ -75,16 +84,27 @@ export interface LyreLimits {
   /** Frames of one message, both ways, at least 2: one is the header. Default: 1,024. */
   readonly messageFramesMax: number
   /**
-   * Octets that may wait for one peer, the largest message among them not counted: a legal message is never too much by
-   * itself. Default: 33,554,432 (32 MiB). Past it the peer counts as not responding: it exits with cause `limit`, and what
-   * waited is dropped.
+   * Octets of content that may wait for one peer, the largest message among them not counted: a legal message is never too
+   * much by itself. Default: 33,554,432 (32 MiB). Past it the peer counts as not responding: it exits with cause `limit`,
+   * and what waited is dropped. What the operating system holds for it, and as much as a quarter of this, at most 1 MiB,
+   * of what was given to it, is not counted.
    */
   readonly queueBytesMax: number
   /** Messages that may wait for one peer, likewise. Default: 131,072. */
   readonly queueMessagesMax: number
+  /**
+   * Octets of content that may wait for all peers together, a shout counted once. Default: 268,435,456 (256 MiB). Past it
+   * the peer for which most waits exits with cause `limit`.
+   */
+  readonly queueTotalBytesMax: number
+  /**
+   * Octets of messages that have begun to arrive and are not whole, over all connections. Default: 268,435,456 (256 MiB).
+   * Past it the connection with the most of them is closed.
+   */
+  readonly unreadBytesMax: number
   /** Events that wait for the reader of one `events()`. Default: 10,000. Past it they are dropped and counted. */
   readonly eventsMax: number
-  /** Octets of content in those events. Default: 33,554,432 (32 MiB). */
+  /** Octets of memory that those events take, about, for each stream. Default: 33,554,432 (32 MiB). */
   readonly eventBytesMax: number
 }
 
@@ -97,6 +117,8 @@ const LIMITS: LyreLimits = {
   messageFramesMax: 1_024,
   queueBytesMax: 33_554_432,
   queueMessagesMax: 131_072,
+  queueTotalBytesMax: 268_435_456,
+  unreadBytesMax: 268_435_456,
   eventsMax: 10_000,
   eventBytesMax: 33_554_432,
 }
@@ -115,6 +137,7 @@ export interface Settings {
   readonly expiredTimeoutMs: number
   readonly copy: boolean
   readonly trace: ((trace: Trace) => void) | undefined
+  readonly overflow: ReadonlyMap<string, OverflowPolicy>
   readonly limits: LyreLimits
 }
 
@@ -145,6 +168,7 @@ export function resolveOptions(options: LyreOptions): Settings {
     ...timeouts,
     copy: typed('copy', options.copy, 'boolean') ?? false,
     trace: typed('trace', options.trace, 'function'),
+    overflow: resolveOverflow(options.overflow ?? {}),
     limits: resolveLimits(options.limits ?? {}),
   }
 }
@@ -162,6 +186,7 @@ const KEYS = new Set([
   'expiredTimeoutMs',
   'copy',
   'trace',
+  'overflow',
   'limits',
 ])
 
@@ -212,6 +237,25 @@ function resolveAdvertise(advertise: string | undefined): string | undefined {
     throw new UsageError(`advertise has to be tcp://host:port, not ${advertise}`)
   }
   return textOption('advertise', advertise)
+}
+
+const POLICIES: readonly string[] = ['drop-newest', 'drop-oldest']
+const OVERFLOW_GROUPS_MAX = 1_024
+
+function resolveOverflow(
+  given: Readonly<Record<string, OverflowPolicy>>,
+): ReadonlyMap<string, OverflowPolicy> {
+  const policies = new Map(Object.entries(given))
+  if (policies.size > OVERFLOW_GROUPS_MAX) {
+    throw new UsageError(`overflow names ${policies.size} groups, limit ${OVERFLOW_GROUPS_MAX}`)
+  }
+  for (const [group, policy] of policies) {
+    textOption('a group of overflow', group)
+    if (!POLICIES.includes(policy)) {
+      throw new UsageError(`overflow.${group} has to be ${POLICIES.join(' or ')}, not ${policy}`)
+    }
+  }
+  return policies
 }
 
 function resolveLimits(given: Partial<LyreLimits>): LyreLimits {

@@ -21,7 +21,7 @@ export function eventToJson(event: LyreEvent | OverrunEvent, time: number): Json
       return { ...head, ...identityOf(event.peer), endpoint, headers }
     }
     case 'exit':
-      return { ...head, ...identityOf(event.peer), cause: event.cause }
+      return { ...head, ...identityOf(event.peer), cause: event.cause, lost: event.lost }
     case 'join':
     case 'leave':
       return { ...head, ...identityOf(event.peer), group: event.group }

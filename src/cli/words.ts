@@ -36,7 +36,7 @@ export class Words {
         return this.notice(`${this.nameOf(event.peer)} enters, from ${clean(event.peer.endpoint)}`)
       case 'exit':
         return this.notice(
-          `${this.nameOf(event.peer)} exits (${event.cause}): ${CAUSES[event.cause]}`,
+          `${this.nameOf(event.peer)} exits (${event.cause}): ${CAUSES[event.cause]}${lost(event.lost)}`,
         )
       case 'join':
         return this.notice(`${this.nameOf(event.peer)} joins ${clean(event.group)}`)
@@ -87,6 +87,11 @@ export class Words {
       .map((line) => `${where} ${shown}: ${clean(line)}`)
       .join('\n')
   }
+}
+
+function lost(count: number): string {
+  if (count === 0) return ''
+  return `; ${count} ${count === 1 ? 'message' : 'messages'} of ours may not have arrived`
 }
 
 /** Without control characters and those that turn the direction of writing, and cut when it is too long. */

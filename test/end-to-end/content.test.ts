@@ -106,7 +106,7 @@ t.test('a hundred thousand whispers of one turn arrive, each once and in order',
   t.equal(queued, count)
   await done
   t.equal(wrong, 0)
-  t.equal(alice.lyre.diagnostics().peers[0]?.queuedBytes, 0)
+  t.equal(alice.lyre.diagnostics().peers[0]?.backlogBytes, 0)
 })
 
 t.test('both sides send at once, more than a socket takes', async (t) => {

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import type { ZreCommand } from '../../protocol/zre.ts'
-import { content, helloOf, Machine, uuidOf } from '../support/harmony.ts'
+import { content, helloOf, Machine, UP, uuidOf } from '../support/harmony.ts'
 
 const PING = { type: 'ping' } as const
 const PING_OK = { type: 'ping-ok' } as const
@@ -63,9 +63,9 @@ t.test('who starts anew at our HELLO is not made to do so again (harmony.md 5.2)
   t.same(machine.harmony.peerGroups(), [])
   t.same(machine.at(1_000), [])
   t.same(machine.greet(-2, 1), ['enter p1', 'resume -2'], 'our HELLO and our link still hold')
-  t.equal(machine.harmony.whisper(uuidOf(1), content('hi')), 1)
+  t.equal(machine.harmony.whisper(uuidOf(1), content('hi'), machine.now), 1)
   t.same(machine.lines(), ['send 1 whisper 2'])
-  t.same(machine.lost(-2), ['exit p1 link', 'close 1'], 'but once')
+  t.same(machine.lost(-2), ['exit p1 link lost 1', 'close 1'], 'but once')
   t.same(machine.at(1_050), ['dial 2 tcp://10.0.0.1:49152'])
   machine.up(2)
   machine.greet(-3, 1)
@@ -95,14 +95,22 @@ t.test('a closed outbound one leaves 250 ms for what was said (harmony.md 5.2)',
   t.same(machine.say(-1, whisper('last words')), ['whisper p1 last words'])
   t.same(machine.say(-1, PING), [], 'there is no way to answer')
   t.same(machine.say(-1, PING_OK), [], 'and no answer that helps')
-  t.equal(machine.harmony.whisper(uuidOf(1), content('hi')), 0)
-  t.equal(machine.harmony.shout('A', content('hi')), 0)
-  machine.harmony.join('B')
+  t.equal(machine.whisper(1, 'waits'), 1)
+  t.equal(machine.shout('A', 'waits too'), 1)
+  machine.harmony.join('B', machine.now)
   machine.harmony.handleGoodbyeHint(uuidOf(1), 0)
   t.same(machine.discover(1, 'tcp://10.0.9.1:1'), [])
   t.same(machine.greet(-2, 1), ['hold -2'])
   t.same(machine.at(249), [])
   t.same(machine.at(250), ['exit p1 link', 'close -1', 'hold -2'])
+  t.same(machine.at(350), ['dial 2 tcp://10.0.0.1:49152'])
+  t.same(machine.up(2), [
+    'send 2 hello 1',
+    'send 2 whisper 2',
+    'send 2 shout A 3',
+    'enter p1',
+    'resume -2',
+  ])
 })
 
 t.test('a GOODBYE that was on its way is the cause (harmony.md 5.2 and 6.1)', async (t) => {
@@ -114,15 +122,20 @@ t.test('a GOODBYE that was on its way is the cause (harmony.md 5.2 and 6.1)', as
 })
 
 t.test('each cause of an exit has its reason (harmony.md 6.1 and 6.2)', async (t) => {
-  const link = (connection: number, type: 'lost' | 'refused' | 'overflow') => (machine: Machine) =>
+  const link = (connection: number, type: 'lost' | 'refused') => (machine: Machine) =>
     machine.link(connection, { type, reason: 'because' })
+  const overflow = (machine: Machine) => {
+    machine.stalled.add(1)
+    while (machine.whisper(1, 'hi') > 0);
+    return machine.settle()
+  }
   for (const [cause, again, happens] of [
     ['goodbye', false, (machine) => machine.say(-1, GOODBYE)],
     ['expired', false, (machine) => machine.at(30_000)],
     ['link', true, link(-1, 'lost')],
     ['link', true, (machine) => [...machine.lost(1), ...machine.at(2_250)]],
     ['sequence', true, (machine) => machine.say(-1, PING, 9)],
-    ['limit', true, link(1, 'overflow')],
+    ['limit', true, overflow],
     ['refused', true, link(1, 'refused')],
     ['refused', true, link(-1, 'refused')],
   ] as [string, boolean, (machine: Machine) => string[]][]) {
@@ -130,7 +143,7 @@ t.test('each cause of an exit has its reason (harmony.md 6.1 and 6.2)', async (t
     machine.enter(1)
     machine.at(2_000)
     const lines = happens(machine).filter((text) => text.startsWith('exit'))
-    t.same(lines, [`exit p1 ${cause}`])
+    t.same(lines, [cause === 'limit' ? 'exit p1 limit lost 131072' : `exit p1 ${cause}`])
     const dials = machine.at(machine.now + 100).filter((text) => text.startsWith('dial'))
     t.equal(dials.length, again ? 1 : 0, `${cause}: dialled again or forgotten`)
     t.equal(machine.diagnostics().peers.length, again ? 1 : 0)
@@ -160,7 +173,7 @@ t.test('who never enters is unreachable, then forgotten (harmony.md 6.3)', async
 
 t.test('when we stop, all are told, and our groups stay ours (harmony.md 6.4)', async (t) => {
   const machine = new Machine()
-  machine.harmony.join('CHAT')
+  machine.harmony.join('CHAT', machine.now)
   machine.enter(1, { groups: ['A'] })
   machine.discover(2)
   machine.up(2)
@@ -168,6 +181,7 @@ t.test('when we stop, all are told, and our groups stay ours (harmony.md 6.4)', 
   machine.greet(-9, 1)
   machine.harmony.stop()
   t.same(machine.lines(), ['send 1 goodbye 3', 'exit p1 stop', 'send 2 goodbye 2'])
+  machine.harmony.finish()
   t.match(machine.diagnostics(), { peers: [], connections: 0, dials: 0, arrivals: 0 })
   t.same(machine.harmony.peerGroups(), [])
   t.equal(machine.harmony.pollTimeout(), Number.POSITIVE_INFINITY)
@@ -175,7 +189,7 @@ t.test('when we stop, all are told, and our groups stay ours (harmony.md 6.4)', 
   t.same(machine.say(-1, GOODBYE), [])
   machine.harmony.start('tcp://10.0.0.0:49999')
   t.same(machine.discover(1), ['dial 4 tcp://10.0.0.1:49152'])
-  machine.harmony.handleLink(4, { type: 'up', uuid: undefined, address: '' }, 0)
+  machine.harmony.handleLink(4, UP, 0)
   t.match(machine.effects(), [
     { command: { endpoint: 'tcp://10.0.0.0:49999', groups: ['CHAT'], status: 1 }, sequence: 1 },
   ])

@@ -3,7 +3,7 @@
 import t from 'tap'
 import { FrameReader } from '../../protocol/frames.ts'
 import { decodeIdentity, decodeZre, type ZreCommand } from '../../protocol/zre.ts'
-import { content, helloOf, Machine, uuidOf } from '../support/harmony.ts'
+import { content, helloOf, Machine, UP, uuidOf } from '../support/harmony.ts'
 import { findVector, fromHex, loadVectors } from '../support/vectors.ts'
 
 const PING = { type: 'ping' } as const
@@ -55,7 +55,11 @@ t.test('enter is told when both directions are open (harmony.md 3.2)', async (t)
   const theirs = new Machine()
   t.same(theirs.greet(-1, 1), ['hold -1', 'dial 1 tcp://10.0.0.1:49152'])
   t.same(theirs.up(1), ['send 1 hello 1', 'enter p1', 'resume -1'])
-  t.equal(theirs.harmony.whisper(uuidOf(1), content('hi')), 1, 'and a whisper comes behind HELLO')
+  t.equal(
+    theirs.harmony.whisper(uuidOf(1), content('hi'), theirs.now),
+    1,
+    'and a whisper comes behind HELLO',
+  )
   t.same(theirs.lines(), ['send 1 whisper 2'])
 })
 
@@ -63,14 +67,14 @@ t.test('what a handler of enter asks for joins the same drain (harmony.md 3.2)',
   const machine = new Machine()
   machine.discover(1)
   machine.up(1)
-  machine.harmony.handleLink(-1, { type: 'up', uuid: uuidOf(1), address: '' }, 0)
+  machine.harmony.handleLink(-1, { ...UP, uuid: uuidOf(1) }, 0)
   machine.harmony.handleMessage(-1, { ...helloOf(1), sequence: 1 }, 0)
   const seen: string[] = []
   for (let effect = machine.harmony.pollEffect(); effect; effect = machine.harmony.pollEffect()) {
     seen.push(effect.type === 'event' ? effect.event.type : effect.type)
-    if (seen.at(-1) === 'enter') machine.harmony.whisper(uuidOf(1), content('hi'))
+    if (seen.at(-1) === 'enter') machine.harmony.whisper(uuidOf(1), content('hi'), machine.now)
   }
-  t.same(seen, ['enter', 'measure', 'resume', 'send'])
+  t.same(seen, ['enter', 'write', 'resume', 'write'])
 })
 
 t.test('a join is told for each group of the HELLO (harmony.md 3.3)', async (t) => {
@@ -123,9 +127,9 @@ t.test('a shout is told to those in its group (harmony.md 3.5)', async (t) => {
   machine.enter(1)
   t.same(machine.say(-1, shout('CHAT', 'hi')), [])
   t.equal(machine.count('shout-after-leave'), 1)
-  machine.harmony.join('CHAT')
+  machine.harmony.join('CHAT', machine.now)
   t.same(machine.say(-1, shout('CHAT', 'hi', 'there')).slice(1), ['shout p1 CHAT hi there'])
-  machine.harmony.leave('CHAT')
+  machine.harmony.leave('CHAT', machine.now)
   t.same(machine.say(-1, shout('CHAT', 'hi')).slice(1), [])
 })
 
@@ -145,7 +149,7 @@ t.test('every message has the next sequence, 0 after 65535 (harmony.md 4.1)', as
   machine.enter(1)
   const sent: number[] = []
   for (let count = 2; count <= 65_538; count++) {
-    machine.harmony.whisper(uuidOf(1), [])
+    machine.harmony.whisper(uuidOf(1), [], machine.now)
     for (const effect of machine.effects()) if (effect.type === 'send') sent.push(effect.sequence)
   }
   t.same([sent[0], ...sent.slice(-4)], [2, 65_535, 0, 1, 2])
@@ -214,8 +218,8 @@ t.test('status modulo 256 is ours, modulo 255 that of zyre.js (harmony.md 4.3)',
   machine.enter(1)
   const told: number[] = []
   for (let change = 1; change <= 257; change++) {
-    if (change % 2 === 1) machine.harmony.join('A')
-    else machine.harmony.leave('A')
+    if (change % 2 === 1) machine.harmony.join('A', machine.now)
+    else machine.harmony.leave('A', machine.now)
     const [effect] = machine.effects()
     if (effect?.type === 'send' && 'status' in effect.command) told.push(effect.command.status)
   }
@@ -238,12 +242,12 @@ t.test('our joins go to all who have our HELLO (harmony.md 4.9)', async (t) => {
   machine.discover(2)
   machine.up(2)
   machine.discover(3)
-  t.ok(machine.harmony.join('CHAT'))
-  t.notOk(machine.harmony.join('CHAT'))
+  t.ok(machine.harmony.join('CHAT', machine.now))
+  t.notOk(machine.harmony.join('CHAT', machine.now))
   t.same(machine.lines(), ['send 1 join CHAT 2', 'send 2 join CHAT 2'])
   t.same(machine.harmony.ownGroups(), ['CHAT'])
-  t.ok(machine.harmony.leave('CHAT'))
-  t.notOk(machine.harmony.leave('CHAT'))
+  t.ok(machine.harmony.leave('CHAT', machine.now))
+  t.notOk(machine.harmony.leave('CHAT', machine.now))
   t.same(machine.lines(), ['send 1 leave CHAT 3', 'send 2 leave CHAT 3'])
 })
 
@@ -251,31 +255,17 @@ t.test('a shout goes to the peers of its group, a whisper to one', async (t) => 
   const machine = new Machine()
   machine.enter(1, { groups: ['CHAT'] })
   machine.enter(2, { groups: ['CHAT', 'NEWS'] })
-  t.equal(machine.harmony.shout('CHAT', content('hi')), 2)
-  t.equal(machine.harmony.shout('NEWS', content('hi')), 1)
-  t.equal(machine.harmony.shout('NONE', content('hi')), 0)
-  t.equal(machine.harmony.whisper(uuidOf(2), content('hi')), 1)
-  t.equal(machine.harmony.whisper(uuidOf(3), content('hi')), 0)
+  t.equal(machine.harmony.shout('CHAT', content('hi'), machine.now), 2)
+  t.equal(machine.harmony.shout('NEWS', content('hi'), machine.now), 1)
+  t.equal(machine.harmony.shout('NONE', content('hi'), machine.now), 0)
+  t.equal(machine.harmony.whisper(uuidOf(2), content('hi'), machine.now), 1)
+  t.equal(machine.harmony.whisper(uuidOf(3), content('hi'), machine.now), 0)
   t.same(machine.lines(), [
     'send 1 shout CHAT 2',
     'send 2 shout CHAT 2',
     'send 2 shout NEWS 3',
     'send 2 whisper 4',
   ])
-})
-
-t.test('the connections to entered peers are known, to one or those of a group', async (t) => {
-  const machine = new Machine()
-  machine.enter(1, { groups: ['CHAT'] })
-  machine.enter(2, { groups: ['CHAT'] })
-  machine.enter(3)
-  machine.discover(4)
-  t.same(machine.harmony.outbound(undefined, undefined), [1, 2, 3])
-  t.same(machine.harmony.outbound(uuidOf(3), undefined), [3])
-  t.same(machine.harmony.outbound(undefined, 'CHAT'), [1, 2])
-  t.same(machine.harmony.outbound(undefined, 'NONE'), [])
-  machine.lost(1)
-  t.same(machine.harmony.outbound(undefined, 'CHAT'), [2], 'what is lost takes nothing')
 })
 
 t.test('octets over TCP are life, a beacon for half the time (harmony.md 4.4)', async (t) => {
@@ -401,18 +391,28 @@ t.test('a PING is answered, ids 8 and 9 and unknown ones are not (harmony.md 4.8
   })
 })
 
-t.test('a round trip is measured with each ping', async (t) => {
+t.test('what was written is asked after within 100 ms (harmony.md 5.8)', async (t) => {
   const machine = new Machine()
   machine.enter(1)
-  t.match(machine.diagnostics().peers, [{ roundTripMs: null }])
-  machine.at(2_999)
-  machine.harmony.handleTimeout(3_000)
-  t.same(
-    machine.effects().map(({ type }) => type),
-    ['send', 'measure'],
-  )
+  t.match(machine.diagnostics().peers, [{ roundTripMs: null, unconfirmed: 0 }])
+  const asked = () => machine.effects().filter(({ type }) => type === 'measure').length
+  const wait = (ms: number) => {
+    machine.now += ms
+    machine.harmony.handleTimeout(machine.now)
+    return asked()
+  }
+  t.equal(wait(99), 0)
+  t.equal(wait(1), 1, 'its HELLO')
+  t.equal(machine.whisper(1, 'a'), 1)
+  t.equal(machine.whisper(1, 'b'), 1)
+  t.equal(asked(), 0)
+  t.equal(wait(100), 0, 'one question at a time')
   machine.link(1, { type: 'measured', roundTripMs: 0.4 })
-  t.match(machine.diagnostics().peers, [{ roundTripMs: 0.4 }])
+  t.match(machine.diagnostics().peers, [{ roundTripMs: 0.4, unconfirmed: 2 }])
+  t.equal(wait(100), 1, 'the next one is about the rest')
+  machine.pong(1)
+  t.match(machine.diagnostics(), { peers: [{ unconfirmed: 0 }], messages: { confirmed: 2 } })
+  t.equal(wait(2_000), 0, 'and then there is nothing to ask')
 })
 
 t.test('the captured life of a C Zyre node is lived again (harmony.md 4.1 and 4.8)', async (t) => {
@@ -421,7 +421,7 @@ t.test('the captured life of a C Zyre node is lived again (harmony.md 4.1 and 4.
   const reader = new FrameReader()
   reader.add(fromHex(hex.slice(hex.indexOf('0028aaa101'))))
   const machine = new Machine()
-  const lines = machine.up(-1, decodeIdentity(identity), '10.78.0.2')
+  const lines = machine.up(-1, decodeIdentity(identity), { address: '10.78.0.2' })
   for (let frame = reader.frame(1_000); frame; frame = reader.frame(1_000)) {
     const message = decodeZre([frame.body])
     lines.push(...machine.say(-1, message, message.sequence))

@@ -6,7 +6,7 @@ import type { ConnectionId } from '../../protocol/peers.ts'
 import type { ZreCommand } from '../../protocol/zre.ts'
 import {
   content,
-  effectsOf,
+  deedsOf,
   endpointOf,
   harmonyOf,
   helloOf,
@@ -16,7 +16,19 @@ import {
 import { holds } from '../support/holds.ts'
 import { expect, Witness } from '../support/witness.ts'
 
-const LIMITS = { peersMax: 3, peerGroupsMax: 2, dialsMax: 2, arrivalsMax: 2 }
+const LIMITS = {
+  peersMax: 3,
+  peerGroupsMax: 2,
+  dialsMax: 2,
+  arrivalsMax: 2,
+  queueBytesMax: 20,
+  queueMessagesMax: 12,
+  queueTotalBytesMax: 30,
+}
+const OVERFLOW = new Map([
+  ['B', 'drop-newest'],
+  ['C', 'drop-oldest'],
+] as const)
 const SOMEBODY = 4
 
 const peer = fc.integer({ min: 0, max: SOMEBODY })
@@ -62,7 +74,7 @@ const happening = fc.oneof(
   { weight: 2, arbitrary: does('active', { pick }) },
   {
     weight: 3,
-    arbitrary: does('ended', { pick, how: fc.constantFrom('lost', 'refused', 'overflow') }),
+    arbitrary: does('ended', { pick, how: fc.constantFrom('lost', 'lost', 'refused') }),
   },
   {
     weight: 6,
@@ -70,6 +82,9 @@ const happening = fc.oneof(
   },
   { weight: 1, arbitrary: does('slept', { ms: fc.nat(20_000) }) },
   { weight: 4, arbitrary: does('told', { peer, group }) },
+  { weight: 4, arbitrary: does('answers', { pick }) },
+  { weight: 2, arbitrary: does('returned', { peer, groups }) },
+  { weight: 1, arbitrary: does('stalled', { pick }) },
   { weight: 1, arbitrary: does('restarted', {}) },
 )
 
@@ -77,10 +92,11 @@ type Happening = typeof happening extends fc.Arbitrary<infer T> ? T : never
 
 /** A node to which such things happen, one that keeps to the order in which connections come and go. */
 class Life {
-  readonly harmony = harmonyOf({ limits: LIMITS })
+  readonly harmony = harmonyOf({ limits: LIMITS, overflow: OVERFLOW })
   readonly witness = new Witness()
   readonly log: string[] = []
   readonly #heard = new Map<ConnectionId, number>()
+  readonly #stalled = new Set<ConnectionId>()
   #now = 0
   #acceptedCount = 0
 
@@ -105,9 +121,18 @@ class Life {
       case 'reached': {
         const dialled = [...this.witness.connections].filter(([, { up }]) => !up)
         const found = dialled[happening.pick % dialled.length]
-        if (found !== undefined) this.#up(found[0], happening.peer)
+        if (found !== undefined) this.#up(found[0], { peer: happening.peer })
         break
       }
+      case 'answers':
+        this.#measured(this.#pick(happening.pick, 1))
+        break
+      case 'returned':
+        this.#return(happening)
+        break
+      case 'stalled':
+        this.#stalled.add(this.#pick(happening.pick, 1))
+        break
       case 'heard':
         this.#hear(this.#pick(happening.pick, -1), happening.said, happening.sequence)
         break
@@ -127,14 +152,16 @@ class Life {
         this.#now += happening.ms
         break
       case 'told':
-        this.harmony.shout(happening.group, content('hi'))
-        this.harmony.whisper(uuidOf(happening.peer), content('hi'))
-        if (!this.harmony.join(happening.group)) this.harmony.leave(happening.group)
+        this.harmony.shout(happening.group, content('hi'), this.#now)
+        this.harmony.whisper(uuidOf(happening.peer), content('hi'), this.#now)
+        if (!this.harmony.join(happening.group, this.#now))
+          this.harmony.leave(happening.group, this.#now)
         break
       case 'restarted':
         this.harmony.stop()
         this.#drain()
         this.witness.connections.clear()
+        this.harmony.finish()
         this.harmony.start(endpointOf(0))
         break
     }
@@ -157,8 +184,10 @@ class Life {
   }
 
   get over(): boolean {
-    const { peers, connections, dials, arrivals } = this.harmony.diagnostics(this.#now)
+    const { peers, messages, ...left } = this.harmony.diagnostics(this.#now)
+    const { connections, dials, arrivals } = left
     expect(peers.length + connections + dials + arrivals === 0, 'nothing is left behind')
+    expect(messages.waiting + messages.unconfirmed === 0, 'no message is left behind')
     expect(this.harmony.peerGroups().length === 0, 'no group is left behind')
     expect(this.witness.present.size + this.witness.connections.size === 0, 'all have left')
     return this.harmony.pollTimeout() === Number.POSITIVE_INFINITY
@@ -176,21 +205,54 @@ class Life {
     const ours = [...this.witness.connections].find(
       ([, { up, endpoint }]) => !up && endpoint === endpointOf(peer),
     )
-    if (ours !== undefined) this.#up(ours[0], peer)
+    if (ours !== undefined) this.#up(ours[0], { peer })
     const theirs = this.#accept(peer)
     this.#hear(theirs, helloOf(peer, { groups }), 'next')
   }
 
-  #accept(peer: number | undefined): ConnectionId {
+  /** A peer comes in, its links are lost when it has read all, and both come back as if nothing had been. */
+  #return({ peer, groups }: { readonly peer: number; readonly groups: readonly string[] }): void {
+    this.#meet({ peer, groups })
+    const met = this.harmony.diagnostics(this.#now).peers.find(({ uuid }) => uuid === uuidOf(peer))
+    if (met === undefined) return
+    const { inbound, outbound } = met.connections
+    this.wait(100)
+    if (this.witness.connections.has(outbound)) {
+      this.#measured(outbound)
+      this.#end(outbound, 'lost')
+    }
+    if (this.witness.connections.has(inbound)) this.#end(inbound, 'lost')
+    this.wait(100)
+    const again = this.#accept(peer, met.wantSequence)
+    this.#heard.set(again, met.wantSequence)
+    const ours = [...this.witness.connections].find(([, { up }]) => !up)?.[0]
+    if (ours === undefined) return
+    this.#up(ours, { peer })
+    this.#measured(ours)
+  }
+
+  #measured(connection: ConnectionId): void {
+    this.harmony.handleLink(connection, { type: 'measured', roundTripMs: 1 }, this.#now)
+    this.wait(0)
+  }
+
+  #accept(peer: number | undefined, sequence?: number): ConnectionId {
     const connection = -++this.#acceptedCount
-    this.#up(connection, peer)
+    this.#up(connection, { peer, sequence })
     return connection
   }
 
-  #up(connection: ConnectionId, peer: number | undefined): void {
+  #up(
+    connection: ConnectionId,
+    {
+      peer,
+      sequence,
+    }: { readonly peer: number | undefined; readonly sequence?: number | undefined },
+  ): void {
     const uuid = peer === undefined ? undefined : uuidOf(peer)
     this.witness.up(connection)
-    this.harmony.handleLink(connection, { type: 'up', uuid, address: '10.0.0.9' }, this.#now)
+    const up = { type: 'up', uuid, address: '10.0.0.9', answers: peer !== 3, sequence } as const
+    this.harmony.handleLink(connection, up, this.#now)
     this.wait(0)
   }
 
@@ -201,9 +263,8 @@ class Life {
     this.harmony.handleMessage(connection, { ...said, sequence }, this.#now)
   }
 
-  #end(connection: ConnectionId, type: 'lost' | 'refused' | 'overflow'): void {
-    if (type === 'overflow' && !(connection > 0)) return
-    if (type !== 'overflow') this.witness.connections.delete(connection)
+  #end(connection: ConnectionId, type: 'lost' | 'refused'): void {
+    this.witness.connections.delete(connection)
     this.harmony.handleLink(connection, { type, reason: type }, this.#now)
   }
 
@@ -213,17 +274,26 @@ class Life {
   }
 
   #drain(): void {
-    for (const effect of effectsOf(this.harmony)) {
+    for (const effect of deedsOf(this.harmony, { now: this.#now, stalled: this.#stalled })) {
       this.log.push(line(effect))
       this.witness.see(effect)
     }
   }
 
   #check(): void {
-    const { peers, connections, dials, arrivals } = this.harmony.diagnostics(this.#now)
+    const { peers, connections, dials, arrivals, messages } = this.harmony.diagnostics(this.#now)
     expect(peers.length <= LIMITS.peersMax, 'peersMax')
     expect(arrivals <= LIMITS.arrivalsMax, 'arrivalsMax')
-    expect(dials <= LIMITS.dialsMax, 'dialsMax')
+    expect(dials <= 2 * LIMITS.dialsMax, 'dialsMax')
+    const { sent, waiting, unconfirmed, confirmed, lost, dropped, waitingBytes } = messages
+    expect(sent === waiting + unconfirmed + confirmed + lost + dropped, 'each message is counted')
+    expect(Math.min(sent, waiting, unconfirmed, confirmed, lost, dropped) >= 0, 'no count below 0')
+    // The largest message of each mailbox is not counted.
+    expect(waitingBytes <= LIMITS.queueTotalBytesMax + 2 * LIMITS.peersMax, 'queueTotalBytesMax')
+    for (const { waiting, waitingBytes } of peers) {
+      expect(waiting <= LIMITS.queueMessagesMax, 'queueMessagesMax')
+      expect(waitingBytes <= LIMITS.queueBytesMax + 2 * 2, 'queueBytesMax')
+    }
     expect(dials === this.witness.dials, 'dials are those in flight')
     expect(connections === this.witness.connections.size, 'connections are those that are open')
     for (const { groups } of peers) expect(groups.length <= LIMITS.peerGroupsMax, 'peerGroupsMax')
@@ -258,9 +328,16 @@ holds(t, 'a replay gives the same effects', story, (story) => {
 
 t.test('the stories are not all about strangers', async (t) => {
   const lives = fc.sample(story, { numRuns: 200, seed: 1 }).map(lifeOf)
-  const told = new Set(lives.flatMap(({ log }) => log.map((text) => text.replace(/p\d/, 'p'))))
+  const told = new Set(
+    lives.flatMap(({ log }) =>
+      log.map((text) => text.replace(/p\d/, 'p').replace(/ lost \d+/, '')),
+    ),
+  )
   for (const text of ['enter p', 'evasive p', 'silent p', 'whisper p hi', 'shout p A hi']) {
     t.ok(told.has(text), text)
+  }
+  for (const type of ['returned', 'went-on', 'link-lost', 'lost']) {
+    t.ok(told.has(`trace ${type}`), type)
   }
   for (const cause of ['goodbye', 'expired', 'restart', 'link', 'sequence', 'limit', 'refused']) {
     t.ok(told.has(`exit p ${cause}`), cause)

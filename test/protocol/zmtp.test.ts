@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import t from 'tap'
-import { ZMTP_LIMITS, type ZmtpConnection } from '../../protocol/zmtp.ts'
+import { NullMechanism, ZMTP_LIMITS, type ZmtpConnection } from '../../protocol/zmtp.ts'
 import { feedThree } from '../support/feed.ts'
 import { memory } from '../support/memory.ts'
 import { concat, pattern } from '../support/octets.ts'
@@ -357,6 +357,17 @@ t.test('a message above its limit of octets is refused (zmtp.md 3.3)', async (t)
   t.same(feed(connectionOf(), handshake), ['closed zmtp.md 3.3'], 'and a command, at once')
 })
 
+t.test('READY tells what an application adds (zmtp.md 4.3)', async (t) => {
+  const identity = fromHex('07')
+  const others = new Map([['X-Colour', fromHex('626c7565')]])
+  const mechanism = new NullMechanism({ socketType: 'DEALER', identity, others })
+  const told = new NullMechanism({ socketType: 'ROUTER', identity })
+  const ready = mechanism.pollCommand() as Uint8Array
+  told.handleCommand({ name: 'READY', data: ready.subarray(6) })
+  t.same([...(told.peer?.keys() ?? [])], ['socket-type', 'identity', 'x-colour'])
+  t.equal(toHex(told.peer?.get('x-colour') as Uint8Array), '626c7565')
+})
+
 t.test('who is known better may send more, from the next frame on (zmtp.md 3.9)', async (t) => {
   const connection = readyConnection({ limits: { messageBytesMax: 2 } })
   t.same(feed(connection, fromHex('0002 3031')), ['message 3031'])
@@ -367,6 +378,16 @@ t.test('who is known better may send more, from the next frame on (zmtp.md 3.9)'
   t.equal(connection.unreadBytes, 2, 'of a body that is not here yet')
   connection.handleBytes(fromHex('01'), 0)
   t.equal(connection.unreadBytes, 3, 'and what was not read on')
+})
+
+t.test('what came of an unfinished message counts as unread (harmony.md 7.9)', async (t) => {
+  const connection = readyConnection({})
+  t.same(feed(connection, fromHex('0103 303132 0102 3334 0005 31')), [])
+  t.equal(connection.unreadBytes, 8)
+  t.same(feed(connection, fromHex('32333435')), ['message 303132 3334 3132333435'])
+  t.equal(connection.unreadBytes, 0)
+  t.same(feed(connection, fromHex('0101 30 0409')), [])
+  t.same(feed(connection, fromHex('03 4552524f52 000000')).length, 0)
 })
 
 t.test('a message above its limit of frames is refused (zmtp.md 3.4)', async (t) => {

@@ -4,8 +4,10 @@ import { WireError } from '../../protocol/errors.ts'
 import { FrameReader, FrameWriter, MORE } from '../../protocol/frames.ts'
 import {
   decodeIdentity,
+  decodeSequence,
   decodeZre,
   encodeIdentity,
+  encodeSequence,
   encodeZre,
   type Frames,
   fits,
@@ -289,6 +291,15 @@ t.test('an identity is octet 1 and the uuid (zre.md 2.1)', async (t) => {
   for (const hex of ['', uuid, `00${uuid}`, `02${uuid}`, `01${uuid}00`, `01${uuid.slice(2)}`]) {
     t.equal(decodeIdentity(fromHex(hex)), undefined, hex)
   }
+})
+
+t.test('where a mailbox goes on from is two octets (zre.md 2.10)', async (t) => {
+  for (const sequence of [0, 1, 65_535]) {
+    t.equal(encodeSequence(sequence).length, 2)
+    t.equal(decodeSequence(encodeSequence(sequence)), sequence)
+  }
+  for (const hex of ['', '01', '000001']) t.equal(decodeSequence(fromHex(hex)), undefined, hex)
+  t.equal(decodeSequence(undefined), undefined)
 })
 
 t.test('whether a text fits is counted in octets', async (t) => {

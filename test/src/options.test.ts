@@ -27,6 +27,7 @@ t.test('everything has the default that its docstring names', async (t) => {
     expiredTimeoutMs: 30_000,
     copy: false,
     trace: undefined,
+    overflow: new Map(),
     limits: {
       peersMax: 1_024,
       peerGroupsMax: 1_024,
@@ -36,6 +37,8 @@ t.test('everything has the default that its docstring names', async (t) => {
       messageFramesMax: 1_024,
       queueBytesMax: 33_554_432,
       queueMessagesMax: 131_072,
+      queueTotalBytesMax: 268_435_456,
+      unreadBytesMax: 268_435_456,
       eventsMax: 10_000,
       eventBytesMax: 33_554_432,
     },

@@ -7,6 +7,7 @@ import {
   HARMONY_LIMITS,
   Harmony,
   type HarmonyLimits,
+  type HarmonyOptions,
   type LinkChange,
   type PeerEvent,
   type Trace,
@@ -29,6 +30,15 @@ export function helloOf(peer: number, hello: Partial<Hello> = {}): ZreCommand & 
   return { type: 'hello', ...told, headers: {}, ...hello }
 }
 
+/** A connection is up, its other side does not say who it is. */
+export const UP: LinkChange & { type: 'up' } = {
+  type: 'up',
+  uuid: undefined,
+  address: '',
+  answers: true,
+  sequence: undefined,
+}
+
 export function content(...texts: readonly string[]): Frames {
   return texts.map(utf8)
 }
@@ -36,17 +46,24 @@ export function content(...texts: readonly string[]): Frames {
 export type MachineOptions = {
   readonly node?: number
   readonly limits?: Partial<HarmonyLimits>
+  readonly overflow?: HarmonyOptions['overflow']
   readonly evasiveTimeoutMs?: number
   readonly silentTimeoutMs?: number
   readonly expiredTimeoutMs?: number
 }
 
 /** A Harmony with Zyre's timeouts that is not started. */
-export function harmonyOf({ node = 0, limits, ...timeouts }: MachineOptions = {}): Harmony {
+export function harmonyOf({
+  node = 0,
+  limits,
+  overflow = new Map(),
+  ...timeouts
+}: MachineOptions = {}): Harmony {
   return new Harmony({
     uuid: uuidOf(node),
     name: `p${node}`,
     headers: { 'X-NODE': String(node) },
+    overflow,
     evasiveTimeoutMs: 5_000,
     silentTimeoutMs: 6_000,
     expiredTimeoutMs: 30_000,
@@ -55,19 +72,41 @@ export function harmonyOf({ node = 0, limits, ...timeouts }: MachineOptions = {}
   })
 }
 
-export function effectsOf(harmony: Harmony): Effect[] {
-  const effects: Effect[] = []
+/** What a Harmony wants done, with the messages themselves in place of the word that there are some. */
+export type Deed =
+  | Exclude<Effect, { type: 'write' }>
+  | {
+      readonly type: 'send'
+      readonly connection: ConnectionId
+      readonly command: ZreCommand
+      readonly sequence: number
+    }
+
+/** All that it wants done now. Nothing leaves over a connection that is `stalled`. */
+export function deedsOf(
+  harmony: Harmony,
+  { now, stalled }: { readonly now: number; readonly stalled?: ReadonlySet<ConnectionId> },
+): Deed[] {
+  const deeds: Deed[] = []
   for (let effect = harmony.pollEffect(); effect; effect = harmony.pollEffect()) {
-    effects.push(effect)
+    if (effect.type !== 'write') {
+      deeds.push(effect)
+    } else if (!stalled?.has(effect.connection)) {
+      const { connection } = effect
+      const poll = () => harmony.pollMessage(connection, now)
+      for (let message = poll(); message; message = poll()) {
+        deeds.push({ type: 'send', connection, ...message })
+      }
+    }
   }
-  return effects
+  return deeds
 }
 
 /** An effect as one line: `dial 1 tcp://10.0.0.1:49152`, `send 1 hello 1`, `close -1`, `join p1 CHAT`. */
-export function line(effect: Effect): string {
+export function line(effect: Deed): string {
   switch (effect.type) {
     case 'dial':
-      return `dial ${effect.connection} ${effect.endpoint}`
+      return `dial ${effect.connection} ${effect.endpoint}${goesOn(effect.sequence)}`
     case 'send':
       return `send ${effect.connection} ${command(effect.command)} ${effect.sequence}`
     case 'event':
@@ -79,6 +118,10 @@ export function line(effect: Effect): string {
   }
 }
 
+function goesOn(sequence: number | undefined): string {
+  return sequence === undefined ? '' : ` after ${sequence}`
+}
+
 function command(given: ZreCommand): string {
   if ('group' in given) return `${given.type} ${given.group}`
   return given.type
@@ -87,6 +130,7 @@ function command(given: ZreCommand): string {
 function event(given: PeerEvent): string {
   const words = [given.type, given.peer.name]
   if ('cause' in given) words.push(given.cause)
+  if ('lost' in given && given.lost > 0) words.push(`lost ${given.lost}`)
   if ('group' in given) words.push(given.group)
   if ('content' in given) words.push(...given.content.map(fromUtf8))
   return words.join(' ')
@@ -97,6 +141,8 @@ export class Machine {
   now = 0
   readonly harmony: Harmony
   readonly traces: Trace[] = []
+  /** Connections whose other side reads nothing. */
+  readonly stalled = new Set<ConnectionId>()
   /** The sequence of the last message over each connection that was accepted. */
   readonly #sequences = new Map<ConnectionId, number>()
 
@@ -105,8 +151,8 @@ export class Machine {
     this.harmony.start(endpointOf(options.node ?? 0))
   }
 
-  effects(): Effect[] {
-    const effects = effectsOf(this.harmony)
+  effects(): Deed[] {
+    const effects = deedsOf(this.harmony, this)
     for (const effect of effects) if (effect.type === 'trace') this.traces.push(effect.trace)
     return effects
   }
@@ -151,9 +197,18 @@ export class Machine {
     return this.settle()
   }
 
-  up(connection: ConnectionId, uuid?: Uuid, address = '10.0.0.9'): string[] {
+  up(
+    connection: ConnectionId,
+    uuid?: Uuid,
+    { address = '10.0.0.9', answers = true, sequence }: Partial<LinkChange & { type: 'up' }> = {},
+  ): string[] {
     this.#sequences.delete(connection)
-    return this.link(connection, { type: 'up', uuid, address })
+    return this.link(connection, { type: 'up', uuid, address, answers, sequence })
+  }
+
+  /** Its ZMTP answers the PING of ours. */
+  pong(connection: ConnectionId): string[] {
+    return this.link(connection, { type: 'measured', roundTripMs: 1 })
   }
 
   lost(connection: ConnectionId): string[] {
@@ -170,7 +225,7 @@ export class Machine {
 
   /** A peer's connection is accepted, and its HELLO comes over it. */
   greet(connection: ConnectionId, peer: number, hello: Partial<Hello> = {}): string[] {
-    const lines = this.up(connection, uuidOf(peer), `10.0.0.${peer}`)
+    const lines = this.up(connection, uuidOf(peer), { address: `10.0.0.${peer}` })
     return [...lines, ...this.say(connection, helloOf(peer, hello))]
   }
 
@@ -179,6 +234,24 @@ export class Machine {
     const lines = this.discover(peer)
     lines.push(...this.up(peer), ...this.greet(-peer, peer, hello))
     return lines
+  }
+
+  join(group: string): string[] {
+    this.harmony.join(group, this.now)
+    return this.settle()
+  }
+
+  leave(group: string): string[] {
+    this.harmony.leave(group, this.now)
+    return this.settle()
+  }
+
+  whisper(peer: number, ...texts: readonly string[]): number {
+    return this.harmony.whisper(uuidOf(peer), content(...texts), this.now)
+  }
+
+  shout(group: string, ...texts: readonly string[]): number {
+    return this.harmony.shout(group, content(...texts), this.now)
   }
 
   diagnostics() {

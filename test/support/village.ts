@@ -4,10 +4,10 @@
  */
 
 import type { Uuid } from '../../protocol/bytes.ts'
-import type { Effect, Harmony, LinkChange } from '../../protocol/harmony.ts'
+import type { Harmony, LinkChange } from '../../protocol/harmony.ts'
 import type { ConnectionId } from '../../protocol/peers.ts'
 import { decodeZre, encodeZre, type Frames } from '../../protocol/zre.ts'
-import { content, effectsOf, endpointOf, harmonyOf, line, uuidOf } from './harmony.ts'
+import { content, type Deed, deedsOf, endpointOf, harmonyOf, line, uuidOf } from './harmony.ts'
 import { expect, Witness } from './witness.ts'
 
 /** One connection: `from` dialled `to`. A side is open until it closed the pipe or was told that it is lost. */
@@ -22,8 +22,10 @@ type Pipe = {
   broken: boolean
   held: boolean
   /** What has arrived and is not read: messages, and at last the end. */
-  readonly inbox: (Frames | 'end')[]
+  readonly inbox: (Frames | 'ping' | 'end')[]
   arrivesAt: number
+  /** The one before, whose rest this is. */
+  readonly before: Pipe | undefined
   /** The whispers that went in and those that came out. */
   readonly sent: string[]
   readonly received: string[]
@@ -116,13 +118,13 @@ export class Village {
   }
 
   whisper(from: Villager, to: Villager): void {
-    from.harmony.whisper(to.uuid, content(`${++this.#whispers}`))
+    from.harmony.whisper(to.uuid, content(`${++this.#whispers}`), this.now)
     this.#drain(from)
   }
 
   /** In if it is out, out if it is in. */
   turn(villager: Villager, group: string): void {
-    if (!villager.harmony.join(group)) villager.harmony.leave(group)
+    if (!villager.harmony.join(group, this.now)) villager.harmony.leave(group, this.now)
     this.#drain(villager)
   }
 
@@ -164,6 +166,7 @@ export class Village {
     villager.harmony.stop()
     this.#drain(villager)
     for (const connection of [...villager.pipes.keys()]) this.#close(villager, connection)
+    villager.harmony.finish()
     villager.pipes.clear()
     villager.witness.connections.clear()
     for (const other of this.living) if (this.random(2) === 0) this.hint(villager, other)
@@ -214,6 +217,16 @@ export class Village {
       const { counters } = villager.harmony.diagnostics(this.now)
       if ('message-while-held' in counters) complaints.push('what was held was read')
     }
+    for (const { before, sent } of this.pipes) {
+      // A link that goes on has lost nothing.
+      if (sent.length === 0 || before === undefined) continue
+      if (before.sent.join() !== before.received.join()) complaints.push(`${before.sent} has gaps`)
+    }
+    for (const { harmony } of this.villagers) {
+      const { sent, waiting, unconfirmed, confirmed, lost } = harmony.diagnostics(this.now).messages
+      const sum = waiting + unconfirmed + confirmed + lost
+      if (sent !== sum) complaints.push(`${sent} messages became ${sum}`)
+    }
     for (const { sent, received, broken, fromOpen, toOpen } of this.pipes) {
       const whole = !broken && fromOpen && toOpen
       const wanted = whole ? sent : sent.slice(0, received.length)
@@ -239,14 +252,14 @@ export class Village {
   }
 
   #drain(villager: Villager): void {
-    for (const effect of effectsOf(villager.harmony)) {
+    for (const effect of deedsOf(villager.harmony, this)) {
       if (effect.type !== 'trace') villager.log.push(`${this.now} ${line(effect)}`)
       villager.witness.see(effect)
       this.#execute(villager, effect)
     }
   }
 
-  #execute(villager: Villager, effect: Effect): void {
+  #execute(villager: Villager, effect: Deed): void {
     switch (effect.type) {
       case 'dial':
         this.#later(1 + this.random(20), () => this.#reach(villager, effect))
@@ -274,13 +287,17 @@ export class Village {
           this.#reading?.received.push(decodeText(effect.event.content))
         }
         break
-      case 'measure':
+      case 'measure': {
+        const pipe = villager.pipes.get(effect.connection)
+        if (pipe !== undefined) this.#carry(pipe, 'ping')
+        break
+      }
       case 'trace':
         break
     }
   }
 
-  #reach(from: Villager, { connection, endpoint }: Effect & { type: 'dial' }): void {
+  #reach(from: Villager, { connection, endpoint, sequence }: Deed & { type: 'dial' }): void {
     if (!from.alive || !from.witness.connections.has(connection)) return
     const to = this.living.find(({ number }) => endpointOf(number) === endpoint)
     if (to === undefined || this.#apart.has(pair(from, to))) {
@@ -299,6 +316,7 @@ export class Village {
       held: false,
       inbox: [],
       arrivesAt: 0,
+      before: sequence === undefined ? undefined : this.#lastPipe(from, to),
       sent: [],
       received: [],
     }
@@ -307,14 +325,21 @@ export class Village {
     to.pipes.set(accepted, pipe)
     // Every other inbox says who it is, as those of Lyre do.
     const uuid = to.number % 2 === 0 ? to.uuid : undefined
-    this.#link(to, accepted, { type: 'up', uuid: from.uuid, address: `10.0.0.${from.number}` })
-    this.#link(from, connection, { type: 'up', uuid, address: `10.0.0.${to.number}` })
+    const up = { type: 'up', answers: true } as const
+    const [here, there] = [`10.0.0.${from.number}`, `10.0.0.${to.number}`]
+    this.#link(to, accepted, { ...up, uuid: from.uuid, address: here, sequence })
+    this.#link(from, connection, { ...up, uuid, address: there, sequence: undefined })
+  }
+
+  #lastPipe(from: Villager, to: Villager): Pipe | undefined {
+    return this.pipes.findLast((pipe) => pipe.from === from && pipe.to === to)
   }
 
   #link(villager: Villager, connection: ConnectionId, change: LinkChange): void {
     if (!villager.alive) return
-    if (change.type === 'up') villager.witness.up(connection)
-    else {
+    if (change.type === 'up') {
+      villager.witness.up(connection)
+    } else if (change.type !== 'measured') {
       villager.witness.connections.delete(connection)
       villager.pipes.delete(connection)
     }
@@ -322,7 +347,7 @@ export class Village {
     this.#drain(villager)
   }
 
-  #carry(pipe: Pipe, item: Frames | 'end'): void {
+  #carry(pipe: Pipe, item: Frames | 'ping' | 'end'): void {
     pipe.arrivesAt = Math.max(pipe.arrivesAt, this.now + this.random(20))
     this.#later(pipe.arrivesAt - this.now, () => {
       if (pipe.broken && item !== 'end') return
@@ -338,6 +363,10 @@ export class Village {
     while (!pipe.held && pipe.toOpen && pipe.to.alive) {
       const item = pipe.inbox.shift()
       if (item === undefined) return
+      if (item === 'ping') {
+        this.#later(this.random(20), () => this.#answer(pipe))
+        continue
+      }
       if (item === 'end') {
         pipe.toOpen = false
         this.#link(pipe.to, pipe.accepted, { type: 'lost', reason: 'end of stream' })
@@ -348,6 +377,11 @@ export class Village {
       this.#drain(pipe.to)
       this.#reading = undefined
     }
+  }
+
+  #answer(pipe: Pipe): void {
+    if (pipe.broken || !pipe.fromOpen || !pipe.toOpen) return
+    this.#link(pipe.from, pipe.dialled, { type: 'measured', roundTripMs: 20 })
   }
 
   #close(villager: Villager, connection: ConnectionId): void {

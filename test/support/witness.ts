@@ -1,9 +1,15 @@
 /** Watches what one Harmony asks for, and throws where that breaks a promise which holds whatever happens to it. */
 
-import type { Effect, PeerEvent } from '../../protocol/harmony.ts'
+import type { PeerEvent } from '../../protocol/harmony.ts'
 import type { ConnectionId } from '../../protocol/peers.ts'
+import type { Deed } from './harmony.ts'
 
-type Watched = { readonly endpoint: string; up: boolean; sentSequence: number }
+type Watched = {
+  readonly endpoint: string
+  up: boolean
+  /** 0 where the next message has to be a HELLO. */
+  sentSequence: number
+}
 
 export class Witness {
   /** Connections that are open as far as the machine can know: dialled, or up and accepted. */
@@ -24,14 +30,14 @@ export class Witness {
     } else watched.up = true
   }
 
-  see(effect: Effect): void {
+  see(effect: Deed): void {
     switch (effect.type) {
       case 'dial': {
-        const { connection, endpoint } = effect
+        const { connection, endpoint, sequence } = effect
         expect(connection === ++this.#dialledCount, 'dialled connections are 1, 2, 3, ...')
         const endpoints = [...this.connections.values()].map((watched) => watched.endpoint)
         expect(!endpoints.includes(endpoint), `one link to ${endpoint}`)
-        this.connections.set(connection, { endpoint, up: false, sentSequence: 0 })
+        this.connections.set(connection, { endpoint, up: false, sentSequence: sequence ?? 0 })
         break
       }
       case 'send': {

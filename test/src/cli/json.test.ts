@@ -18,8 +18,8 @@ t.test('each event has its fields, and no others', async (t) => {
       { event: 'enter', time: 7, uuid, name: 'ada', endpoint, headers },
     ],
     [
-      { type: 'exit', peer, cause: 'link' },
-      { event: 'exit', time: 7, uuid, name: 'ada', cause: 'link' },
+      { type: 'exit', peer, cause: 'link', lost: 2 },
+      { event: 'exit', time: 7, uuid, name: 'ada', cause: 'link', lost: 2 },
     ],
     [
       { type: 'join', peer, group },

@@ -1,0 +1,319 @@
+// What waits for one peer, and what was written to it and may not have been read: the queue behind each connection that we
+// dial. It outlives its connection, numbers messages as they leave, and counts every one of them exactly once.
+// Spec: harmony.md 4.1, 5.7 to 5.10, 7.6 to 7.8.
+
+import type { ZreCommand } from './zre.ts'
+
+/** A message that waits, in one mailbox or in those of a whole group: its content is there once. */
+export interface Letter {
+  readonly command: ZreCommand
+  /** Octets of its content; 0 for what is not an application's. */
+  readonly bytes: number
+  /** In how many mailboxes it waits. */
+  holders: number
+}
+
+/**
+ * The messages of a node's application, once for each peer they were meant for. At any moment
+ * `sent = waiting + unconfirmed + confirmed + lost + dropped`.
+ */
+export interface Tally {
+  /** Taken for a peer. */
+  sent: number
+  /** Not written yet. */
+  waiting: number
+  /** Written, and no answer says yet that the other side's ZMTP has read it. */
+  unconfirmed: number
+  /** Known to have been read by the other side's ZMTP. */
+  confirmed: number
+  /** In doubt, written before a link ended that did not confirm it; or it waited for a peer that was given up. */
+  lost: number
+  /** Left out by a group's own policy, drop-newest or drop-oldest. */
+  dropped: number
+  /** Octets of content that wait; a SHOUT counts once for all its peers. */
+  waitingBytes: number
+}
+
+/** Where a mailbox is full, and where its sender had better wait: octets of content, and messages. */
+export interface MailboxLimits {
+  readonly queueBytesMax: number
+  readonly queueMessagesMax: number
+}
+
+/** A place in what was ever written: how many messages, and how many of them were an application's. */
+export interface Mark {
+  readonly messages: number
+  readonly contents: number
+}
+
+/** Letters that left are cleared away in large steps: to shift them one by one would move all the others each time. */
+const LEFT_MAX = 1_024
+/** What may be queued until it is asked a second time, within the same turn, that it be written. */
+const UNTOLD_BYTES_MAX = 262_144
+/** What a message takes beside its content, about. */
+const LETTER_BYTES = 32
+/** A mailbox is congested at this share of its limits, and at no more octets than this. */
+const CONGESTED_SHARE = 4
+const CONGESTED_BYTES_MAX = 1_048_576
+const START: Mark = { messages: 0, contents: 0 }
+
+/** A tally of nothing. */
+export function createTally(): Tally {
+  return {
+    sent: 0,
+    waiting: 0,
+    unconfirmed: 0,
+    confirmed: 0,
+    lost: 0,
+    dropped: 0,
+    waitingBytes: 0,
+  }
+}
+
+/** The mailbox of one peer. What is done to it within an epoch is undone by nothing: begin() starts the next. */
+export class Mailbox {
+  readonly #tally: Tally
+  readonly #limits: MailboxLimits
+  /** What waits; undefined in the place of what left or was dropped. */
+  #letters: (Letter | undefined)[] = []
+  #first = 0
+  /** The HELLO that begins an epoch, until it leaves. */
+  #hello: ZreCommand | undefined
+  #open = false
+  #sequence = 0
+  /** What waits: messages, the application's among them, their octets, those of the largest since it was last empty. */
+  #count = 0
+  #contents = 0
+  #bytes = 0
+  #largestBytes = 0
+  #congested = false
+  /** Octets queued since the caller was told to write; Infinity while it need not. */
+  #untoldBytes = Number.POSITIVE_INFINITY
+  /** What was written: messages, the application's among them; and how much of it is confirmed, or given up for lost. */
+  #writtenMessages = 0
+  #writtenContents = 0
+  #known = START
+  /** What was written when a PING of ZRE went out that is not answered. */
+  #pinged: Mark | undefined
+  /** By group, where the search for its oldest message goes on. */
+  #oldest: Map<string, number> | undefined
+
+  constructor(tally: Tally, limits: MailboxLimits) {
+    this.#tally = tally
+    this.#limits = limits
+  }
+
+  /** The sequence of the last message that left in this epoch; 0 before its HELLO. */
+  get sequence(): number {
+    return this.#sequence
+  }
+
+  /** The application's messages that wait, and their octets. */
+  get waiting(): { readonly messages: number; readonly bytes: number } {
+    return { messages: this.#contents, bytes: this.#bytes }
+  }
+
+  /** The application's messages that were written in this epoch and are not known to have been read. */
+  get unconfirmed(): number {
+    return this.#writtenContents - this.#known.contents
+  }
+
+  /** Whether all that was written is known to have been read: then nothing is in doubt when the connection ends. */
+  get settled(): boolean {
+    return this.#hello === undefined && this.#writtenMessages === this.#known.messages
+  }
+
+  /** Whether its sender had better wait; true from a quarter of its limits, at most 1 MiB, until it is empty. */
+  get congested(): boolean {
+    return this.#congested
+  }
+
+  /** Octets that make it too full: the largest message is not counted, since no legal message is too much by itself. */
+  get excessBytes(): number {
+    return this.#bytes - this.#largestBytes
+  }
+
+  /** Whether it holds so much that one message more is too much, or more than a share of that. */
+  full(share = 1): boolean {
+    const { queueBytesMax, queueMessagesMax } = this.#limits
+    return this.excessBytes > queueBytesMax * share || this.#count >= queueMessagesMax * share
+  }
+
+  /**
+   * Begins an epoch: this HELLO leaves next, with sequence 1, and what the application sent and never left follows once it
+   * is open. What of ours was to tell of pings and groups is void: HELLO tells all of it.
+   */
+  begin(hello: ZreCommand): void {
+    this.forsake()
+    this.#hello = hello
+    this.#open = false
+    const letters = this.#letters.filter(
+      (letter) => letter !== undefined && isContent(letter.command),
+    )
+    this.#letters = letters
+    this.#first = 0
+    this.#count = letters.length
+    this.#oldest = undefined
+  }
+
+  /** We know who reads: what the application sent may leave. */
+  open(): void {
+    this.#open = true
+  }
+
+  /** @returns whether the caller has to see to it that poll() is called. */
+  push(letter: Letter): boolean {
+    const { queueBytesMax, queueMessagesMax } = this.#limits
+    this.#letters.push(letter)
+    this.#count++
+    if (isContent(letter.command)) {
+      this.#contents++
+      this.#bytes += letter.bytes
+      this.#largestBytes = Math.max(this.#largestBytes, letter.bytes)
+      this.#tally.sent++
+      this.#tally.waiting++
+      if (letter.holders++ === 0) this.#tally.waitingBytes += letter.bytes
+      const bytesMax = Math.min(CONGESTED_BYTES_MAX, queueBytesMax / CONGESTED_SHARE)
+      if (this.#bytes > bytesMax || this.#count > queueMessagesMax / CONGESTED_SHARE) {
+        this.#congested = true
+      }
+    }
+    this.#untoldBytes += letter.bytes + LETTER_BYTES
+    if (this.#untoldBytes < UNTOLD_BYTES_MAX) return false
+    this.#untoldBytes = 0
+    return true
+  }
+
+  /** The next message to write, with its sequence; undefined when there is none, or none may leave yet. */
+  poll(): { readonly command: ZreCommand; readonly sequence: number } | undefined {
+    const command = this.#hello ?? this.#shift()
+    if (command === undefined) {
+      this.#untoldBytes = Number.POSITIVE_INFINITY
+      if (this.#contents === 0) this.#congested = false
+      return undefined
+    }
+    if (command === this.#hello) {
+      this.#hello = undefined
+      this.#sequence = 0
+    }
+    this.#sequence = (this.#sequence + 1) & 0xffff
+    this.#writtenMessages++
+    if (isContent(command)) {
+      this.#writtenContents++
+      this.#tally.unconfirmed++
+    } else if (command.type === 'ping') {
+      this.#pinged ??= this.mark()
+    }
+    return { command, sequence: this.#sequence }
+  }
+
+  /** What has been written by now; to be given to confirm() once the other side says that it has read that far. */
+  mark(): Mark {
+    return { messages: this.#writtenMessages, contents: this.#writtenContents }
+  }
+
+  /** All up to a mark was read. */
+  confirm(mark: Mark): void {
+    if (mark.messages <= this.#known.messages) return
+    const contents = mark.contents - this.#known.contents
+    this.#tally.unconfirmed -= contents
+    this.#tally.confirmed += contents
+    this.#known = mark
+  }
+
+  /** A PING of ZRE was answered: all before it was read. */
+  confirmPing(): void {
+    if (this.#pinged !== undefined) this.confirm(this.#pinged)
+    this.#pinged = undefined
+  }
+
+  /**
+   * The epoch is over, and what was written in it without being confirmed is in doubt.
+   * @returns how many of the application's messages that are.
+   */
+  forsake(): number {
+    const count = this.unconfirmed
+    this.#tally.unconfirmed -= count
+    this.#tally.lost += count
+    this.#known = this.mark()
+    this.#pinged = undefined
+    this.#untoldBytes = Number.POSITIVE_INFINITY
+    return count
+  }
+
+  /** Drops what waits. @returns how many of the application's messages that were. */
+  clear(): number {
+    const count = this.#contents
+    for (const letter of this.#letters) if (letter !== undefined) this.#release(letter)
+    this.#tally.lost += count
+    this.#letters = []
+    this.#first = 0
+    this.#count = 0
+    this.#largestBytes = 0
+    this.#congested = false
+    this.#oldest = undefined
+    return count
+  }
+
+  /** Drops the SHOUT to that group that waits longest. @returns false when none does. */
+  dropOldest(group: string): boolean {
+    this.#oldest ??= new Map()
+    let index = Math.max(this.#oldest.get(group) ?? 0, this.#first)
+    for (; index < this.#letters.length; index++) {
+      const letter = this.#letters[index]
+      if (letter?.command.type === 'shout' && letter.command.group === group) break
+    }
+    this.#oldest.set(group, index)
+    const letter = this.#letters[index]
+    if (letter === undefined) return false
+    this.#letters[index] = undefined
+    this.#release(letter)
+    this.#tally.dropped++
+    return true
+  }
+
+  /** One message is not even taken. */
+  refuse(): void {
+    this.#tally.sent++
+    this.#tally.dropped++
+  }
+
+  #shift(): ZreCommand | undefined {
+    while (this.#first < this.#letters.length) {
+      const letter = this.#letters[this.#first]
+      if (letter !== undefined && !this.#open && isContent(letter.command)) return undefined
+      this.#letters[this.#first++] = undefined
+      if (this.#first >= LEFT_MAX && 2 * this.#first >= this.#letters.length) this.#compact()
+      if (letter === undefined) continue
+      this.#release(letter)
+      return letter.command
+    }
+    this.#compact()
+    return undefined
+  }
+
+  #compact(): void {
+    for (const [group, index] of this.#oldest ?? []) {
+      this.#oldest?.set(group, Math.max(0, index - this.#first))
+    }
+    this.#letters.splice(0, this.#first)
+    this.#first = 0
+    if (this.#letters.length > 0) return
+    this.#oldest = undefined
+    this.#largestBytes = 0
+  }
+
+  /** It waits here no longer. */
+  #release(letter: Letter): void {
+    this.#count--
+    if (!isContent(letter.command)) return
+    this.#contents--
+    this.#bytes -= letter.bytes
+    this.#tally.waiting--
+    if (--letter.holders === 0) this.#tally.waitingBytes -= letter.bytes
+  }
+}
+
+function isContent({ type }: ZreCommand): boolean {
+  return type === 'whisper' || type === 'shout'
+}

@@ -1,0 +1,404 @@
+// What Harmony makes of a link that is lost: it goes on where nothing is in doubt, and begins anew where something is.
+
+import t from 'tap'
+import { endpointOf, Machine, uuidOf } from '../support/harmony.ts'
+
+const PING_OK = { type: 'ping-ok' } as const
+
+/** Peer 1 has entered by connections 1 and -1, names itself as Lyre does, and has confirmed all that we wrote. */
+function machineWithPeer(): Machine {
+  const machine = new Machine()
+  machine.discover(1)
+  machine.up(1, uuidOf(1))
+  machine.greet(-1, 1, { groups: ['A'] })
+  machine.at(100)
+  machine.pong(1)
+  return machine
+}
+
+/** The same, and three whispers of which the first is confirmed, the second written, the third not. */
+function machineInDoubt(): Machine {
+  const machine = machineWithPeer()
+  machine.whisper(1, 'one')
+  machine.at(200)
+  machine.pong(1)
+  machine.whisper(1, 'two')
+  machine.settle()
+  machine.stalled.add(1)
+  machine.whisper(1, 'three')
+  machine.settle()
+  return machine
+}
+
+t.test('a lost link goes on, and nobody notices (harmony.md 5.7)', async (t) => {
+  const machine = machineWithPeer()
+  t.same(machine.lost(1), [])
+  t.equal(machine.whisper(1, 'meanwhile'), 1)
+  t.same(machine.at(200), ['dial 2 tcp://10.0.0.1:49152 after 1'])
+  t.same(machine.up(2, uuidOf(1)), [], 'nothing leaves before it answers')
+  t.same(machine.pong(2), ['send 2 whisper 2'])
+  t.same(
+    machine.at(20_000).filter((text) => /exit|enter|close/.test(text)),
+    [],
+  )
+})
+
+t.test('its own link goes on as well, with or without a word (harmony.md 5.7)', async (t) => {
+  for (const sequence of [3, undefined]) {
+    const machine = machineWithPeer()
+    machine.say(-1, PING_OK)
+    machine.say(-1, PING_OK)
+    t.same(machine.lost(-1), [])
+    t.same(machine.up(-2, uuidOf(1), { sequence }), sequence === 3 ? ['hold -2', 'resume -2'] : [])
+    const whisper = { type: 'whisper', content: [] } as const
+    const told = machine.say(-2, whisper, 4)
+    t.same(told.slice(-1), ['whisper p1'])
+    t.same(
+      machine.at(20_000).filter((text) => /exit|enter|close/.test(text)),
+      [],
+    )
+  }
+})
+
+t.test('both links are lost and both go on (harmony.md 5.7)', async (t) => {
+  const machine = machineWithPeer()
+  t.same([...machine.lost(1), ...machine.lost(-1)], [])
+  t.same(machine.up(-2, uuidOf(1), { sequence: 1 }), ['hold -2', 'resume -2'])
+  machine.at(200)
+  machine.up(2, uuidOf(1))
+  t.same(machine.pong(2), [])
+  t.match(machine.diagnostics().peers, [{ state: 'entered', link: 'up', epoch: 1 }])
+  t.same(
+    machine.at(6_000).filter((text) => /exit/.test(text)),
+    [],
+  )
+})
+
+t.test('what is in doubt begins a new epoch (harmony.md 5.9 and 5.10)', async (t) => {
+  const machine = machineInDoubt()
+  t.same(machine.lost(1), [])
+  const again = machine.at(600)
+  t.same(again, ['exit p1 link lost 1', 'close -1', 'dial 2 tcp://10.0.0.1:49152'])
+  t.same(machine.up(2, uuidOf(1)), ['send 2 hello 1'], 'and not yet what waits')
+  t.same(machine.join('B'), [], 'nor what comes behind it')
+  t.same(machine.greet(-2, 1), ['enter p1', 'send 2 whisper 2', 'send 2 join B 3', 'resume -2'])
+  t.match(machine.diagnostics().messages, { sent: 3, confirmed: 1, lost: 1, unconfirmed: 1 })
+})
+
+t.test('a peer that does not answer PINGs, or name itself, begins anew', async (t) => {
+  for (const [uuid, answers] of [
+    [undefined, true],
+    [uuidOf(1), false],
+  ] as const) {
+    const machine = new Machine()
+    machine.discover(1)
+    machine.up(1, uuid, { answers })
+    machine.greet(-1, 1)
+    machine.at(100)
+    if (answers) machine.pong(1)
+    machine.lost(1)
+    t.same(machine.at(350).slice(0, 1), ['exit p1 link'], `${uuid} ${answers}`)
+  }
+})
+
+t.test('who has the port now gets nothing (harmony.md 5.10)', async (t) => {
+  for (const owner of [uuidOf(2), undefined]) {
+    const machine = machineWithPeer()
+    machine.lost(-1)
+    machine.lost(1)
+    machine.whisper(1, 'secret')
+    machine.at(200)
+    const lines = [...machine.up(2, owner), ...machine.at(250)]
+    t.same(lines.slice(0, 2), owner ? ['close 2', 'exit p1 link'] : ['exit p1 link', 'close 2'])
+    t.notMatch([...lines, ...machine.at(2_000)].join(), 'whisper')
+  }
+})
+
+t.test('it is over when the other side does not go on (harmony.md 5.7)', async (t) => {
+  const machine = machineWithPeer()
+  machine.lost(1)
+  machine.at(200)
+  machine.up(2, uuidOf(1))
+  t.same(machine.lost(2), ['exit p1 link', 'close -1'])
+  t.same(machine.at(600).slice(0, 1), ['dial 3 tcp://10.0.0.1:49152'])
+  t.same(machine.up(3, uuidOf(1)), ['send 3 hello 1'])
+})
+
+t.test('it is over when neither link comes back (harmony.md 5.7)', async (t) => {
+  const machine = machineWithPeer()
+  machine.lost(1)
+  machine.lost(-1)
+  machine.at(200)
+  t.same(machine.lost(2), ['exit p1 link'], 'a dial failed, and its own link is gone')
+  const other = machineWithPeer()
+  other.lost(1)
+  t.same(other.at(200), ['dial 2 tcp://10.0.0.1:49152 after 1'])
+  t.same(other.lost(2), [], 'it still talks to us')
+  t.same(other.at(400), ['dial 3 tcp://10.0.0.1:49152 after 1'])
+  t.same(other.at(5_099), ['evasive p1'])
+  t.same(other.at(5_100), ['exit p1 link', 'close 3', 'close -1'])
+  const third = machineWithPeer()
+  third.lost(-1)
+  t.same(
+    third.at(5_000).filter((text) => !/ping|evasive/.test(text)),
+    [],
+  )
+  t.same(third.at(5_100), ['exit p1 link', 'close 1'])
+})
+
+t.test('who cannot go on with us is refused before it is answered (harmony.md 5.7)', async (t) => {
+  const machine = machineWithPeer()
+  machine.lost(-1)
+  t.same(machine.up(-2, uuidOf(1), { sequence: 7 }), ['close -2'])
+  t.same(machine.up(-3, uuidOf(3), { sequence: 7 }), ['close -3'])
+  t.equal(machine.count('return-refused'), 2)
+})
+
+t.test('a HELLO in place of the rest is a new epoch (harmony.md 5.9)', async (t) => {
+  const machine = machineWithPeer()
+  machine.at(2_000)
+  machine.lost(-1)
+  t.same(machine.greet(-2, 1), ['exit p1 link', 'close 1', 'hold -2'])
+  t.same(machine.at(2_100), ['dial 2 tcp://10.0.0.1:49152'])
+  t.same(machine.up(2, uuidOf(1)), ['send 2 hello 1', 'enter p1', 'resume -2'])
+})
+
+t.test('one that our own new HELLO made start anew keeps our link (harmony.md 5.2)', async (t) => {
+  const machine = machineWithPeer()
+  machine.lost(-1)
+  t.same(machine.greet(-2, 1), ['exit p1 link', 'enter p1', 'resume -2'])
+})
+
+t.test(
+  'the rest of a link that seems whole waits, and the peer is asked (harmony.md 5.4)',
+  async (t) => {
+    const machine = machineWithPeer()
+    t.same(machine.up(-2, uuidOf(1), { sequence: 1 }), ['hold -2', 'send 1 ping 2'])
+    t.same(machine.say(-2, PING_OK, 2), [], 'what is held is not read')
+    t.same(machine.at(1_600), ['close -1', 'resume -2'])
+    t.same(machine.say(-2, { type: 'whisper', content: [] }, 2), ['whisper p1'])
+    const alive = machineWithPeer()
+    alive.up(-2, uuidOf(1), { sequence: 1 })
+    t.same(alive.say(-1, PING_OK), ['close -2'])
+    const lost = machineWithPeer()
+    lost.up(-2, uuidOf(1), { sequence: 1 })
+    t.same(lost.lost(-1), ['resume -2'])
+    const rest = machineWithPeer()
+    rest.up(-2, uuidOf(1))
+    t.same(rest.say(-2, { type: 'whisper', content: [] }, 2), ['hold -2', 'send 1 ping 2'])
+    t.same(rest.lost(-1), ['resume -2', 'whisper p1'], 'what it began with is not lost')
+    const wrong = machineWithPeer()
+    wrong.up(-2, uuidOf(1), { sequence: 1 })
+    t.same(wrong.say(-1, PING_OK, 9), ['exit p1 sequence', 'close 1', 'close -1', 'close -2'])
+    t.same([...wrong.pong(-1), ...wrong.pong(-2)], [])
+    const both = machineWithPeer()
+    both.up(-2, uuidOf(1), { sequence: 1 })
+    both.lost(1)
+    t.same(both.at(350).slice(0, 2), ['close -1', 'resume -2'])
+  },
+)
+
+t.test('where our own link is lost, nobody is left to ask', async (t) => {
+  const machine = machineWithPeer()
+  machine.lost(1)
+  t.same(machine.up(-2, uuidOf(1), { sequence: 1 }), ['hold -2', 'close -1', 'resume -2'])
+  t.same(machine.at(200), ['dial 2 tcp://10.0.0.1:49152 after 1'])
+})
+
+t.test('a peer that moved is followed without an exit (harmony.md 5.5)', async (t) => {
+  const machine = machineWithPeer()
+  const moved = endpointOf(9)
+  t.same(machine.discover(1, moved), [], 'asked by a PING of ZMTP, which takes no sequence')
+  t.same(machine.at(1_600), ['close 1', `dial 2 ${moved} after 1`])
+  machine.up(2, uuidOf(1))
+  machine.pong(2)
+  t.same(machine.up(-2, uuidOf(1), { sequence: 1 }), ['hold -2', 'send 2 ping 2'])
+  t.same(machine.lost(-1), ['resume -2'])
+  t.match(machine.diagnostics().peers, [{ state: 'entered', endpoint: moved }])
+  const liar = machineWithPeer()
+  liar.discover(1, moved)
+  t.same(liar.pong(1), [])
+  t.same(liar.at(2_900), [], 'it is where it was')
+  const waiting = machineWithPeer()
+  waiting.lost(1)
+  waiting.discover(1, moved)
+  t.same(waiting.at(200), [`dial 2 ${moved} after 1`], 'its link was lost before')
+})
+
+t.test('a peer that moved while something was in doubt begins anew there', async (t) => {
+  const machine = machineInDoubt()
+  const moved = endpointOf(9)
+  machine.discover(1, moved)
+  t.same(machine.at(1_700), ['exit p1 link lost 1', 'close 1', 'close -1'])
+  t.same(machine.at(1_850), [`dial 2 ${moved}`])
+})
+
+t.test('a beacon ends the wait for the next dial (harmony.md 2.8)', async (t) => {
+  const machine = new Machine()
+  machine.discover(1)
+  for (let connection = 1; connection <= 4; connection++) {
+    machine.lost(connection)
+    machine.at(machine.now + 2_000)
+  }
+  machine.lost(5)
+  const failedAt = machine.now
+  machine.at(failedAt + 50)
+  t.same(machine.discover(1), [])
+  t.same(machine.at(failedAt + 99), [])
+  t.same(machine.at(failedAt + 100), ['dial 6 tcp://10.0.0.1:49152'])
+})
+
+t.test(
+  'what waited for a peer that never comes back is lost, and counted (harmony.md 5.9)',
+  async (t) => {
+    const machine = machineInDoubt()
+    machine.lost(1)
+    machine.at(600)
+    machine.lost(2)
+    t.match(machine.diagnostics().messages, { sent: 3, confirmed: 1, lost: 1, waiting: 1 })
+    machine.at(60_000)
+    t.match(machine.diagnostics().messages, { sent: 3, confirmed: 1, lost: 2, waiting: 0 })
+    t.match(
+      machine.traces.find(({ type }) => type === 'lost'),
+      { reason: '1 messages' },
+    )
+  },
+)
+
+t.test('a peer that does not read exits with its queue (harmony.md 7.6 and 7.7)', async (t) => {
+  const machine = new Machine({ limits: { queueBytesMax: 10, queueTotalBytesMax: 25 } })
+  for (const peer of [1, 2, 3]) machine.enter(peer, { groups: ['A'] })
+  for (const connection of [1, 2, 3]) machine.stalled.add(connection)
+  t.equal(machine.whisper(1, '12345'), 1)
+  t.equal(machine.whisper(1, '12345'), 1)
+  t.equal(machine.whisper(1, '12345'), 1)
+  t.equal(machine.whisper(1, '1'), 1, 'the largest does not count')
+  t.equal(machine.whisper(1, '2'), 0)
+  t.same(machine.settle().slice(0, 3), ['exit p1 limit lost 4', 'close 1', 'close -1'])
+  t.equal(machine.shout('A', '1234567890'), 2)
+  t.equal(machine.whisper(2, '1234567'), 1, 'a shout counts once')
+  t.equal(machine.whisper(3, '12345678'), 1)
+  t.equal(machine.whisper(3, '1'), 0, 'the fullest goes')
+  t.same(
+    machine.settle().filter((text) => text.startsWith('exit')),
+    ['exit p3 limit lost 3'],
+  )
+  t.match(machine.diagnostics().messages, { waiting: 2, waitingBytes: 17 })
+  t.equal(machine.count('mailbox-overflow'), 2)
+})
+
+t.test('a group can have a policy of its own (harmony.md 7.8)', async (t) => {
+  const overflow = new Map([
+    ['NEW', 'drop-newest'],
+    ['OLD', 'drop-oldest'],
+  ] as const)
+  const machine = new Machine({ overflow, limits: { queueMessagesMax: 8 } })
+  machine.enter(1, { groups: ['NEW', 'OLD'] })
+  machine.stalled.add(1)
+  const shout = (group: string, count: number) =>
+    Array.from({ length: count }, (_, index) => machine.shout(group, `${group} ${index}`))
+  t.same(shout('NEW', 6), [1, 1, 1, 1, 0, 0])
+  t.same(shout('OLD', 2), [0, 0], 'none of its own to leave out')
+  machine.stalled.clear()
+  machine.harmony.handleLink(1, { type: 'lost', reason: '' }, machine.now)
+  machine.now += 1_000
+  const other = new Machine({ overflow, limits: { queueMessagesMax: 8 } })
+  other.enter(1, { groups: ['NEW', 'OLD'] })
+  other.stalled.add(1)
+  for (let index = 0; index < 9; index++) t.equal(other.shout('OLD', `${index}`), 1)
+  t.same(other.settle(), [], 'nobody exits')
+  t.match(other.diagnostics().messages, { sent: 9, waiting: 4, dropped: 5 })
+  t.match(other.diagnostics().counters, { 'drop-oldest': 5 })
+  other.stalled.clear()
+  other.whisper(1, 'behind')
+  const polled: string[] = []
+  const poll = () => other.harmony.pollMessage(1, 0)
+  for (let message = poll(); message; message = poll()) polled.push(message.command.type)
+  t.same(polled, ['shout', 'shout', 'shout', 'shout', 'whisper'])
+})
+
+t.test('a sender can see that its mailbox is congested (harmony.md 7.6)', async (t) => {
+  const machine = new Machine({ limits: { queueMessagesMax: 8 } })
+  machine.enter(1, { groups: ['A'] })
+  machine.enter(2)
+  machine.stalled.add(1)
+  const { harmony } = machine
+  const seen = () => [
+    harmony.congested(undefined, undefined),
+    harmony.congested(uuidOf(1), undefined),
+    harmony.congested(uuidOf(2), undefined),
+    harmony.congested(undefined, 'A'),
+    harmony.congested(undefined, 'B'),
+  ]
+  for (let count = 0; count < 2; count++) machine.whisper(1, '')
+  t.same(seen(), [false, false, false, false, false])
+  machine.whisper(1, '')
+  t.same(seen(), [true, true, false, true, false])
+  machine.at(5_000)
+  t.same(seen(), [false, false, false, false, false], 'who is evasive holds nobody up')
+})
+
+t.test('peers whose HELLO is here have dials of their own (harmony.md 7.3)', async (t) => {
+  const machine = new Machine({ limits: { dialsMax: 1 } })
+  machine.discover(1)
+  t.same(machine.discover(2), [])
+  t.same(machine.greet(-3, 3), ['hold -3', 'dial 2 tcp://10.0.0.3:49152'])
+  t.same(machine.greet(-2, 2), ['hold -2'])
+  t.same(machine.up(2), ['send 2 hello 1', 'enter p3', 'resume -3', 'dial 3 tcp://10.0.0.2:49152'])
+  t.equal(machine.diagnostics().dials, 2)
+})
+
+t.test('who was dialled in vain makes place for anybody (harmony.md 7.1, W13)', async (t) => {
+  const machine = new Machine({ limits: { peersMax: 2 } })
+  machine.discover(1)
+  machine.discover(2)
+  t.same(machine.discover(3), [])
+  machine.lost(2)
+  t.same(machine.discover(3), ['dial 3 tcp://10.0.0.3:49152'])
+  t.same(machine.discover(2), [])
+  t.match(machine.diagnostics().counters, { 'stranger-evicted': 1, 'peers-limit': 2 })
+  t.same(machine.greet(-1, 1), ['hold -1'])
+  t.same(machine.lost(1), [])
+  t.same(machine.discover(2), ['close -1', 'dial 4 tcp://10.0.0.2:49152'], 'a HELLO is no proof')
+  machine.up(4)
+  machine.greet(-2, 2)
+  machine.say(-2, PING_OK, 9)
+  t.same(machine.lost(3), [])
+  machine.discover(4)
+  machine.lost(5)
+  t.same(machine.greet(-5, 5).slice(0, 1), ['hold -5'])
+  t.match(
+    machine.diagnostics().peers.map(({ name }) => name),
+    ['p2', 'p5'],
+    'who has entered once stays',
+  )
+})
+
+t.test('a dial that takes long makes place when another waits (harmony.md 7.3)', async (t) => {
+  const machine = new Machine({ limits: { dialsMax: 2 } })
+  for (const peer of [1, 2]) t.match(machine.greet(-peer, peer), [/hold/, /dial/])
+  machine.at(4_000)
+  t.same(machine.greet(-3, 3), ['hold -3'])
+  t.same(machine.at(4_999), [])
+  t.same(machine.at(5_000), ['close 1', 'dial 3 tcp://10.0.0.3:49152'])
+  t.same(machine.up(3), ['send 3 hello 1', 'enter p3', 'resume -3'])
+})
+
+t.test('a peer that has not entered can have a full mailbox, too (harmony.md 7.6)', async (t) => {
+  const machine = new Machine({ limits: { queueMessagesMax: 3 } })
+  machine.discover(1)
+  machine.stalled.add(1)
+  machine.up(1)
+  for (const group of ['A', 'B', 'C']) t.same(machine.join(group), [])
+  t.same(machine.join('D'), ['close 1'])
+  t.same(machine.at(100), ['dial 2 tcp://10.0.0.1:49152'])
+  const other = new Machine({ limits: { queueTotalBytesMax: 10 } })
+  other.enter(1)
+  other.enter(2)
+  for (const connection of [1, 2, 3]) other.stalled.add(connection)
+  for (let count = 0; count < 5; count++) other.whisper(1, 'ab')
+  other.lost(1)
+  t.same(other.at(350), ['exit p1 link', 'close -1', 'dial 3 tcp://10.0.0.1:49152'])
+  t.equal(other.whisper(2, 'c'), 1)
+  t.match(other.diagnostics().messages, { sent: 6, waiting: 1, lost: 5 })
+})

@@ -1,0 +1,264 @@
+// The mailbox of a peer by itself: its order, its counts, and what becomes of them when a link ends.
+
+import fc from 'fast-check'
+import t from 'tap'
+import { createTally, type Letter, Mailbox, type Tally } from '../../protocol/mailbox.ts'
+import type { ZreCommand } from '../../protocol/zre.ts'
+import { content, helloOf } from '../support/harmony.ts'
+import { holds } from '../support/holds.ts'
+
+const LIMITS = { queueBytesMax: 1_000, queueMessagesMax: 100 }
+const HELLO = helloOf(1)
+const PING: ZreCommand = { type: 'ping' }
+
+function letter(command: ZreCommand, bytes = 0): Letter {
+  return { command, bytes, holders: 0 }
+}
+
+function whisper(text: string, bytes = text.length): Letter {
+  return letter({ type: 'whisper', content: content(text) }, bytes)
+}
+
+function shout(group: string, text: string): Letter {
+  return letter({ type: 'shout', group, content: content(text) }, text.length)
+}
+
+/** All that leaves now: `hello 1`, `whisper 2`, ... */
+function poll(mailbox: Mailbox): string[] {
+  const lines: string[] = []
+  for (let message = mailbox.poll(); message; message = mailbox.poll()) {
+    const { command, sequence } = message
+    const text = 'content' in command ? ` ${new TextDecoder().decode(command.content[0])}` : ''
+    lines.push(`${command.type}${text} ${sequence}`)
+  }
+  return lines
+}
+
+function create(limits = LIMITS): { readonly mailbox: Mailbox; readonly tally: Tally } {
+  const tally = createTally()
+  return { tally, mailbox: new Mailbox(tally, limits) }
+}
+
+t.test('HELLO leaves first, contents once it is open (harmony.md 2.1 and 5.10)', async (t) => {
+  const { mailbox } = create()
+  t.same(poll(mailbox), [])
+  mailbox.begin(HELLO)
+  mailbox.push(letter(PING))
+  mailbox.push(whisper('a'))
+  mailbox.push(letter(PING))
+  t.same(poll(mailbox), ['hello 1', 'ping 2'])
+  mailbox.open()
+  t.same(poll(mailbox), ['whisper a 3', 'ping 4'])
+  t.equal(mailbox.sequence, 4)
+})
+
+t.test('the sequence goes on after 65,535 with 0 (harmony.md 4.1)', async (t) => {
+  const { mailbox } = create()
+  mailbox.begin(HELLO)
+  mailbox.open()
+  poll(mailbox)
+  for (let sequence = 2; sequence < 65_536; sequence++) {
+    mailbox.push(letter(PING))
+    mailbox.poll()
+  }
+  mailbox.push(letter(PING))
+  t.same(poll(mailbox), ['ping 0'])
+})
+
+t.test('an epoch begins with what never left, and no more (harmony.md 5.9)', async (t) => {
+  const { mailbox, tally } = create()
+  mailbox.begin(HELLO)
+  mailbox.open()
+  for (const text of ['a', 'b', 'c', 'd']) mailbox.push(whisper(text))
+  mailbox.push(letter(PING))
+  mailbox.poll()
+  mailbox.poll()
+  const mark = mailbox.mark()
+  mailbox.poll()
+  mailbox.confirm(mark)
+  t.match(tally, { sent: 4, waiting: 2, unconfirmed: 1, confirmed: 1, waitingBytes: 2 })
+  t.notOk(mailbox.settled)
+  t.equal(mailbox.unconfirmed, 1)
+  t.equal(mailbox.forsake(), 1)
+  t.equal(mailbox.forsake(), 0, 'lost once')
+  mailbox.begin(HELLO)
+  t.match(tally, { sent: 4, waiting: 2, unconfirmed: 0, confirmed: 1, lost: 1 })
+  t.same(poll(mailbox), ['hello 1'])
+  mailbox.open()
+  t.same(poll(mailbox), ['whisper c 2', 'whisper d 3'])
+  mailbox.confirm(mark)
+  t.equal(mailbox.unconfirmed, 2, 'an old answer says nothing')
+  mailbox.confirm(mailbox.mark())
+  t.ok(mailbox.settled)
+  t.match(tally, { waiting: 0, unconfirmed: 0, confirmed: 3, lost: 1, waitingBytes: 0 })
+})
+
+t.test('a HELLO that did not leave settles nothing', async (t) => {
+  const { mailbox } = create()
+  mailbox.begin(HELLO)
+  t.notOk(mailbox.settled)
+})
+
+t.test('the answer to a PING of ZRE confirms what was before it (harmony.md 5.8)', async (t) => {
+  const { mailbox, tally } = create()
+  mailbox.begin(HELLO)
+  mailbox.open()
+  mailbox.push(whisper('a'))
+  mailbox.push(letter(PING))
+  mailbox.push(whisper('b'))
+  mailbox.push(letter(PING))
+  poll(mailbox)
+  mailbox.confirmPing()
+  t.match(tally, { confirmed: 1, unconfirmed: 1 })
+  mailbox.confirmPing()
+  t.match(tally, { confirmed: 1, unconfirmed: 1 }, 'only the first that was not answered counts')
+})
+
+t.test('it is full by octets or messages, the largest not counted (harmony.md 7.6)', async (t) => {
+  const { mailbox } = create()
+  mailbox.push(whisper('', 50_000))
+  t.notOk(mailbox.full(), 'a legal message is never too much by itself')
+  mailbox.push(letter(PING))
+  mailbox.push(whisper('', 1_000))
+  t.notOk(mailbox.full())
+  t.ok(mailbox.full(0.5))
+  mailbox.push(whisper('', 1))
+  t.ok(mailbox.full())
+  t.same(mailbox.waiting, { messages: 3, bytes: 51_001 })
+  const many = create().mailbox
+  for (let count = 0; count < 100; count++) {
+    t.equal(many.full(), false)
+    many.push(letter(PING))
+  }
+  t.ok(many.full())
+  t.equal(mailbox.clear(), 3)
+  t.notOk(mailbox.full() || mailbox.congested)
+})
+
+t.test('it is congested from a quarter until it is empty (harmony.md 7.6)', async (t) => {
+  const { mailbox } = create()
+  mailbox.begin(HELLO)
+  mailbox.open()
+  mailbox.push(whisper('', 250))
+  t.notOk(mailbox.congested)
+  mailbox.push(whisper('', 1))
+  t.ok(mailbox.congested)
+  for (let count = 0; count < 3; count++) mailbox.poll()
+  t.ok(mailbox.congested, 'until poll() finds nothing')
+  mailbox.poll()
+  t.notOk(mailbox.congested)
+  for (let count = 0; count <= 25; count++) mailbox.push(whisper(''))
+  t.ok(mailbox.congested, 'many small ones as well')
+})
+
+t.test('the caller is told once, and again when it is much', async (t) => {
+  const { mailbox } = create()
+  mailbox.begin(HELLO)
+  mailbox.open()
+  t.ok(mailbox.push(whisper('a')))
+  t.notOk(mailbox.push(whisper('b')))
+  t.ok(mailbox.push(whisper('', 300_000)))
+  t.notOk(mailbox.push(whisper('c')))
+  poll(mailbox)
+  t.ok(mailbox.push(whisper('d')))
+})
+
+t.test('of a group the oldest that waits can be dropped (harmony.md 7.8)', async (t) => {
+  const { mailbox, tally } = create()
+  mailbox.begin(HELLO)
+  mailbox.open()
+  t.notOk(mailbox.dropOldest('A'))
+  mailbox.push(whisper('1'))
+  for (const text of ['2', '3', '4']) mailbox.push(shout('A', text))
+  mailbox.push(shout('B', '5'))
+  t.ok(mailbox.dropOldest('A'))
+  t.ok(mailbox.dropOldest('A'))
+  t.match(tally, { sent: 5, waiting: 3, dropped: 2, waitingBytes: 3 })
+  t.same(poll(mailbox), ['hello 1', 'whisper 1 2', 'shout 4 3', 'shout 5 4'])
+  t.notOk(mailbox.dropOldest('A'))
+  mailbox.push(shout('A', '6'))
+  t.ok(mailbox.dropOldest('A'), 'however often it was emptied')
+  mailbox.refuse()
+  t.match(tally, { sent: 7, dropped: 4 })
+})
+
+t.test('a SHOUT waits in many mailboxes, its octets once (harmony.md 7.7)', async (t) => {
+  const tally = createTally()
+  const mailboxes = [1, 2, 3].map(() => new Mailbox(tally, LIMITS))
+  const shared = shout('A', 'hello')
+  for (const mailbox of mailboxes) mailbox.push(shared)
+  t.match(tally, { sent: 3, waiting: 3, waitingBytes: 5 })
+  mailboxes[0]?.clear()
+  mailboxes[1]?.dropOldest('A')
+  t.equal(tally.waitingBytes, 5)
+  mailboxes[2]?.open()
+  mailboxes[2]?.poll()
+  t.match(tally, { waiting: 0, waitingBytes: 0, lost: 1, dropped: 1, unconfirmed: 1 })
+})
+
+const deed = fc.oneof(
+  { weight: 9, arbitrary: fc.constantFrom('whisper', 'shout A', 'shout B', 'ping') },
+  { weight: 9, arbitrary: fc.constant('poll') },
+  { weight: 2, arbitrary: fc.constantFrom('drop A', 'drop B', 'confirm', 'confirmPing', 'open') },
+  { weight: 1, arbitrary: fc.constantFrom('forsake', 'clear', 'begin') },
+)
+
+holds(
+  t,
+  'each message is counted once, and none overtakes another',
+  fc.array(deed, { maxLength: 400, size: 'max' }),
+  (deeds) => {
+    const { mailbox, tally } = create()
+    const letters: Letter[] = []
+    let last = -1
+    for (const deed of deeds) {
+      const text = String(letters.length)
+      if (deed === 'poll') {
+        const command = mailbox.poll()?.command
+        const index = letters.findIndex((letter) => letter.command === command)
+        if (command !== undefined && command !== HELLO && index <= last) return false
+        last = Math.max(last, index)
+      } else if (deed === 'confirm') mailbox.confirm(mailbox.mark())
+      else if (deed === 'begin') mailbox.begin(HELLO)
+      else if (deed === 'drop A' || deed === 'drop B') mailbox.dropOldest(deed.slice(5))
+      else if (
+        deed === 'open' ||
+        deed === 'forsake' ||
+        deed === 'clear' ||
+        deed === 'confirmPing'
+      ) {
+        mailbox[deed]()
+      } else {
+        const [type, group] = deed.split(' ')
+        const made = group === undefined ? whisper(text) : shout(group, text)
+        letters.push(type === 'ping' ? letter({ type: 'ping' }) : made)
+        mailbox.push(letters.at(-1) as Letter)
+      }
+      const { sent, waiting, unconfirmed, confirmed, lost, dropped, waitingBytes } = tally
+      if (sent !== waiting + unconfirmed + confirmed + lost + dropped) return false
+      if (Math.min(waiting, unconfirmed, confirmed, lost, dropped, waitingBytes) < 0) return false
+      const own = mailbox.waiting
+      if (own.messages !== waiting || own.bytes !== waitingBytes) return false
+      if (mailbox.unconfirmed !== unconfirmed) return false
+    }
+    return true
+  },
+)
+
+t.test('a long queue that is never empty keeps no more than waits', async (t) => {
+  const { mailbox, tally } = create({ queueBytesMax: 1_000_000, queueMessagesMax: 100_000 })
+  mailbox.begin(HELLO)
+  mailbox.open()
+  for (let count = 0; count < 10_000; count++) {
+    mailbox.push(shout(count % 2 === 0 ? 'A' : 'B', String(count)))
+    if (count >= 100) mailbox.poll()
+    if (count % 100 === 0) mailbox.dropOldest('B')
+  }
+  t.ok(tally.waiting < 110, `${tally.waiting} wait`)
+  t.ok(mailbox.dropOldest('B'))
+  const texts = poll(mailbox).map((text) => Number(text.split(' ')[1]))
+  t.same(
+    texts,
+    [...texts].sort((one, other) => one - other),
+  )
+})
