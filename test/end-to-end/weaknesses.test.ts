@@ -22,7 +22,7 @@ import {
   portOf,
 } from '../support/nodes.ts'
 import { concat, digest, pattern } from '../support/octets.ts'
-import { enter, headerOf, Inbox, serve, tellHello, uuidOf } from '../support/stranger.ts'
+import { enter, flood, headerOf, Inbox, serve, tellHello, uuidOf } from '../support/stranger.ts'
 import { fromHex, toHex } from '../support/vectors.ts'
 
 /** Where nobody listens. */
@@ -185,6 +185,50 @@ t.test("W6: a HELLO that names another's endpoint takes nothing from it", async 
   await undisturbed(t, nodes)
   t.same(fate(alice, 'mallory'), [])
   t.same(fate(bob, 'mallory'), [])
+})
+
+/** While a flood goes on: all of it was heard, then carol starts, enters and talks; alice and bob go on. */
+async function newcomerEnters(t: Test, nodes: readonly [Node, Node], beaconPort: number) {
+  const [alice] = nodes
+  const heard = () => alice.lyre.diagnostics().beacon?.heard.alive ?? 0
+  await eventually('the flood was heard', () => heard() > 3_000)
+  await undisturbed(t, nodes)
+  const carol = createNode(t, { name: 'carol', beaconPort })
+  await carol.lyre.start()
+  for (const node of nodes) await node.next('enter', 'carol')
+  await carol.lyre.waitForPeers(2, { timeoutMs: 20_000 })
+  carol.lyre.whisper(alice.lyre.uuid, 'hello')
+  t.equal(text((await alice.next('whisper', 'carol')).content), 'hello')
+  alice.lyre.whisper(carol.lyre.uuid, 'welcome')
+  t.equal(text((await carol.next('whisper', 'alice')).content), 'welcome')
+  await undisturbed(t, nodes)
+  t.same([fate(alice, 'carol'), fate(carol, 'alice')], [['enter carol'], ['enter alice']])
+}
+
+t.test('W13: 3,000 forged beacons keep no newcomer out, nor anybody busy', async (t) => {
+  const beaconPort = await freePort()
+  const nodes = await createNodes(t, ['alice', 'bob'], { beaconPort })
+  const { end } = await flood(t, beaconPort, { port: 9 })
+  await newcomerEnters(t, nodes, beaconPort)
+  await end()
+  for (const { lyre } of nodes) {
+    const { peers, connections } = lyre.diagnostics()
+    t.ok(peers.length <= 1_024, `${peers.length} peers are known`)
+    t.ok(connections < 100, `${connections} connections`)
+  }
+})
+
+t.test('W13: forged beacons that lead to where nobody answers keep no newcomer out', async (t) => {
+  const beaconPort = await freePort()
+  const limits = { dialsMax: 4 }
+  const nodes = await createNodes(t, ['alice', 'bob'], { beaconPort, limits })
+  // Each of these takes a dial, and keeps it until its handshake is too late.
+  const swamps = Array.from({ length: 24 }, (_, index) => `127.0.1.${index + 1}`)
+  const port = await serve(t, () => {}, { host: swamps[0] as string })
+  for (const address of swamps.slice(1)) await serve(t, () => {}, { host: address, port })
+  const { end } = await flood(t, beaconPort, { from: swamps, port, count: 240 })
+  await newcomerEnters(t, nodes, beaconPort)
+  await end()
 })
 
 t.test('W14: an application that never reads its events delays nobody', async (t) => {
