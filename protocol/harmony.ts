@@ -171,6 +171,8 @@ const DIAL_BACKOFF_MIN_MS = 100
 const DIAL_BACKOFF_MAX_MS = 2_000
 /** What a dial may take while others wait for its place (harmony.md 7.3). */
 const DIAL_PATIENCE_MS = 5_000
+/** Of the dials in flight, one address can cause this part by nodes that never entered. */
+const TELLER_SHARE = 4
 /** What the first dials are spread over when a hundred nodes or more come at once (harmony.md 7.3). */
 const CROWD_SPREAD_MS = 200
 /** A link that lived this long was a good one: its next loss begins with the shortest back-off again. */
@@ -202,6 +204,8 @@ export class Harmony {
   #arrivalCount = 0
   /** Dials in flight, the oldest first: to peers whose HELLO was here before, and to others. */
   readonly #dials = { proven: new Set<PeerRecord>(), strange: new Set<PeerRecord>() }
+  /** How many of them because of whom: the addresses that told of nodes that never entered. */
+  readonly #dialsByTeller = new Map<string, number>()
   readonly #tally = createTally()
   /** Peers that never said HELLO, and those that never entered and were dialled in vain; the oldest first. */
   readonly #strangers = new Set<PeerRecord>()
@@ -254,6 +258,7 @@ export class Harmony {
     this.#unreached.clear()
     this.#unasked.clear()
     this.#arrivalCount = 0
+    this.#dialsByTeller.clear()
     this.#dials.proven.clear()
     this.#dials.strange.clear()
     this.#sweepAt = NEVER
@@ -518,6 +523,7 @@ export class Harmony {
     }
     const mailbox = new Mailbox(this.#tally, this.#options.limits)
     const peer = new PeerRecord(node, mailbox, now)
+    peer.teller = parseEndpoint(node.endpoint)?.host ?? ''
     this.#peers.set(node.uuid, peer)
     if (node.source === 'beacon') this.#strangers.add(peer)
     this.#watchFrom(now)
@@ -578,11 +584,14 @@ export class Harmony {
 
   /**
    * When there is a place for a dial: one is free, or the oldest dial has had its time. Strangers cannot take the places of
-   * those whose HELLO is here (harmony.md 7.3).
+   * those whose HELLO is here, nor who tells of many those of all others (harmony.md 7.3).
    */
-  #placeAt({ proven }: PeerRecord): number {
+  #placeAt({ proven, met, teller }: PeerRecord): number {
+    const { dialsMax } = this.#options.limits
+    const told = met ? 0 : (this.#dialsByTeller.get(teller) ?? 0)
+    if (told > 0 && told * TELLER_SHARE >= dialsMax) return NEVER
     const dials = proven ? this.#dials.proven : this.#dials.strange
-    if (dials.size < this.#options.limits.dialsMax) return -NEVER
+    if (dials.size < dialsMax) return -NEVER
     const [oldest] = dials
     return (oldest as PeerRecord).dialledAt + DIAL_PATIENCE_MS
   }
@@ -602,6 +611,10 @@ export class Harmony {
       this.#handleFailedDial(oldest, reason, now)
     }
     dials.add(peer)
+    peer.dialTeller = peer.met || isLoopback(peer.teller) ? '' : peer.teller
+    if (peer.dialTeller !== '') {
+      this.#dialsByTeller.set(peer.teller, (this.#dialsByTeller.get(peer.teller) ?? 0) + 1)
+    }
     peer.dialledAt = now
     peer.link = 'dialling'
     if (!peer.present) peer.state = 'dialling'
@@ -629,11 +642,16 @@ export class Harmony {
   }
 
   #endDial(peer: PeerRecord): void {
-    // Who waits for a free place has its turn at the next timeout, which is now.
-    for (const dials of [this.#dials.proven, this.#dials.strange]) {
-      const isFull = dials.size >= this.#options.limits.dialsMax
-      if (dials.delete(peer) && isFull && this.#waiting.size > 0) this.#wake(0)
-    }
+    const { dialsMax } = this.#options.limits
+    const { proven, strange } = this.#dials
+    const told = this.#dialsByTeller.get(peer.dialTeller) ?? 0
+    const isFull = Math.max(proven.size, strange.size, told * TELLER_SHARE) >= dialsMax
+    proven.delete(peer)
+    strange.delete(peer)
+    if (told > 1) this.#dialsByTeller.set(peer.dialTeller, told - 1)
+    else this.#dialsByTeller.delete(peer.dialTeller)
+    // Who waits for a place has its turn at the next timeout, which is now.
+    if (isFull && this.#waiting.size > 0) this.#wake(0)
   }
 
   /** We are connected, to it or to whoever has its port now. */
@@ -829,6 +847,7 @@ export class Harmony {
     this.#connections.set(connection, peer)
     peer.inbound = connection
     peer.heardAt = now
+    peer.teller = arrival.address
     if (endpoint !== peer.endpoint) {
       peer.otherEndpoint = endpoint
       if (peer.state === 'discovered') peer.swapEndpoints()
@@ -1525,6 +1544,10 @@ export class Harmony {
   #trace(trace: Trace): void {
     this.#effects.push({ type: 'trace', trace })
   }
+}
+
+function isLoopback(address: string): boolean {
+  return address === '' || address === '::1' || address.startsWith('127.')
 }
 
 function isCongested(peer: PeerRecord | undefined): boolean {

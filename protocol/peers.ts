@@ -108,6 +108,9 @@ export class PeerRecord {
   dialAt = Number.POSITIVE_INFINITY
   failedAt = Number.NEGATIVE_INFINITY
   failureCount = 0
+  /** The address from which we were told of it, and the one for which its dial in flight counts: empty is none. */
+  teller = ''
+  dialTeller = ''
   /** When its last dial began. */
   dialledAt = Number.NEGATIVE_INFINITY
   /** Whether it has ever said HELLO: until then it may be one datagram of somebody's invention. */

@@ -218,6 +218,21 @@ t.test('W13: 3,000 forged beacons keep no newcomer out, nor anybody busy', async
   }
 })
 
+t.test('W13: HELLOs of many who cannot be reached keep no newcomer out', async (t) => {
+  const beaconPort = await freePort()
+  const limits = { peersMax: 100 }
+  const [alice, bob] = await createNodes(t, ['alice', 'bob'], { beaconPort, limits })
+  for (let index = 1; index <= 150; index++) {
+    const link = await dialAs(t, alice.lyre.endpoint as string, { uuid: uuidOf(index) })
+    tellHello(link, { endpoint: NOWHERE })
+  }
+  const carol = createNode(t, { name: 'carol', beaconPort })
+  await carol.lyre.start()
+  await alice.next('enter', 'carol')
+  t.ok(alice.lyre.diagnostics().peers.length <= 100)
+  await undisturbed(t, [alice, bob])
+})
+
 t.test('W13: forged beacons that lead to where nobody answers keep no newcomer out', async (t) => {
   const beaconPort = await freePort()
   const limits = { dialsMax: 4 }

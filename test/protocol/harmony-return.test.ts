@@ -402,3 +402,15 @@ t.test('a peer that has not entered can have a full mailbox, too (harmony.md 7.6
   t.equal(other.whisper(2, 'c'), 1)
   t.match(other.diagnostics().messages, { sent: 6, waiting: 1, lost: 5 })
 })
+
+t.test('one address cannot take all dials, except on loopback (harmony.md 7.3)', async (t) => {
+  const machine = new Machine({ limits: { dialsMax: 8 } })
+  for (let port = 1; port <= 5; port++) machine.discover(port, `tcp://10.0.0.9:${port}`)
+  t.equal(machine.diagnostics().dials, 2)
+  t.same(machine.discover(6), ['dial 3 tcp://10.0.0.6:49152'])
+  t.same(machine.lost(1), ['dial 4 tcp://10.0.0.9:3'])
+  t.same(machine.greet(-7, 7), ['hold -7', 'dial 5 tcp://10.0.0.7:49152'])
+  const local = new Machine({ limits: { dialsMax: 8 } })
+  for (let port = 1; port <= 9; port++) local.discover(port, `tcp://127.0.0.9:${port}`)
+  t.equal(local.diagnostics().dials, 8)
+})
