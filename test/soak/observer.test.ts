@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { utf8 } from '../../protocol/bytes.ts'
-import type { LyreEvent, Peer } from '../../src/index.ts'
+import type { ExitCause, LyreEvent, Peer } from '../../src/index.ts'
 import { judge, type Phase } from './churn.ts'
 import { grown } from './cycles.ts'
 import { EVERYBODY, Observer } from './observer.ts'
@@ -21,19 +21,19 @@ const JOIN: LyreEvent = { type: 'join', peer: BOB, group: 'BASS' }
 const LINK = exit('link')
 
 function exit(cause: string): LyreEvent {
-  return { type: 'exit', peer: BOB, cause, lost: 0 } as LyreEvent
+  return { type: 'exit', peer: BOB, cause: cause as ExitCause, lost: 0 }
 }
 
 function contentOf(head: object, filler = new Uint8Array(0)): Uint8Array[] {
   return [utf8(JSON.stringify({ size: 0, roll: 0, ...head })), filler]
 }
 
-function whisper(number: number, contact: number, place: number): LyreEvent {
-  return { type: 'whisper', peer: BOB, content: contentOf({ number, contact, place }) }
+function whisper(number: number, contact: number, lost: number | null = 0): LyreEvent {
+  return { type: 'whisper', peer: BOB, content: contentOf({ number, contact, lost }) }
 }
 
 function shout(number: number, group = EVERYBODY): LyreEvent {
-  const content = contentOf({ number, contact: 0, place: 0 })
+  const content = contentOf({ number, contact: 0, lost: null })
   return { type: 'shout', peer: BOB, group, content }
 }
 
@@ -47,7 +47,7 @@ function faultsOf(...events: readonly LyreEvent[]): string[] {
 }
 
 t.test('a life without a fault is let pass', async (t) => {
-  const first = [ENTER, JOIN, whisper(1, 1, 1), shout(4), shout(5), whisper(2, 1, 2)]
+  const first = [ENTER, JOIN, whisper(1, 1), shout(4), shout(5), whisper(2, 1)]
   const quiet: LyreEvent[] = [
     { type: 'evasive', peer: BOB },
     { type: 'silent', peer: BOB },
@@ -55,7 +55,10 @@ t.test('a life without a fault is let pass', async (t) => {
   const second = [ENTER, whisper(4, 2, 1), shout(9), JOIN, { ...JOIN, type: 'leave' } as LyreEvent]
   t.same(faultsOf(...first, ...quiet, LINK, ...second, exit('stop'), { type: 'stop' }), [])
   // Its contact with us ended and began anew, ours with it did not.
-  t.same(faultsOf(ENTER, whisper(1, 1, 1), shout(1), whisper(2, 2, 1), shout(7)), [])
+  t.same(faultsOf(ENTER, whisper(1, 1), shout(1), whisper(2, 2), shout(7)), [])
+  // What waited for us in its first contact follows in its second, though something before it is lost.
+  t.same(faultsOf(ENTER, whisper(1, 1), LINK, ENTER, whisper(4, 1), whisper(5, 2, 2)), [])
+  t.same(faultsOf(ENTER, whisper(1, 1), LINK, ENTER, whisper(9, 2, null)), [])
   // We left a group, and are in it again.
   t.same(faultsOf(ENTER, shout(1, 'BASS'), shout(7, 'BASS')), [])
 })
@@ -76,14 +79,16 @@ t.test('events that no contact has are found', async (t) => {
 })
 
 t.test('contents that are lost, doubled, swapped or damaged are found', async (t) => {
-  t.match(faultsOf(ENTER, whisper(2, 1, 2)), [/does not begin with 1/])
-  t.match(faultsOf(ENTER, whisper(1, 1, 1), whisper(3, 1, 3)), [/a gap/])
+  t.match(faultsOf(ENTER, whisper(2, 1)), [/1 are missing, and exits told of 0/])
+  t.match(faultsOf(ENTER, whisper(1, 1), LINK, ENTER, whisper(4, 2, 1)), [/2 are missing/])
+  t.match(faultsOf(ENTER, whisper(1, 2), whisper(2, 1)), [/after contact 2/])
+  t.match(faultsOf(ENTER, whisper(1, 1), whisper(3, 1)), [/a gap/])
   t.match(faultsOf(ENTER, shout(1), shout(3)), [/a gap/])
   t.match(faultsOf(ENTER, shout(1), shout(1)), [/twice, or out of order/, /a gap/])
   t.match(faultsOf(ENTER, shout(2, 'BASS'), shout(1, 'BASS')), [/twice, or out of order/])
-  const again = [ENTER, whisper(1, 1, 1), LINK, ENTER, whisper(1, 1, 1)]
+  const again = [ENTER, whisper(1, 1), LINK, ENTER, whisper(1, 1)]
   t.match(faultsOf(...again), [/twice, or out of order/])
-  const damaged = contentOf({ number: 1, contact: 1, place: 1, size: 2 }, Uint8Array.of(1, 2))
+  const damaged = contentOf({ number: 1, contact: 1, lost: 0, size: 2 }, Uint8Array.of(1, 2))
   t.match(faultsOf(ENTER, { type: 'whisper', peer: BOB, content: damaged }), [/damaged whisper/])
 })
 

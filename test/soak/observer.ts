@@ -12,9 +12,8 @@ export const EVERYBODY = 'EVERYBODY'
 type Contact = {
   readonly name: string
   readonly groups: Set<string>
-  /** How the whispers that we send in this contact are told from those of earlier ones, and how many there were. */
+  /** How the whispers that we send in this contact are told from those of earlier ones. */
   readonly index: number
-  whisperedCount: number
   /** Which of its contacts with us its last whisper was sent in; 0 before the first. */
   theirIndex: number
   /** The last number that we heard on each road: `whisper`, or a group. */
@@ -27,9 +26,10 @@ type Contact = {
 type Head = {
   /** Counts the whispers to that uuid, or the shouts to that group, in all contacts. */
   readonly number: number
-  /** Of whispers: the contact's index, and the number in it. */
+  /** Of whispers: the index of the contact in which it was sent. */
   readonly contact: number
-  readonly place: number
+  /** Of whispers: how many messages to that uuid its exits said were lost; null when nobody knows. */
+  readonly lost: number | null
   readonly size: number
   /** Of shouts: which roll call they answer. */
   readonly roll: number
@@ -50,6 +50,11 @@ export class Observer {
   readonly #highest = new Map<string, Map<string, number>>()
   /** How often we whispered to a uuid, or shouted to a group. */
   readonly #sent = new Map<string, number>()
+  /** What the exits of a uuid said was lost of ours; and how many of its whispers to us never came. */
+  readonly #lost = new Map<string, number | null>()
+  readonly #missing = new Map<string, number>()
+  /** The newest contact of a uuid with us that it whispered in. */
+  readonly #newest = new Map<string, number>()
   #contactCount = 0
 
   constructor(lyre: Pick<Lyre, 'shout' | 'whisper'>, fault: (text: string) => void) {
@@ -84,30 +89,29 @@ export class Observer {
     const contact = this.contacts.get(uuid)
     if (contact === undefined) return
     const number = (this.#sent.get(uuid) ?? 0) + 1
-    const place = contact.whisperedCount + 1
-    const content = contentOf({ number, contact: contact.index, place, size, roll: 0 })
-    if (this.#lyre.whisper(uuid, content) === 0) return
-    contact.whisperedCount = place
-    this.#sent.set(uuid, number)
+    const lost = this.#lostOf(uuid)
+    const content = contentOf({ number, contact: contact.index, lost, size, roll: 0 })
+    if (this.#lyre.whisper(uuid, content) === 1) this.#sent.set(uuid, number)
   }
 
   /** Sends the next shout to a group. */
   shout(group: string, size: number, roll = 0): void {
     const number = (this.#sent.get(group) ?? 0) + 1
     this.#sent.set(group, number)
-    this.#lyre.shout(group, contentOf({ number, contact: 0, place: 0, size, roll }))
+    this.#lyre.shout(group, contentOf({ number, contact: 0, lost: null, size, roll }))
   }
 
   /** Lets go what is known of nodes that are no more, so that a long run does not grow by our own doing. */
   forget(living: ReadonlySet<string>): void {
-    for (const known of [this.#highest, this.#sent]) {
-      for (const key of known.keys()) if (isUuid(key) && !living.has(key)) known.delete(key)
+    const known = [this.#highest, this.#sent, this.#lost, this.#missing, this.#newest]
+    for (const map of known) {
+      for (const key of map.keys()) if (isUuid(key) && !living.has(key)) map.delete(key)
     }
   }
 
   #enter({ uuid, name }: Peer): void {
     const index = ++this.#contactCount
-    const began = { whisperedCount: 0, theirIndex: 0, heard: new Map(), roll: 0 }
+    const began = { theirIndex: 0, heard: new Map(), roll: 0 }
     this.contacts.set(uuid, { name, groups: new Set(), index, ...began })
   }
 
@@ -127,6 +131,7 @@ export class Observer {
         break
       case 'exit':
         this.contacts.delete(peer.uuid)
+        this.#lose(event)
         if (event.cause !== 'stop') count(this.exits, `${peer.name} ${event.cause}`)
         if (NEVER.has(event.cause)) this.#fault(`exit of ${peer.name}, cause ${event.cause}`)
         break
@@ -144,9 +149,9 @@ export class Observer {
       return
     }
     if (head.roll > 0) contact.roll = head.roll
-    const { number, place } = head
+    const { number } = head
     const road = event.type === 'shout' ? event.group : 'whisper'
-    const told = `${event.type} ${number} (${head.contact}:${place}) of ${peer.name} on ${road}`
+    const told = `${event.type} ${number} (in ${head.contact}) of ${peer.name} on ${road}`
     const highest = this.#highest.get(peer.uuid) ?? new Map<string, number>()
     this.#highest.set(peer.uuid, highest)
     const last = contact.heard.get(road)
@@ -158,21 +163,49 @@ export class Observer {
     if (whole && last !== undefined && number !== last + 1) {
       this.#fault(`${told} after ${last}: a gap`)
     }
-    if (event.type === 'whisper') this.#whispered(head, contact, told)
+    if (event.type === 'whisper') this.#whispered(event, { head, contact, told })
     contact.heard.set(road, number)
     highest.set(road, number)
   }
 
   /**
    * Each node whispers first thing when it tells enter. While ours with it goes on, its contact with us may end and begin
-   * anew on the same link (harmony.md 5.2), and it shouts to us in neither.
+   * anew (harmony.md 5.2), and it shouts to us in neither. What is missing by then, an exit has told it.
    */
-  #whispered({ contact: index, place }: Head, contact: Contact, told: string): void {
+  #whispered(
+    { peer }: { readonly peer: Peer },
+    {
+      head,
+      contact,
+      told,
+    }: { readonly head: Head; readonly contact: Contact; readonly told: string },
+  ): void {
+    const { number, contact: index, lost } = head
+    const highest = this.#highest.get(peer.uuid)?.get('whisper') ?? 0
+    const missing = (this.#missing.get(peer.uuid) ?? 0) + Math.max(0, number - highest - 1)
+    this.#missing.set(peer.uuid, missing)
     if (index === contact.theirIndex) return
-    if (place !== 1) this.#fault(`${told}: a contact that does not begin with 1`)
     if (index < contact.theirIndex) this.#fault(`${told} after contact ${contact.theirIndex}`)
     contact.theirIndex = index
     contact.heard.delete(EVERYBODY)
+    // What waited for us may follow from an earlier contact, and was sent before the exit that told of the loss.
+    const newest = this.#newest.get(peer.uuid) ?? 0
+    if (index <= newest) return
+    this.#newest.set(peer.uuid, index)
+    if (lost !== null && missing > lost) {
+      this.#fault(`${told}: ${missing} are missing, and exits told of ${lost}`)
+    }
+  }
+
+  #lostOf(uuid: string): number | null {
+    const lost = this.#lost.get(uuid)
+    return lost === undefined ? 0 : lost
+  }
+
+  /** The exit of our own stop does not tell what was not confirmed by then. */
+  #lose({ peer, cause, lost }: Extract<LyreEvent, { type: 'exit' }>): void {
+    const before = this.#lostOf(peer.uuid)
+    this.#lost.set(peer.uuid, before === null || cause === 'stop' ? null : before + lost)
   }
 }
 
