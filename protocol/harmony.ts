@@ -5,12 +5,15 @@
 // Spec: harmony.md, after 36/ZRE and the Harmony pattern of the ZeroMQ guide, chapter 8.
 
 import type { Uuid } from './bytes.ts'
+import { Dials } from './dials.ts'
+import { parseEndpoint, reachable } from './endpoints.ts'
 import { createTally, type Letter, Mailbox, type MailboxLimits, type Tally } from './mailbox.ts'
 import {
   type ConnectionId,
+  diagnose,
   type ExitCause,
-  type LinkState,
   type Peer,
+  type PeerDiagnostics,
   PeerRecord,
   type PeerState,
   type Source,
@@ -118,26 +121,6 @@ export type Effect =
   | { readonly type: 'event'; readonly event: PeerEvent }
   | { readonly type: 'trace'; readonly trace: Trace }
 
-/** A snapshot of one peer for diagnostics; ages are in milliseconds, null where nothing was heard or measured. */
-export interface PeerDiagnostics extends Peer {
-  readonly source: Source
-  readonly unreachable: string | null
-  /** How many HELLOs we have said to it. */
-  readonly epoch: number
-  readonly link: LinkState
-  /** Messages of ours that wait, their octets, and messages that were written and are not confirmed. */
-  readonly waiting: number
-  readonly waitingBytes: number
-  readonly unconfirmed: number
-  readonly sentSequence: number
-  readonly wantSequence: number
-  readonly heardMsAgo: number
-  readonly beaconMsAgo: number
-  readonly roundTripMs: number | null
-  readonly failureCount: number
-  readonly connections: { readonly inbound: ConnectionId; readonly outbound: ConnectionId }
-}
-
 /** An accepted connection whose peer is not known yet, or waits for its turn. */
 interface Arrival {
   readonly connection: ConnectionId
@@ -156,6 +139,8 @@ type Claim =
 
 /** Deadlines of peers are looked at this often, not timed one by one (harmony.md 4.6). */
 const SWEEP_INTERVAL_MS = 1_000
+/** A quiet peer is pinged from this part of the evasive timeout on, and at least once before all of it (harmony.md 4.5). */
+const PING_SHARE = 0.6
 /** What an accepted connection may take for its HELLO, and what it may send before (harmony.md 2.2). */
 const HELLO_TIMEOUT_MS = 5_000
 const IGNORED_MAX = 64
@@ -167,14 +152,8 @@ const DRAIN_TIMEOUT_MS = 250
 const RETURN_TIMEOUT_MS = 5_000
 /** How soon after it was written the other side is asked whether it has read it (harmony.md 5.8). */
 const CONFIRM_INTERVAL_MS = 100
-const DIAL_BACKOFF_MIN_MS = 100
-const DIAL_BACKOFF_MAX_MS = 2_000
-/** What a dial may take while others wait for its place (harmony.md 7.3). */
-const DIAL_PATIENCE_MS = 5_000
-/** Of the dials in flight, one address can cause this part by nodes that never entered. */
-const TELLER_SHARE = 4
-/** What the first dials are spread over when a hundred nodes or more come at once (harmony.md 7.3). */
-const CROWD_SPREAD_MS = 200
+/** What a peer whose HELLO is here waits for our dial at most. */
+const GREETED_WAIT_MS = 100
 /** A link that lived this long was a good one: its next loss begins with the shortest back-off again. */
 const STABLE_MS = 10_000
 const NO_HELLO = 'our link to it is up, but its HELLO never came: can it reach our inbox?'
@@ -183,9 +162,6 @@ const NEVER = Number.POSITIVE_INFINITY
 const POLICY_SHARE = 0.5
 /** The causes after which a peer may come back to what never left: the others drop it. */
 const KEEPING: ReadonlySet<ExitCause> = new Set(['link', 'restart', 'sequence', 'stop'])
-const ENDPOINT = /^tcp:\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
-/** Four numbers from 0 to 255: what only looks like that would be looked up as a name. */
-const IPV4 = /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/
 
 /** One node's view of its peers and groups. */
 export class Harmony {
@@ -202,10 +178,7 @@ export class Harmony {
   #endpoint: string | undefined
   #connectionCount = 0
   #arrivalCount = 0
-  /** Dials in flight, the oldest first: to peers whose HELLO was here before, and to others. */
-  readonly #dials = { proven: new Set<PeerRecord>(), strange: new Set<PeerRecord>() }
-  /** How many of them because of whom: the addresses that told of nodes that never entered. */
-  readonly #dialsByTeller = new Map<string, number>()
+  readonly #dials: Dials
   readonly #tally = createTally()
   /** Peers that never said HELLO, and those that never entered and were dialled in vain; the oldest first. */
   readonly #strangers = new Set<PeerRecord>()
@@ -213,8 +186,7 @@ export class Harmony {
   /** Peers to which something was written since their ZMTP was last asked what it has read. */
   readonly #unasked = new Set<PeerRecord>()
   #askAt = NEVER
-  /** Peers that wait to be dialled, and peers that have to prove something: few, and timed to the millisecond. */
-  readonly #waiting = new Set<PeerRecord>()
+  /** Peers that have to prove something: few, and timed to the millisecond. */
   readonly #probed = new Set<PeerRecord>()
   #sweepAt = NEVER
   #wakeAt = NEVER
@@ -223,6 +195,7 @@ export class Harmony {
 
   constructor(options: HarmonyOptions) {
     this.#options = options
+    this.#dials = new Dials({ uuid: options.uuid, dialsMax: options.limits.dialsMax })
   }
 
   /** From now on we can be dialled at `endpoint`, and dial others. */
@@ -252,15 +225,12 @@ export class Harmony {
     }
     this.#peers.clear()
     this.#endpoints.clear()
-    this.#waiting.clear()
     this.#probed.clear()
     this.#strangers.clear()
     this.#unreached.clear()
     this.#unasked.clear()
     this.#arrivalCount = 0
-    this.#dialsByTeller.clear()
-    this.#dials.proven.clear()
-    this.#dials.strange.clear()
+    this.#dials.clear()
     this.#sweepAt = NEVER
     this.#askAt = NEVER
     this.#wakeAt = NEVER
@@ -288,7 +258,8 @@ export class Harmony {
     } else if (node.endpoint === peer.endpoint || node.endpoint === peer.otherEndpoint) {
       peer.beaconAt = now
       this.#revive(peer, now)
-      this.#hurry(peer, now)
+      this.#dials.hurry(peer, now)
+      this.#wake(peer.dialAt)
     } else {
       this.#handleMoved(peer, node.endpoint, now)
     }
@@ -361,13 +332,10 @@ export class Harmony {
     for (const peer of [...this.#probed]) {
       if (now >= peer.probeAt) this.#judge(peer, now)
     }
-    this.#dialWaiting(now)
+    for (const peer of this.#dials.due(now)) this.#dial(peer, now)
     if (now >= this.#askAt) this.#askAll()
-    this.#wakeAt = Math.min(this.#sweepAt, this.#askAt)
+    this.#wakeAt = Math.min(this.#sweepAt, this.#askAt, this.#dials.pollTimeout())
     for (const peer of this.#probed) this.#wakeAt = Math.min(this.#wakeAt, peer.probeAt)
-    for (const peer of this.#waiting) {
-      this.#wakeAt = Math.min(this.#wakeAt, Math.max(peer.dialAt, this.#placeAt(peer)))
-    }
   }
 
   // Commands: what our application wants.
@@ -471,7 +439,7 @@ export class Harmony {
     return {
       peers: [...this.#peers.values()].map((peer) => diagnose(peer, now)),
       connections: this.#connections.size,
-      dials: this.#dials.proven.size + this.#dials.strange.size,
+      dials: this.#dials.count,
       arrivals: this.#arrivalCount,
       messages: { ...this.#tally },
       counters: Object.fromEntries(this.#counters),
@@ -527,9 +495,8 @@ export class Harmony {
     this.#peers.set(node.uuid, peer)
     if (node.source === 'beacon') this.#strangers.add(peer)
     this.#watchFrom(now)
-    const crowd = this.#waiting.size + this.#dials.proven.size + this.#dials.strange.size
-    const crowdMs = CROWD_SPREAD_MS * Math.min(1, crowd / 100)
-    this.#wait(peer, now + Math.floor(crowdMs * this.#share(peer)))
+    this.#dials.waitFirst(peer, now)
+    this.#wake(peer.dialAt)
     this.#trace({
       type: 'discovered',
       uuid: node.uuid,
@@ -551,49 +518,13 @@ export class Harmony {
   }
 
   #wait(peer: PeerRecord, dialAt: number): void {
-    peer.dialAt = dialAt
-    this.#waiting.add(peer)
+    this.#dials.wait(peer, dialAt)
     this.#wake(dialAt)
   }
 
   #waitLonger(peer: PeerRecord, now: number): void {
-    const backoffMs = Math.min(DIAL_BACKOFF_MAX_MS, DIAL_BACKOFF_MIN_MS * 2 ** peer.failureCount)
-    peer.failureCount++
-    peer.failedAt = now
-    // Both sides of a lost link come back at once.
-    this.#wait(peer, now + Math.round(backoffMs * (0.5 + this.#share(peer) / 2)))
-  }
-
-  /** From 0 to 1, different for each pair of nodes: what keeps a crowd from doing the same thing at the same time. */
-  #share(peer: PeerRecord): number {
-    return (tail(this.#options.uuid) ^ tail(peer.uuid)) / 0x10000
-  }
-
-  /** Its beacon says that it is there: no need to wait longer for the next dial (harmony.md 2.8). */
-  #hurry(peer: PeerRecord, now: number): void {
-    if (!this.#waiting.has(peer) || peer.failureCount === 0) return
-    const dialAt = Math.max(now, peer.failedAt + DIAL_BACKOFF_MIN_MS)
-    if (dialAt < peer.dialAt) this.#wait(peer, dialAt)
-  }
-
-  #dialWaiting(now: number): void {
-    for (const peer of this.#waiting) {
-      if (now >= peer.dialAt && now >= this.#placeAt(peer)) this.#dial(peer, now)
-    }
-  }
-
-  /**
-   * When there is a place for a dial: one is free, or the oldest dial has had its time. Strangers cannot take the places of
-   * those whose HELLO is here, nor who tells of many those of all others (harmony.md 7.3).
-   */
-  #placeAt({ proven, met, teller }: PeerRecord): number {
-    const { dialsMax } = this.#options.limits
-    const told = met ? 0 : (this.#dialsByTeller.get(teller) ?? 0)
-    if (told > 0 && told * TELLER_SHARE >= dialsMax) return NEVER
-    const dials = proven ? this.#dials.proven : this.#dials.strange
-    if (dials.size < dialsMax) return -NEVER
-    const [oldest] = dials
-    return (oldest as PeerRecord).dialledAt + DIAL_PATIENCE_MS
+    this.#dials.waitLonger(peer, now)
+    this.#wake(peer.dialAt)
   }
 
   #dial(peer: PeerRecord, now: number): void {
@@ -602,23 +533,14 @@ export class Harmony {
       this.#waitForEndpoint(peer, { owner, now })
       return
     }
-    this.#waiting.delete(peer)
-    const dials = peer.proven ? this.#dials.proven : this.#dials.strange
-    const [oldest] = dials
-    if (oldest !== undefined && dials.size >= this.#options.limits.dialsMax) {
+    const late = this.#dials.begin(peer, now)
+    if (late !== undefined) {
       const reason = 'its inbox did not answer, and others wait to be dialled'
-      this.#closeOutbound(oldest, reason)
-      this.#handleFailedDial(oldest, reason, now)
+      this.#closeOutbound(late, reason)
+      this.#handleFailedDial(late, reason, now)
     }
-    dials.add(peer)
-    peer.dialTeller = peer.met || isLoopback(peer.teller) ? '' : peer.teller
-    if (peer.dialTeller !== '') {
-      this.#dialsByTeller.set(peer.teller, (this.#dialsByTeller.get(peer.teller) ?? 0) + 1)
-    }
-    peer.dialledAt = now
     peer.link = 'dialling'
     if (!peer.present) peer.state = 'dialling'
-    peer.dialAt = NEVER
     peer.outbound = ++this.#connectionCount
     this.#connections.set(peer.outbound, peer)
     this.#endpoints.set(peer.endpoint, peer)
@@ -642,16 +564,8 @@ export class Harmony {
   }
 
   #endDial(peer: PeerRecord): void {
-    const { dialsMax } = this.#options.limits
-    const { proven, strange } = this.#dials
-    const told = this.#dialsByTeller.get(peer.dialTeller) ?? 0
-    const isFull = Math.max(proven.size, strange.size, told * TELLER_SHARE) >= dialsMax
-    proven.delete(peer)
-    strange.delete(peer)
-    if (told > 1) this.#dialsByTeller.set(peer.dialTeller, told - 1)
-    else this.#dialsByTeller.delete(peer.dialTeller)
     // Who waits for a place has its turn at the next timeout, which is now.
-    if (isFull && this.#waiting.size > 0) this.#wake(0)
+    if (this.#dials.end(peer)) this.#wake(0)
   }
 
   /** We are connected, to it or to whoever has its port now. */
@@ -729,7 +643,7 @@ export class Harmony {
     }
     peer.newEndpoint = endpoint
     if (peer.link !== 'down') this.#probe(peer, { cause: 'link', now })
-    else if (this.#waiting.has(peer)) this.#follow(peer, now)
+    else if (this.#dials.isWaiting(peer)) this.#follow(peer, now)
   }
 
   /** It is dialled where it is said to be now, and its old endpoint is the second choice. */
@@ -738,7 +652,7 @@ export class Harmony {
     peer.endpoint = peer.newEndpoint
     peer.newEndpoint = ''
     peer.changed()
-    this.#wait(peer, Math.max(now, peer.failedAt + DIAL_BACKOFF_MIN_MS))
+    this.#wait(peer, this.#dials.soonest(peer, now))
   }
 
   // Confirmation: ZRE acknowledges nothing, but the other side's ZMTP answers a PING once it has read all before it.
@@ -859,7 +773,7 @@ export class Harmony {
     }
     this.#effects.push({ type: 'hold', connection })
     // It is there, so its dial need not wait for long, but never so little that a peer could keep us busy.
-    const dialAt = Math.min(peer.dialAt, now + DIAL_BACKOFF_MIN_MS)
+    const dialAt = Math.min(peer.dialAt, now + GREETED_WAIT_MS)
     if (peer.state === 'discovered') this.#wait(peer, dialAt)
   }
 
@@ -1087,7 +1001,7 @@ export class Harmony {
   // Staying alive.
 
   #sweepInterval(): number {
-    return Math.min(SWEEP_INTERVAL_MS, this.#options.evasiveTimeoutMs)
+    return Math.min(SWEEP_INTERVAL_MS, this.#options.evasiveTimeoutMs * (1 - PING_SHARE))
   }
 
   /** There is somebody to look at from now on. */
@@ -1140,7 +1054,7 @@ export class Harmony {
       return
     }
     // The ping goes out before its peer counts as evasive, so that a healthy peer that has nothing to say never does.
-    if (quietMs >= evasiveTimeoutMs * 0.6) this.#ping(peer, now)
+    if (quietMs >= evasiveTimeoutMs * PING_SHARE) this.#ping(peer, now)
     if (!peer.present) return
     if (quietMs >= evasiveTimeoutMs && peer.state === 'entered') this.#become(peer, 'evasive')
     if (quietMs >= silentTimeoutMs && peer.state === 'evasive') this.#become(peer, 'silent')
@@ -1168,7 +1082,10 @@ export class Harmony {
       const reason = peer.state === 'greeted' ? NO_HELLO : 'no answer from its inbox'
       this.#markUnreachable(peer, reason)
     }
-    if (ageMs >= this.#options.expiredTimeoutMs) this.#forget(peer, peer.unreachable)
+    // A dial has its own end, and the other side may see us enter meanwhile.
+    if (ageMs >= this.#options.expiredTimeoutMs && peer.link !== 'dialling') {
+      this.#forget(peer, peer.unreachable)
+    }
   }
 
   #markUnreachable(peer: PeerRecord, reason: string): void {
@@ -1271,7 +1188,7 @@ export class Harmony {
     this.#effects.push({ type: 'resume', connection: rival.connection })
     if (message !== undefined) this.handleMessage(rival.connection, message, now)
     if (!peer.present || peer.link === 'up') return true
-    if (peer.link !== 'down' || this.#waiting.has(peer)) this.#expectReturn(peer, now)
+    if (peer.link !== 'down' || this.#dials.isWaiting(peer)) this.#expectReturn(peer, now)
     else this.#makeAnew(peer, 'our link to it was lost', now)
     return true
   }
@@ -1395,7 +1312,7 @@ export class Harmony {
 
   /** Whether it is a peer that can go on from before, while we can as well. */
   #mayBeBack(peer: PeerRecord): boolean {
-    const isGoing = peer.link !== 'down' || this.#waiting.has(peer)
+    const isGoing = peer.link !== 'down' || this.#dials.isWaiting(peer)
     return peer.present && peer.named && isGoing && !this.#isAsked(peer)
   }
 
@@ -1474,7 +1391,7 @@ export class Harmony {
     if (peer.inbound !== 0) this.#close(peer.inbound, reason)
     const rival = this.#rivalOf(peer)
     if (rival !== undefined) this.#closeArrival(rival, reason)
-    this.#waiting.delete(peer)
+    this.#dials.remove(peer)
     this.#strangers.delete(peer)
     this.#unreached.delete(peer)
     this.#settle(peer)
@@ -1546,10 +1463,6 @@ export class Harmony {
   }
 }
 
-function isLoopback(address: string): boolean {
-  return address === '' || address === '::1' || address.startsWith('127.')
-}
-
 function isCongested(peer: PeerRecord | undefined): boolean {
   return peer?.state === 'entered' && peer.mailbox.congested
 }
@@ -1558,55 +1471,4 @@ function sizeOf(content: Frames): number {
   let bytes = 0
   for (const frame of content) bytes += frame.length
   return bytes
-}
-
-/** A HELLO that names a host, or no address at all, means the address that its connection came from (harmony.md 2.5). */
-function reachable(endpoint: string, address: string): string {
-  const { host, port } = parseEndpoint(endpoint) as { host: string; port: number }
-  const nowhere = /^[0.:]*$/.test(host)
-  if ((isAddress(host) && !nowhere) || address === '') return endpoint
-  return formatEndpoint(address, port)
-}
-
-/** Whether it is an IP address in full, which nobody has to look up. */
-function isAddress(host: string): boolean {
-  return host.includes(':') ? URL.canParse(`tcp://[${host}]`) : IPV4.test(host)
-}
-
-/** `tcp://host:port`, with brackets around an IPv6 address. */
-export function formatEndpoint(host: string, port: number): string {
-  return host.includes(':') ? `tcp://[${host}]:${port}` : `tcp://${host}:${port}`
-}
-
-/** The parts of an endpoint, or undefined where it is none; the port is 1 to 65535. */
-export function parseEndpoint(endpoint: string): { host: string; port: number } | undefined {
-  const [, host, digits] = ENDPOINT.exec(endpoint) ?? []
-  const port = Number(digits)
-  if (host === undefined || !(port >= 1 && port <= 65_535)) return undefined
-  return { host: host.replace(/^\[|\]$/g, ''), port }
-}
-
-/** The last 16 bits of a uuid, as a number. */
-function tail(uuid: Uuid): number {
-  return Number.parseInt(uuid.slice(-4), 16)
-}
-
-function diagnose(peer: PeerRecord, now: number): PeerDiagnostics {
-  return {
-    ...peer.view(),
-    source: peer.source,
-    unreachable: peer.unreachable === '' ? null : peer.unreachable,
-    epoch: peer.epoch,
-    link: peer.link,
-    waiting: peer.mailbox.waiting.messages,
-    waitingBytes: peer.mailbox.waiting.bytes,
-    unconfirmed: peer.mailbox.unconfirmed,
-    sentSequence: peer.mailbox.sequence,
-    wantSequence: peer.wantSequence,
-    heardMsAgo: now - peer.heardAt,
-    beaconMsAgo: now - peer.beaconAt,
-    roundTripMs: Number.isNaN(peer.roundTripMs) ? null : peer.roundTripMs,
-    failureCount: peer.failureCount,
-    connections: { inbound: peer.inbound, outbound: peer.outbound },
-  }
 }

@@ -2,9 +2,18 @@
 
 export * from './beacon.ts'
 export { isUuid, type Uuid, utf8, uuidToBytes } from './bytes.ts'
+export { formatEndpoint, parseEndpoint } from './endpoints.ts'
 export { WireError } from './errors.ts'
 export * from './harmony.ts'
 export type { Tally } from './mailbox.ts'
-export type { ConnectionId, ExitCause, LinkState, Peer, PeerState, Source } from './peers.ts'
+export type {
+  ConnectionId,
+  ExitCause,
+  LinkState,
+  Peer,
+  PeerDiagnostics,
+  PeerState,
+  Source,
+} from './peers.ts'
 export * from './zmtp.ts'
 export * from './zre.ts'

@@ -188,3 +188,44 @@ export class PeerRecord {
     this.#view = undefined
   }
 }
+
+/** A snapshot of one peer for diagnostics; ages are in milliseconds, null where nothing was heard or measured. */
+export interface PeerDiagnostics extends Peer {
+  readonly source: Source
+  readonly unreachable: string | null
+  /** How many HELLOs we have said to it. */
+  readonly epoch: number
+  readonly link: LinkState
+  /** Messages of ours that wait, their octets, and messages that were written and are not confirmed. */
+  readonly waiting: number
+  readonly waitingBytes: number
+  readonly unconfirmed: number
+  readonly sentSequence: number
+  readonly wantSequence: number
+  readonly heardMsAgo: number
+  readonly beaconMsAgo: number
+  readonly roundTripMs: number | null
+  readonly failureCount: number
+  readonly connections: { readonly inbound: ConnectionId; readonly outbound: ConnectionId }
+}
+
+/** What there is to see of a peer. */
+export function diagnose(peer: PeerRecord, now: number): PeerDiagnostics {
+  return {
+    ...peer.view(),
+    source: peer.source,
+    unreachable: peer.unreachable === '' ? null : peer.unreachable,
+    epoch: peer.epoch,
+    link: peer.link,
+    waiting: peer.mailbox.waiting.messages,
+    waitingBytes: peer.mailbox.waiting.bytes,
+    unconfirmed: peer.mailbox.unconfirmed,
+    sentSequence: peer.mailbox.sequence,
+    wantSequence: peer.wantSequence,
+    heardMsAgo: now - peer.heardAt,
+    beaconMsAgo: now - peer.beaconAt,
+    roundTripMs: Number.isNaN(peer.roundTripMs) ? null : peer.roundTripMs,
+    failureCount: peer.failureCount,
+    connections: { inbound: peer.inbound, outbound: peer.outbound },
+  }
+}

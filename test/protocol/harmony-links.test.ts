@@ -1,7 +1,7 @@
 // Harmony and its connections: whom to dial and when, what to believe of those who come, limits. Rules 2, 5.3 to 5.6 and 7.
 
 import t from 'tap'
-import { formatEndpoint, parseEndpoint } from '../../protocol/harmony.ts'
+import { formatEndpoint, parseEndpoint } from '../../protocol/endpoints.ts'
 import {
   content,
   deedsOf,
