@@ -148,6 +148,8 @@ const IGNORED_MAX = 64
 const PROBE_TIMEOUT_MS = 1_500
 /** What a closed link may take to give us the octets that were still on their way (harmony.md 5.2). */
 const DRAIN_TIMEOUT_MS = 250
+/** What a dial may take to the end of its handshake on a busy machine (harmony.md 6.3). */
+const DIAL_TIMEOUT_MS = 15_000
 /** What a link that broke may take to come back as if nothing had been (harmony.md 5.7). */
 const RETURN_TIMEOUT_MS = 5_000
 /** How soon after it was written the other side is asked whether it has read it (harmony.md 5.8). */
@@ -1082,10 +1084,9 @@ export class Harmony {
       const reason = peer.state === 'greeted' ? NO_HELLO : 'no answer from its inbox'
       this.#markUnreachable(peer, reason)
     }
-    // A dial has its own end, and the other side may see us enter meanwhile.
-    if (ageMs >= this.#options.expiredTimeoutMs && peer.link !== 'dialling') {
-      this.#forget(peer, peer.unreachable)
-    }
+    // A dial that is not late may still succeed, and the other side may see us enter by it.
+    const isDialled = peer.link === 'dialling' && now - peer.dialledAt < DIAL_TIMEOUT_MS
+    if (ageMs >= this.#options.expiredTimeoutMs && !isDialled) this.#forget(peer, peer.unreachable)
   }
 
   #markUnreachable(peer: PeerRecord, reason: string): void {

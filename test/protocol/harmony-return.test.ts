@@ -414,3 +414,11 @@ t.test('one address cannot take all dials, except on loopback (harmony.md 7.3)',
   for (let port = 1; port <= 9; port++) local.discover(port, `tcp://127.0.0.9:${port}`)
   t.equal(local.diagnostics().dials, 8)
 })
+
+t.test('nobody is forgotten while a dial to it is young (harmony.md 6.3)', async (t) => {
+  const machine = new Machine({ expiredTimeoutMs: 8_000 })
+  machine.discover(1)
+  t.same(machine.at(14_999), [])
+  t.same(machine.at(15_000), ['close 1'])
+  t.match(machine.diagnostics(), { peers: [], dials: 0 })
+})
