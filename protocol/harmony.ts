@@ -574,7 +574,7 @@ export class Harmony {
   #handleReached(peer: PeerRecord, change: LinkChange & { type: 'up' }, now: number): void {
     if (peer.link !== 'dialling') return
     const { uuid, answers } = change
-    if (uuid !== undefined && uuid !== peer.uuid) {
+    if (uuid !== peer.uuid && (uuid !== undefined || peer.named)) {
       // The port has a new owner, who must not get what is meant for the old one.
       const reason = 'another node is at its endpoint'
       this.#count('wrong-owner')
@@ -590,12 +590,9 @@ export class Harmony {
       return
     }
     peer.link = 'asking'
-    if (peer.named && answers) {
-      // It closes a link that it cannot go on with before it answers this (harmony.md 5.7).
-      this.#measure(peer)
-    } else {
-      this.#drop(peer, { cause: 'link', reason: 'who is at its endpoint now does not say', now })
-    }
+    // It closes a link that it cannot go on with before it answers this (harmony.md 5.7).
+    if (answers) this.#measure(peer)
+    else this.#drop(peer, { cause: 'link', reason: 'it does not answer PING any more', now })
   }
 
   /** HELLO goes first (harmony.md 2.1). */
@@ -766,6 +763,12 @@ export class Harmony {
     peer.teller = arrival.address
     if (endpoint !== peer.endpoint) {
       peer.otherEndpoint = endpoint
+      if (peer.state === 'greeted' && !peer.named && peer.mailbox.waiting.messages > 0) {
+        // What waits is for the peer, and whoever we have greeted does not say that it is the one.
+        this.#closeOutbound(peer, 'its HELLO names another endpoint')
+        this.#settle(peer)
+        peer.state = 'discovered'
+      }
       if (peer.state === 'discovered') peer.swapEndpoints()
     }
     this.#learn(peer, hello)
@@ -850,7 +853,8 @@ export class Harmony {
         this.#handleLeave(peer, message)
         break
       case 'ping':
-        this.#send(peer, { type: 'ping-ok' }, now)
+        if (peer.mailbox.answered) this.#count('ping-unanswered')
+        else this.#send(peer, { type: 'ping-ok' }, now)
         break
       case 'ping-ok':
         peer.mailbox.confirmPing()

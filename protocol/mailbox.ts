@@ -50,6 +50,8 @@ export interface Mark {
 const LEFT_MAX = 1_024
 /** What may be queued until it is asked a second time, within the same turn, that it be written. */
 const UNTOLD_BYTES_MAX = 262_144
+/** Answers to PINGs that may wait. */
+const ANSWERS_MAX = 64
 /** What a message takes beside its content, about. */
 const LETTER_BYTES = 32
 /** A mailbox is congested at this share of its limits, and at no more octets than this. */
@@ -93,8 +95,12 @@ export class Mailbox {
   #writtenMessages = 0
   #writtenContents = 0
   #known = START
-  /** What was written when a PING of ZRE went out that is not answered. */
-  #pinged: Mark | undefined
+  /** The PINGs of ZRE that were written in this epoch, how many are answered, and what was written before one that is not. */
+  #pingCount = 0
+  #answerCount = 0
+  #pinged: { readonly number: number; readonly mark: Mark } | undefined
+  /** PING-OKs of ours that wait. */
+  #okCount = 0
   /** By group, where the search for its oldest message goes on. */
   #oldest: Map<string, number> | undefined
 
@@ -121,6 +127,11 @@ export class Mailbox {
   /** Whether all that was written is known to have been read: then nothing is in doubt when the connection ends. */
   get settled(): boolean {
     return this.#hello === undefined && this.#writtenMessages === this.#known.messages
+  }
+
+  /** Whether so many answers to PINGs wait that the peer does not read them, and needs no more (harmony.md 4.8). */
+  get answered(): boolean {
+    return this.#okCount >= ANSWERS_MAX
   }
 
   /** Whether its sender had better wait; true from a quarter of its limits, at most 1 MiB, until it is empty. */
@@ -153,6 +164,7 @@ export class Mailbox {
     this.#letters = letters
     this.#first = 0
     this.#count = letters.length
+    this.#okCount = 0
     this.#oldest = undefined
   }
 
@@ -166,6 +178,7 @@ export class Mailbox {
     const { queueBytesMax, queueMessagesMax } = this.#limits
     this.#letters.push(letter)
     this.#count++
+    if (letter.command.type === 'ping-ok') this.#okCount++
     if (isContent(letter.command)) {
       this.#contents++
       this.#bytes += letter.bytes
@@ -202,7 +215,8 @@ export class Mailbox {
       this.#writtenContents++
       this.#tally.unconfirmed++
     } else if (command.type === 'ping') {
-      this.#pinged ??= this.mark()
+      this.#pingCount++
+      this.#pinged ??= { number: this.#pingCount, mark: this.mark() }
     }
     return { command, sequence: this.#sequence }
   }
@@ -221,9 +235,11 @@ export class Mailbox {
     this.#known = mark
   }
 
-  /** A PING of ZRE was answered: all before it was read. */
+  /** A PING of ZRE was answered, the first that was not before: all that was written before it was read. */
   confirmPing(): void {
-    if (this.#pinged !== undefined) this.confirm(this.#pinged)
+    this.#answerCount++
+    if (this.#pinged === undefined || this.#answerCount < this.#pinged.number) return
+    this.confirm(this.#pinged.mark)
     this.#pinged = undefined
   }
 
@@ -236,6 +252,8 @@ export class Mailbox {
     this.#tally.unconfirmed -= count
     this.#tally.lost += count
     this.#known = this.mark()
+    this.#pingCount = 0
+    this.#answerCount = 0
     this.#pinged = undefined
     this.#untoldBytes = Number.POSITIVE_INFINITY
     return count
@@ -306,6 +324,7 @@ export class Mailbox {
   /** It waits here no longer. */
   #release(letter: Letter): void {
     this.#count--
+    if (letter.command.type === 'ping-ok') this.#okCount--
     if (!isContent(letter.command)) return
     this.#contents--
     this.#bytes -= letter.bytes

@@ -109,12 +109,16 @@ t.test('who has the port now gets nothing (harmony.md 5.10)', async (t) => {
     machine.whisper(1, 'secret')
     machine.at(200)
     const lines = [...machine.up(2, owner), ...machine.at(250)]
-    t.same(lines.slice(0, 2), owner ? ['close 2', 'exit p1 link'] : ['exit p1 link', 'close 2'])
+    t.same(lines.slice(0, 2), ['close 2', 'exit p1 link'])
     t.notMatch([...lines, ...machine.at(2_000)].join(), 'whisper')
   }
 })
 
 t.test('it is over when the other side does not go on (harmony.md 5.7)', async (t) => {
+  const mute = machineWithPeer()
+  mute.lost(1)
+  mute.at(200)
+  t.same(mute.up(2, uuidOf(1), { answers: false }), ['exit p1 link', 'close 2', 'close -1'])
   const machine = machineWithPeer()
   machine.lost(1)
   machine.at(200)
@@ -422,3 +426,27 @@ t.test('nobody is forgotten while a dial to it is young (harmony.md 6.3)', async
   t.same(machine.at(15_000), ['close 1'])
   t.match(machine.diagnostics(), { peers: [], dials: 0 })
 })
+
+t.test('who floods us with PINGs and does not read is not answered (harmony.md 4.8)', async (t) => {
+  const machine = machineWithPeer()
+  machine.stalled.add(1)
+  for (let count = 0; count < 100; count++) machine.say(-1, { type: 'ping' })
+  t.equal(machine.count('ping-unanswered'), 36)
+})
+
+t.test(
+  'who was greeted without saying who it is gets nothing that waits (harmony.md 5.10)',
+  async (t) => {
+    const machine = new Machine()
+    machine.enter(1)
+    machine.stalled.add(1)
+    machine.whisper(1, 'secret')
+    machine.settle()
+    machine.lost(1)
+    t.same(machine.at(350), ['exit p1 link', 'close -1', 'dial 2 tcp://10.0.0.1:49152'])
+    machine.up(2)
+    t.same(machine.greet(-2, 1, { endpoint: endpointOf(5) }), ['close 2', 'hold -2'])
+    t.same(machine.at(450), [`dial 3 ${endpointOf(5)}`])
+    t.same(machine.up(3), ['send 3 hello 1', 'send 3 whisper 2', 'enter p1', 'resume -2'])
+  },
+)
