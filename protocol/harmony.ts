@@ -361,8 +361,9 @@ export class Harmony {
   whisper(uuid: Uuid, content: Frames, now: number): number {
     const peer = this.#peers.get(uuid)
     if (peer === undefined || !peer.present) return 0
-    const letter = { command: { type: 'whisper', content } as const, bytes: sizeOf(content) }
-    return this.#post(peer, { ...letter, holders: 0 }, now)
+    const command: ZreCommand = { type: 'whisper', content }
+    // Written out: an object spread in its place made the whole way of a small message three times as long.
+    return this.#post(peer, { command, bytes: sizeOf(content), holders: 0 }, now)
   }
 
   /** @returns to how many peers it was queued; we need not be in the group ourselves. */
