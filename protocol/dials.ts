@@ -72,11 +72,12 @@ export class Dials {
     return Math.max(now, peer.failedAt + BACKOFF_MIN_MS)
   }
 
-  /** The peers whose time has come and for whom there is a place, as long as there is one. */
-  *due(now: number): Generator<PeerRecord> {
+  /** The first peer whose time has come and for whom there is a place. */
+  due(now: number): PeerRecord | undefined {
     for (const peer of this.#waiting) {
-      if (now >= peer.dialAt && now >= this.#placeAt(peer)) yield peer
+      if (now >= peer.dialAt && now >= this.#placeAt(peer)) return peer
     }
+    return undefined
   }
 
   /** When somebody will be due. */

@@ -334,7 +334,8 @@ export class Harmony {
     for (const peer of [...this.#probed]) {
       if (now >= peer.probeAt) this.#judge(peer, now)
     }
-    for (const peer of this.#dials.due(now)) this.#dial(peer, now)
+    // One after the other, since a dial can make place for somebody who came before.
+    for (let peer = this.#dials.due(now); peer; peer = this.#dials.due(now)) this.#dial(peer, now)
     if (now >= this.#askAt) this.#askAll()
     this.#wakeAt = Math.min(this.#sweepAt, this.#askAt, this.#dials.pollTimeout())
     for (const peer of this.#probed) this.#wakeAt = Math.min(this.#wakeAt, peer.probeAt)

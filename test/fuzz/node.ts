@@ -53,6 +53,8 @@ const LIMITS: Partial<LyreLimits> = {
   messageFramesMax: 64,
   queueBytesMax: 200_000,
   queueMessagesMax: 1_000,
+  queueTotalBytesMax: 400_000,
+  unreadBytesMax: 400_000,
 }
 const ATTACKERS = 7
 /** When all attackers have gone, and nobody has said a word since, they are forgotten. */

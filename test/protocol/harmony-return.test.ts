@@ -450,3 +450,20 @@ t.test(
     t.same(machine.up(3), ['send 3 hello 1', 'send 3 whisper 2', 'enter p1', 'resume -2'])
   },
 )
+
+t.test(
+  'a dial that ends makes place for one who came before, at once (harmony.md 7.3)',
+  async (t) => {
+    const machine = new Machine({ limits: { dialsMax: 2 } })
+    machine.discover(1, 'tcp://10.0.0.9:1')
+    machine.discover(2, 'tcp://10.0.0.8:1')
+    machine.discover(3, 'tcp://10.0.0.9:2')
+    machine.discover(4, 'tcp://10.0.0.7:1')
+    t.same(machine.at(5_000), [
+      'close 1',
+      'dial 3 tcp://10.0.0.7:1',
+      'close 2',
+      'dial 4 tcp://10.0.0.9:2',
+    ])
+  },
+)
