@@ -724,6 +724,10 @@ export class Harmony {
         return
       }
       this.#count('before-hello')
+      // It goes on as if we knew it, since it has not noticed a loss: another HELLO of ours will make it start anew.
+      if (peer?.state === 'greeted' && peer.probeAt === NEVER) {
+        this.#expect(peer, { cause: 'link', deadline: now + PROBE_TIMEOUT_MS })
+      }
       if (++arrival.ignoredCount > IGNORED_MAX) this.#closeArrival(arrival, 'no HELLO came first')
       return
     }

@@ -467,3 +467,15 @@ t.test(
     ])
   },
 )
+
+t.test('who goes on as if we knew it is greeted again (harmony.md 5.5)', async (t) => {
+  const machine = new Machine()
+  machine.discover(1)
+  machine.up(1)
+  machine.up(-1, uuidOf(1))
+  t.same(machine.say(-1, { type: 'ping' }, 700), [])
+  t.same(machine.say(-1, { type: 'ping' }, 701), [])
+  t.same(machine.at(1_600), ['close 1', 'dial 2 tcp://10.0.0.1:49152'])
+  t.same(machine.up(2), ['send 2 hello 1'])
+  t.same(machine.greet(-2, 1), ['enter p1', 'resume -2'])
+})
