@@ -157,7 +157,6 @@ export class Mailbox {
   begin(hello: ZreCommand): void {
     this.forsake()
     this.#hello = hello
-    this.#open = false
     const letters = this.#letters.filter(
       (letter) => letter !== undefined && isContent(letter.command),
     )
@@ -244,7 +243,8 @@ export class Mailbox {
   }
 
   /**
-   * The epoch is over, and what was written in it without being confirmed is in doubt.
+   * The contact is over: what was written without being confirmed is in doubt, and nothing more of the application's leaves
+   * until the next open().
    * @returns how many of the application's messages that are.
    */
   forsake(): number {
@@ -252,6 +252,7 @@ export class Mailbox {
     this.#tally.unconfirmed -= count
     this.#tally.lost += count
     this.#known = this.mark()
+    this.#open = false
     this.#pingCount = 0
     this.#answerCount = 0
     this.#pinged = undefined

@@ -479,3 +479,22 @@ t.test('who goes on as if we knew it is greeted again (harmony.md 5.5)', async (
   t.same(machine.up(2), ['send 2 hello 1'])
   t.same(machine.greet(-2, 1), ['enter p1', 'resume -2'])
 })
+
+t.test(
+  'after an exit nothing leaves before the next enter (harmony.md 5.9 and 5.10)',
+  async (t) => {
+    const machine = new Machine()
+    machine.enter(1)
+    machine.stalled.add(1)
+    machine.whisper(1, 'kept')
+    machine.settle()
+    machine.stalled.clear()
+    t.same(machine.lost(-1), ['exit p1 link'], 'its link is kept, since our HELLO is new')
+    t.same(machine.join('B'), [])
+    machine.lost(1)
+    t.same(machine.at(100), ['dial 2 tcp://10.0.0.1:49152'])
+    t.same(machine.up(2), ['send 2 hello 1'])
+    t.same(machine.greet(-2, 1), ['enter p1', 'send 2 whisper 2', 'resume -2'])
+    t.match(machine.diagnostics().messages, { sent: 1, unconfirmed: 1, lost: 0 })
+  },
+)

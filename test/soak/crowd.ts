@@ -86,8 +86,10 @@ function seatOf(index: number): Seat {
 
 function nodeOf(index: number, generation: number): Pick<Seat, 'lyre' | 'observer'> {
   const name = `${told.process}/${index}.${generation}`
-  const trace = ({ type, uuid }: Trace) => {
+  const trace = ({ type, uuid, reason = '' }: Trace) => {
     if (type === 'forgotten' && uuid !== undefined) forgotten.push([name, uuid])
+    // What was kept beyond an exit and could not follow: no event tells of it.
+    if (type === 'lost' && uuid !== undefined) observer.lose(uuid, Number.parseInt(reason, 10))
   }
   const lyre = createLyre({ ...told.options, interface: '127.0.0.1', name, trace })
   const observer = new Observer(lyre, (text) => tell('fault', { text: `${name}: ${text}` }))

@@ -202,10 +202,15 @@ export class Observer {
     return lost === undefined ? 0 : lost
   }
 
+  /** So many messages of ours to that uuid are lost; null when nobody knows how many. */
+  lose(uuid: string, count: number | null): void {
+    const before = this.#lostOf(uuid)
+    this.#lost.set(uuid, before === null || count === null ? null : before + count)
+  }
+
   /** The exit of our own stop does not tell what was not confirmed by then. */
   #lose({ peer, cause, lost }: Extract<LyreEvent, { type: 'exit' }>): void {
-    const before = this.#lostOf(peer.uuid)
-    this.#lost.set(peer.uuid, before === null || cause === 'stop' ? null : before + lost)
+    this.lose(peer.uuid, cause === 'stop' ? null : lost)
   }
 }
 

@@ -40,6 +40,8 @@ type Villager = {
   readonly log: string[]
   acceptedCount: number
   alive: boolean
+  /** How many of its messages it told to be lost. */
+  lostCount: number
 }
 
 export type Notice = 'both' | 'dialler' | 'inbox' | 'nobody'
@@ -86,6 +88,7 @@ export class Village {
       log: [],
       acceptedCount: 0,
       alive: true,
+      lostCount: 0,
     }
     this.villagers.push(villager)
     harmony.start(endpointOf(number))
@@ -222,10 +225,11 @@ export class Village {
       if (sent.length === 0 || before === undefined) continue
       if (before.sent.join() !== before.received.join()) complaints.push(`${before.sent} has gaps`)
     }
-    for (const { harmony } of this.villagers) {
+    for (const { harmony, lostCount } of this.living) {
       const { sent, waiting, unconfirmed, confirmed, lost } = harmony.diagnostics(this.now).messages
       const sum = waiting + unconfirmed + confirmed + lost
       if (sent !== sum) complaints.push(`${sent} messages became ${sum}`)
+      if (lost !== lostCount) complaints.push(`${lost} are lost, told were ${lostCount}`)
     }
     for (const { sent, received, broken, fromOpen, toOpen } of this.pipes) {
       const whole = !broken && fromOpen && toOpen
@@ -255,6 +259,11 @@ export class Village {
     for (const effect of deedsOf(villager.harmony, this)) {
       if (effect.type !== 'trace') villager.log.push(`${this.now} ${line(effect)}`)
       villager.witness.see(effect)
+      if (effect.type === 'event' && effect.event.type === 'exit') {
+        villager.lostCount += effect.event.lost
+      } else if (effect.type === 'trace' && effect.trace.type === 'lost') {
+        villager.lostCount += Number.parseInt(effect.trace.reason ?? '', 10)
+      }
       this.#execute(villager, effect)
     }
   }
