@@ -562,7 +562,9 @@ export class Harmony {
     this.#count('endpoint-taken')
     this.#markUnreachable(peer, 'another peer is at its endpoint')
     peer.swapEndpoints()
-    this.#probe(owner, { cause: 'expired', now })
+    // One that nobody has told of since the owner entered is what was there before: no reason to doubt the owner.
+    const isNews = peer.inbound !== 0 || peer.beaconAt >= owner.sinceAt
+    if (isNews || !owner.present) this.#probe(owner, { cause: 'expired', now })
     if (owner.probeAt === NEVER) this.#waitLonger(peer, now)
     else this.#wait(peer, owner.probeAt)
   }

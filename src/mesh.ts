@@ -192,6 +192,8 @@ export class Mesh {
   resume(connection: ConnectionId): void {
     const link = this.#links.get(connection)
     if (!link?.held) return
+    // Whose connection it is, is known now, also where it goes on with an epoch and says no HELLO (harmony.md 5.7).
+    link.zmtp.allowMessages(this.#options.zmtp.messageBytesMax)
     this.#host.clock.defer(() => {
       if (this.#links.get(connection) !== link || !link.held) return
       link.held = false

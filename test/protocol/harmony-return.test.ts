@@ -498,3 +498,26 @@ t.test(
     t.match(machine.diagnostics().messages, { sent: 1, unconfirmed: 1, lost: 0 })
   },
 )
+
+t.test(
+  'what was at an endpoint before is no reason to doubt who is there (harmony.md 2.10)',
+  async (t) => {
+    const machine = new Machine()
+    machine.enter(1)
+    machine.lost(-1)
+    machine.lost(1)
+    machine.at(1_000)
+    machine.greet(-2, 2, { endpoint: endpointOf(1) })
+    const again = machine.diagnostics().peers
+    for (const { uuid, connections } of again) {
+      if (uuid === uuidOf(1) && connections.outbound !== 0) machine.lost(connections.outbound)
+    }
+    const dialled = [...machine.at(1_200), ...machine.at(1_300)].find((text) => /^dial/.test(text))
+    const connection = Number(dialled?.split(' ')[1])
+    machine.up(connection, uuidOf(2))
+    const lines = machine.at(20_000)
+    t.notMatch(lines.join(), /exit p2/)
+    machine.discover(1)
+    t.match(machine.at(21_000).join(), /ping/, 'but a beacon of it is')
+  },
+)

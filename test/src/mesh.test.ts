@@ -219,6 +219,16 @@ t.test('of unfinished messages there is a bounded amount; who has most of it goe
   t.match(alice.mesh.diagnostics().counters, { 'refused: harmony.md 7.9': 1 })
 })
 
+t.test('who is let in without a HELLO may send as much as any peer', async (t) => {
+  const { world, alice, bob } = await pair()
+  alice.mesh.hold(-1)
+  alice.mesh.resume(-1)
+  await world.settle()
+  bob.send(1, 7, [pattern(2 ** 17)])
+  await world.settle()
+  t.same(alice.told.slice(1), ['-1 whisper 7'])
+})
+
 t.test('where a mailbox goes on from is told in the handshake', async (t) => {
   const world = new World()
   const [alice, bob] = [new Tested(world, ALICE), new Tested(world, BOB)]
