@@ -83,6 +83,8 @@ interface Link {
   /** Whether there is a connection at all. */
   open: boolean
   held: boolean
+  /** Whether it is to be read on in a moment. */
+  resuming: boolean
   dirty: boolean
   /** Whether write() was called since the last flush. */
   told: boolean
@@ -185,7 +187,9 @@ export class Mesh {
   /** Hands on nothing more of what a connection sends, so that its peer soon has to wait. */
   hold(connection: ConnectionId): void {
     const link = this.#links.get(connection)
-    if (link !== undefined) link.held = true
+    if (link === undefined) return
+    link.held = true
+    link.resuming = false
   }
 
   /** Reads on, not before the caller is done. */
@@ -194,8 +198,11 @@ export class Mesh {
     if (!link?.held) return
     // Whose connection it is, is known now, also where it goes on with an epoch and says no HELLO (harmony.md 5.7).
     link.zmtp.allowMessages(this.#options.zmtp.messageBytesMax)
+    link.resuming = true
     this.#host.clock.defer(() => {
-      if (this.#links.get(connection) !== link || !link.held) return
+      // It may have been closed, or held again, before its turn came.
+      if (this.#links.get(connection) !== link || !link.resuming) return
+      link.resuming = false
       link.held = false
       link.zmtp.handleBytes(NOTHING, this.#host.clock.now())
       link.stream.resume()
@@ -300,6 +307,7 @@ export class Mesh {
       up: false,
       open: parts.connection < 0,
       held: false,
+      resuming: false,
       dirty: false,
       told: false,
       pingedAt: Number.NaN,

@@ -219,6 +219,21 @@ t.test('of unfinished messages there is a bounded amount; who has most of it goe
   t.match(alice.mesh.diagnostics().counters, { 'refused: harmony.md 7.9': 1 })
 })
 
+t.test('what is held again before its turn to be read stays held', async (t) => {
+  const { world, alice, bob } = await pair()
+  alice.mesh.hold(-1)
+  bob.send(1, 1)
+  await world.settle()
+  alice.mesh.resume(-1)
+  alice.mesh.hold(-1)
+  await world.settle()
+  t.same(alice.told, ['-1 up b'])
+  alice.mesh.resume(-1)
+  alice.mesh.resume(-1)
+  await world.settle()
+  t.same(alice.told.slice(1), ['-1 whisper 1'])
+})
+
 t.test('who is let in without a HELLO may send as much as any peer', async (t) => {
   const { world, alice, bob } = await pair()
   alice.mesh.hold(-1)
