@@ -1,26 +1,44 @@
 /**
  * Two roles, each a process of its own, for flow.test.ts:
  * `node flow.mjs '{"listeners":29,"beaconPort":12345}'`: nodes in group FLOW that count what they hear; after each line on
- * stdin they tell {"event":"heard","counts":[...]}.
+ * stdin they tell {"event":"heard","counts":[...]}. With "unread" each has a stream of events that nobody reads; with
+ * "blocksUntil":"/a/file" the handler of each shout blocks its whole process until there is such a file.
  * `node flow.mjs '{"sender":{"peers":30,"bytes":1024,"waits":false},"beaconPort":12345,"options":{...}}'`: one node that
  * shouts to them for as long as stdin says ({"ms":3000}), as fast as it can, and tells {"event":"sent"} with what it used.
  */
 
+import { existsSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { createLyre } from '../../dist/src/index.js'
 
-const { listeners = 0, sender, beaconPort, options = {} } = JSON.parse(process.argv[2])
+const {
+  listeners = 0,
+  unread,
+  blocksUntil,
+  sender,
+  beaconPort,
+  options = {},
+} = JSON.parse(process.argv[2])
 const GROUP = 'FLOW'
 const tell = (line) => process.stdout.write(`${JSON.stringify(line)}\n`)
 const input = createInterface({ input: process.stdin })
 const base = { interface: '127.0.0.1', beaconPort, beaconIntervalMs: 200 }
 const turn = () => new Promise((resolve) => setImmediate(resolve))
+const asleep = new Int32Array(new SharedArrayBuffer(4))
+
+function block() {
+  while (blocksUntil !== undefined && !existsSync(blocksUntil)) Atomics.wait(asleep, 0, 0, 10)
+}
 
 const nodes = Array.from({ length: listeners }, () => createLyre(base))
 const counts = nodes.map(() => 0)
 for (const [index, node] of nodes.entries()) {
   node.join(GROUP)
-  node.on('shout', () => counts[index]++)
+  node.on('shout', () => {
+    counts[index]++
+    block()
+  })
+  if (unread) node.events()
   await node.start()
 }
 if (listeners > 0) {
