@@ -272,7 +272,10 @@ export class Harmony {
     const peer = this.#peers.get(uuid)
     if (peer === undefined) return
     if (peer.present) this.#probe(peer, { cause: 'goodbye', now })
-    else if (peer.inbound === 0) this.#forget(peer, 'said goodbye')
+    // What waits for one that is coming back is not given up for a datagram.
+    else if (peer.inbound === 0 && peer.mailbox.waiting.messages === 0) {
+      this.#forget(peer, 'said goodbye')
+    }
   }
 
   /** Something became of a connection. */
@@ -640,13 +643,14 @@ export class Harmony {
   #handleMoved(peer: PeerRecord, endpoint: string, now: number): void {
     this.#count('endpoint-changed')
     if (!peer.present) {
-      peer.otherEndpoint = endpoint
+      // Hearsay does not overwrite what its own HELLO says.
+      if (peer.inbound === 0) peer.otherEndpoint = endpoint
       this.#probe(peer, { cause: 'expired', now })
       return
     }
+    // Hearsay: no link goes on there. It is dialled there, with a HELLO, once this contact is over.
     peer.newEndpoint = endpoint
-    if (peer.link !== 'down') this.#probe(peer, { cause: 'link', now })
-    else if (this.#dials.isWaiting(peer)) this.#follow(peer, now)
+    this.#probe(peer, { cause: 'link', now })
   }
 
   /** It is dialled where it is said to be now, and its old endpoint is the second choice. */
@@ -771,8 +775,11 @@ export class Harmony {
     peer.teller = arrival.address
     if (endpoint !== peer.endpoint) {
       peer.otherEndpoint = endpoint
-      if (peer.state === 'greeted' && !peer.named && peer.mailbox.waiting.messages > 0) {
-        // What waits is for the peer, and whoever we have greeted does not say that it is the one.
+      const isElsewhere = parseEndpoint(peer.endpoint)?.host !== arrival.address
+      const isDoubtful = isElsewhere || (!peer.named && peer.mailbox.waiting.messages > 0)
+      if (peer.link !== 'down' && isDoubtful) {
+        // We are with whoever hearsay named, and its HELLO comes from elsewhere: anybody can name any uuid.
+        this.#count('greeted-elsewhere')
         this.#closeOutbound(peer, 'its HELLO names another endpoint')
         this.#settle(peer)
         peer.state = 'discovered'
@@ -1153,10 +1160,6 @@ export class Harmony {
       this.#handleFailedDial(peer, NO_HELLO, now)
     } else if (peer.whole && now - peer.heardAt < 1_000) {
       this.#clear(peer) // A large message may stand before the answer: octets in the last second will do.
-    } else if (peer.newEndpoint !== '' && this.#canReturn(peer)) {
-      this.#closeOutbound(peer, 'it did not answer, and is said to be elsewhere')
-      this.#follow(peer, now)
-      this.#expectReturn(peer, now)
     } else if (!this.#letRivalGoOn(peer, now)) {
       const reason = peer.whole ? 'it did not answer in time' : 'its link did not come back'
       this.#drop(peer, { cause: peer.probeCause, reason, now })
@@ -1288,7 +1291,6 @@ export class Harmony {
     this.#count('dial-failed')
     this.#trace({ type: 'dial-failed', uuid: peer.uuid, endpoint: peer.endpoint, reason })
     if (peer.present) {
-      peer.swapEndpoints()
       if (peer.inbound === 0) this.#drop(peer, { cause: 'link', reason, now })
       else this.#waitLonger(peer, now)
       return

@@ -47,7 +47,7 @@ export interface Mark {
 }
 
 /** Letters that left are cleared away in large steps: to shift them one by one would move all the others each time. */
-const LEFT_MAX = 1_024
+const GAPS_MAX = 1_024
 /** What may be queued until it is asked a second time, within the same turn, that it be written. */
 const UNTOLD_BYTES_MAX = 262_144
 /** Answers to PINGs that may wait. */
@@ -101,6 +101,8 @@ export class Mailbox {
   #pinged: { readonly number: number; readonly mark: Mark } | undefined
   /** PING-OKs of ours that wait. */
   #okCount = 0
+  /** Places in #letters of what left or was dropped. */
+  #gaps = 0
   /** By group, where the search for its oldest message goes on. */
   #oldest: Map<string, number> | undefined
 
@@ -157,14 +159,12 @@ export class Mailbox {
   begin(hello: ZreCommand): void {
     this.forsake()
     this.#hello = hello
-    const letters = this.#letters.filter(
-      (letter) => letter !== undefined && isContent(letter.command),
-    )
-    this.#letters = letters
+    this.#letters = this.#letters.filter((letter) => letter && isContent(letter.command))
     this.#first = 0
-    this.#count = letters.length
-    this.#okCount = 0
+    this.#gaps = 0
     this.#oldest = undefined
+    this.#count = this.#letters.length
+    this.#okCount = 0
   }
 
   /** We know who reads: what the application sent may leave. */
@@ -267,6 +267,7 @@ export class Mailbox {
     this.#tally.lost += count
     this.#letters = []
     this.#first = 0
+    this.#gaps = 0
     this.#count = 0
     this.#largestBytes = 0
     this.#congested = false
@@ -288,6 +289,7 @@ export class Mailbox {
     this.#letters[index] = undefined
     this.#release(letter)
     this.#tally.dropped++
+    this.#gap()
     return true
   }
 
@@ -302,24 +304,25 @@ export class Mailbox {
       const letter = this.#letters[this.#first]
       if (letter !== undefined && !this.#open && isContent(letter.command)) return undefined
       this.#letters[this.#first++] = undefined
-      if (this.#first >= LEFT_MAX && 2 * this.#first >= this.#letters.length) this.#compact()
       if (letter === undefined) continue
+      this.#gap()
       this.#release(letter)
       return letter.command
     }
     this.#compact()
+    this.#largestBytes = 0
     return undefined
   }
 
+  #gap(): void {
+    if (++this.#gaps >= GAPS_MAX && 2 * this.#gaps >= this.#letters.length) this.#compact()
+  }
+
   #compact(): void {
-    for (const [group, index] of this.#oldest ?? []) {
-      this.#oldest?.set(group, Math.max(0, index - this.#first))
-    }
-    this.#letters.splice(0, this.#first)
+    this.#letters = this.#letters.filter((letter) => letter !== undefined)
     this.#first = 0
-    if (this.#letters.length > 0) return
+    this.#gaps = 0
     this.#oldest = undefined
-    this.#largestBytes = 0
   }
 
   /** It waits here no longer. */

@@ -71,6 +71,10 @@ export type ZmtpEvent =
 const GREETING_BYTES = 64
 /** Answers that may wait to be written. Who asks faster than it reads gets no more of them (zmtp.md 5.3). */
 const PONGS_MAX = 16
+/** Properties of a handshake: nobody needs so many, and each takes much more memory than octets. */
+const PROPERTIES_MAX = 64
+/** What a frame of an unfinished message takes beside its octets, about. */
+const FRAME_COST_BYTES = 256
 /** The rule by which the other side's own ERROR ends a connection. */
 const REFUSED = 'zmtp.md 4.6'
 const EMPTY = new Uint8Array(0)
@@ -208,9 +212,9 @@ export class ZmtpConnection {
     this.#limits = { ...this.#limits, messageBytesMax }
   }
 
-  /** Octets that came and that pollEvent() has not given yet, those of an unfinished message too. */
+  /** Memory that what came and pollEvent() has not given yet takes, about: its octets, and each frame of a message. */
   get unreadBytes(): number {
-    return this.#input.size + this.#framesBytes
+    return this.#input.size + this.#framesBytes + this.#frames.length * FRAME_COST_BYTES
   }
 
   /** Octets that pollOutput() has still to give. */
@@ -394,6 +398,7 @@ function decodeMetadata(data: Uint8Array): Metadata {
   const reader = new Reader(data, 'zmtp.md 4.3')
   const metadata = new Map<string, Uint8Array>()
   while (reader.left > 0) {
+    if (metadata.size >= PROPERTIES_MAX) throw new WireError('zmtp.md 4.3', 'too many properties')
     const name = reader.text1().toLowerCase()
     metadata.set(name, reader.bytes(reader.u32()))
   }

@@ -305,7 +305,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
   /**
    * Waits until what was sent to a peer, to all peers of a group, or to everybody, is on its way: a sender in a loop that
-   * awaits this after each few messages never runs into `limits.queueBytesMax`. Resolves at once unless congested().
+   * awaits this after each few messages never runs into `limits.queueBytesMax`. Resolves at once unless congested(), and
+   * when a peer that was waited for exits or the node stops.
    * @throws TimeoutError after `timeoutMs`; the signal's reason when it is aborted.
    */
   async drained(

@@ -78,6 +78,10 @@ interface Link {
   readonly zmtp: ZmtpConnection
   /** What waits in it unread, as counted in the sum of all. */
   unreadBytes: number
+  /** Since when something has waited in it unread. */
+  unreadSince: number
+  /** Whether we stop: its stream ends behind what its mailbox still gives. */
+  ending: boolean
   /** Whether the handshake is done. */
   up: boolean
   /** Whether there is a connection at all. */
@@ -243,10 +247,9 @@ export class Mesh {
         this.close(link.connection)
         continue
       }
-      // Everything goes to the stream now, however much it is: no more will follow.
-      while (this.#encode(link)) this.#output(link)
-      this.#output(link)
-      link.stream.end()
+      // What does not fit now follows as the stream takes it: one that does not read takes no memory for all its mailbox.
+      link.ending = true
+      this.#flush(link)
     }
     await this.#mailboxesClosed(lingerMs)
     for (const link of [...this.#links.values()]) {
@@ -293,10 +296,12 @@ export class Mesh {
     if (sequence !== undefined) others.set(SEQUENCE_PROPERTY, encodeSequence(sequence))
     const mechanism = new NullMechanism({ socketType, identity: this.#identity, others })
     const { zmtp } = this.#options
-    const limits =
-      socketType === 'ROUTER'
-        ? { ...zmtp, messageBytesMax: Math.min(STRANGER_BYTES_MAX, zmtp.messageBytesMax) }
-        : { ...zmtp, handshakeTimeoutMs: DIAL_TIMEOUT_MS }
+    const limits = {
+      ...zmtp,
+      // Until it says HELLO; an inbox has nothing to say at all.
+      messageBytesMax: Math.min(STRANGER_BYTES_MAX, zmtp.messageBytesMax),
+      ...(socketType === 'DEALER' && { handshakeTimeoutMs: DIAL_TIMEOUT_MS }),
+    }
     return new ZmtpConnection({ socketType, mechanism, limits }, this.#host.clock.now())
   }
 
@@ -304,6 +309,8 @@ export class Mesh {
     const link: Link = {
       ...parts,
       unreadBytes: 0,
+      unreadSince: 0,
+      ending: false,
       up: false,
       open: parts.connection < 0,
       held: false,
@@ -409,7 +416,8 @@ export class Mesh {
       this.#refuse(link, error)
       return
     }
-    if (message.type === 'hello') link.zmtp.allowMessages(this.#options.zmtp.messageBytesMax)
+    if (message.type === 'hello' && link.connection < 0)
+      link.zmtp.allowMessages(this.#options.zmtp.messageBytesMax)
     this.#handlers.message(link.connection, message)
   }
 
@@ -461,6 +469,10 @@ export class Mesh {
       more = this.#encode(link)
       this.#output(link)
     }
+    if (link.ending && !more) {
+      link.ending = false
+      link.stream.end()
+    }
     this.#handlers.written()
   }
 
@@ -481,16 +493,22 @@ export class Mesh {
     }
   }
 
-  /** What all connections together have sent and not finished is bounded: the one with the most of it goes. */
+  /**
+   * What all connections together have sent and not finished is bounded: the one that has kept the most for the longest goes.
+   * Who sends a large message in one go is not the one, however many others hold a little less.
+   */
   #account(link: Link): void {
     if (this.#links.get(link.connection) !== link) return
     const { unreadBytes } = link.zmtp
+    const now = this.#host.clock.now()
+    if (link.unreadBytes === 0) link.unreadSince = now
     this.#unreadBytes += unreadBytes - link.unreadBytes
     link.unreadBytes = unreadBytes
     if (this.#unreadBytes <= this.#options.unreadBytesMax) return
+    const weight = (it: Link) => it.unreadBytes * (1 + now - it.unreadSince)
     let largest = link
     for (const other of this.#links.values()) {
-      if (other.unreadBytes > largest.unreadBytes) largest = other
+      if (weight(other) > weight(largest)) largest = other
     }
     const text = `${largest.unreadBytes} octets of unfinished messages, more than we have room for`
     this.#refuse(largest, new WireError('harmony.md 7.9', text))

@@ -99,7 +99,7 @@ export interface LyreLimits {
   readonly queueTotalBytesMax: number
   /**
    * Octets of messages that have begun to arrive and are not whole, over all connections. Default: 268,435,456 (256 MiB).
-   * Past it the connection with the most of them is closed.
+   * Past it the connection is closed that has held most of them for longest.
    */
   readonly unreadBytesMax: number
   /** Events that wait for the reader of one `events()`. Default: 10,000. Past it they are dropped and counted. */

@@ -148,7 +148,7 @@ t.test(
   'where a HELLO says that it is, is where a waiting dial goes (harmony.md 2.6)',
   async (t) => {
     const machine = new Machine()
-    machine.discover(1, 'tcp://10.0.9.1:1')
+    machine.discover(1, 'tcp://10.0.0.1:1')
     t.same(machine.greet(-1, 1), ['hold -1'], 'not while it is being dialled')
     machine.lost(1)
     t.same(machine.at(100), ['dial 2 tcp://10.0.0.1:49152'])
@@ -157,6 +157,26 @@ t.test(
     const hello = { endpoint: 'tcp://10.0.7.1:7' }
     t.same(machine.greet(-2, 1, hello), ['hold -2'])
     t.same(machine.at(200), ['dial 3 tcp://10.0.7.1:7'])
+  },
+)
+
+t.test(
+  'its own HELLO from another host goes before what a beacon told (harmony.md 2.6)',
+  async (t) => {
+    for (const reached of [false, true]) {
+      const machine = new Machine()
+      machine.discover(1, 'tcp://10.0.9.1:1')
+      if (reached) machine.up(1, uuidOf(1))
+      t.same(
+        machine.greet(-1, 1),
+        ['close 1', 'hold -1'],
+        'whoever is there names its uuid, or not',
+      )
+      t.same(machine.discover(1, 'tcp://10.0.9.1:2'), [], 'and no beacon changes it')
+      t.same(machine.at(100), ['dial 2 tcp://10.0.0.1:49152'])
+      t.same(machine.up(2, uuidOf(1)), ['send 2 hello 1', 'enter p1', 'resume -1'])
+      t.equal(machine.count('greeted-elsewhere'), 1)
+    }
   },
 )
 

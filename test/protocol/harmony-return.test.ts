@@ -209,16 +209,12 @@ t.test('where our own link is lost, nobody is left to ask', async (t) => {
   t.same(machine.at(200), ['dial 2 tcp://10.0.0.1:49152 after 1'])
 })
 
-t.test('a peer that moved is followed without an exit (harmony.md 5.5)', async (t) => {
-  const machine = machineWithPeer()
+t.test('a peer that moved is followed, and begins anew (harmony.md 5.5)', async (t) => {
   const moved = endpointOf(9)
+  const machine = machineWithPeer()
   t.same(machine.discover(1, moved), [], 'asked by a PING of ZMTP, which takes no sequence')
-  t.same(machine.at(1_600), ['close 1', `dial 2 ${moved} after 1`])
-  machine.up(2, uuidOf(1))
-  machine.pong(2)
-  t.same(machine.up(-2, uuidOf(1), { sequence: 1 }), ['hold -2', 'send 2 ping 2'])
-  t.same(machine.lost(-1), ['resume -2'])
-  t.match(machine.diagnostics().peers, [{ state: 'entered', endpoint: moved }])
+  t.same(machine.at(1_600), ['exit p1 link', 'close 1', 'close -1'])
+  t.same(machine.at(1_700), [`dial 2 ${moved}`])
   const liar = machineWithPeer()
   liar.discover(1, moved)
   t.same(liar.pong(1), [])
@@ -226,7 +222,10 @@ t.test('a peer that moved is followed without an exit (harmony.md 5.5)', async (
   const waiting = machineWithPeer()
   waiting.lost(1)
   waiting.discover(1, moved)
-  t.same(waiting.at(200), [`dial 2 ${moved} after 1`], 'its link was lost before')
+  t.same(waiting.at(200), ['dial 2 tcp://10.0.0.1:49152 after 1'], 'hearsay: it goes on at home')
+  waiting.lost(-1)
+  t.same(waiting.lost(2), ['exit p1 link'])
+  t.same(waiting.at(300), [`dial 3 ${moved}`])
 })
 
 t.test('a peer that moved while something was in doubt begins anew there', async (t) => {
@@ -521,3 +520,13 @@ t.test(
     t.match(machine.at(21_000).join(), /ping/, 'but a beacon of it is')
   },
 )
+
+t.test('a hint does not give up what waits for a peer (harmony.md 5.3)', async (t) => {
+  const machine = machineInDoubt()
+  machine.lost(1)
+  machine.at(600)
+  machine.harmony.handleGoodbyeHint(uuidOf(1), machine.now)
+  t.same(machine.settle(), [])
+  machine.up(2, uuidOf(1))
+  t.match(machine.greet(-2, 1), ['enter p1', 'send 2 whisper 2', 'resume -2'])
+})

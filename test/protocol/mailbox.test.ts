@@ -291,3 +291,18 @@ t.test('a long queue that is never empty keeps no more than waits', async (t) =>
     [...texts].sort((one, other) => one - other),
   )
 })
+
+t.test('what is dropped leaves nothing behind, though nobody reads', async (t) => {
+  const { mailbox } = create({ queueBytesMax: 1_000_000, queueMessagesMax: 100_000 })
+  mailbox.push(whisper('first'))
+  for (let count = 0; count < 100; count++) mailbox.push(shout('A', ''))
+  for (let count = 0; count < 5_000; count++) {
+    mailbox.push(shout('A', String(count)))
+    if (!mailbox.dropOldest('A')) t.fail()
+  }
+  mailbox.begin(HELLO)
+  mailbox.open()
+  const lines = poll(mailbox)
+  t.equal(lines.length, 102)
+  t.same([lines[1], lines[2], lines.at(-1)], ['whisper first 2', 'shout 4900 3', 'shout 4999 102'])
+})

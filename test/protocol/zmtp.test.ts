@@ -357,6 +357,23 @@ t.test('a message above its limit of octets is refused (zmtp.md 3.3)', async (t)
   t.same(feed(connectionOf(), handshake), ['closed zmtp.md 3.3'], 'and a command, at once')
 })
 
+t.test('READY has 64 properties at most (zmtp.md 4.3)', async (t) => {
+  const properties = (count: number) =>
+    concat(
+      ...Array.from({ length: count }, (_, index) =>
+        fromHex(`03${toHex(new TextEncoder().encode(`x${10 + index}`))}00000000`),
+      ),
+    )
+  const identity = new Uint8Array(0)
+  const read = (count: number) =>
+    new NullMechanism({ socketType: 'DEALER', identity }).handleCommand({
+      name: 'READY',
+      data: properties(count),
+    })
+  read(64)
+  t.throws(() => read(65), { message: /too many properties/ })
+})
+
 t.test('READY tells what an application adds (zmtp.md 4.3)', async (t) => {
   const identity = fromHex('07')
   const others = new Map([['X-Colour', fromHex('626c7565')]])
@@ -383,7 +400,7 @@ t.test('who is known better may send more, from the next frame on (zmtp.md 3.9)'
 t.test('what came of an unfinished message counts as unread (harmony.md 7.9)', async (t) => {
   const connection = readyConnection({})
   t.same(feed(connection, fromHex('0103 303132 0102 3334 0005 31')), [])
-  t.equal(connection.unreadBytes, 8)
+  t.equal(connection.unreadBytes, 8 + 2 * 256, 'and each frame costs')
   t.same(feed(connection, fromHex('32333435')), ['message 303132 3334 3132333435'])
   t.equal(connection.unreadBytes, 0)
   t.same(feed(connection, fromHex('0101 30 0409')), [])

@@ -91,6 +91,7 @@ function plain(change: LinkChange): string {
 /** Two meshes, and Bob's mailbox to Alice's inbox: his connection 1, her connection -1. */
 async function pair(options: Partial<MeshOptions> = {}): Promise<{
   readonly world: World
+  readonly port: number
   readonly alice: Tested
   readonly bob: Tested
   readonly mailbox: FakeStream
@@ -100,7 +101,7 @@ async function pair(options: Partial<MeshOptions> = {}): Promise<{
   const port = await alice.mesh.listen(ADDRESS, ANY)
   bob.mesh.dial(1, `tcp://${ADDRESS}:${port}`)
   await world.settle()
-  return { world, alice, bob, mailbox: world.streams[0] as FakeStream }
+  return { world, port, alice, bob, mailbox: world.streams[0] as FakeStream }
 }
 
 t.test('each side learns whom it has reached, the one that dials too', async (t) => {
@@ -242,6 +243,42 @@ t.test('who is let in without a HELLO may send as much as any peer', async (t) =
   bob.send(1, 7, [pattern(2 ** 17)])
   await world.settle()
   t.same(alice.told.slice(1), ['-1 whisper 7'])
+})
+
+t.test('who sends a large message in one go is not the one that goes', async (t) => {
+  const { world, port, alice, bob, mailbox } = await pair({ unreadBytesMax: 200_000 })
+  const carol = new Tested(world, 'c'.repeat(32))
+  carol.mesh.dial(1, `tcp://${ADDRESS}:${port}`)
+  await world.settle()
+  bob.tell(1, HELLO, 1)
+  carol.tell(1, HELLO, 1)
+  await world.settle()
+  const large = Uint8Array.of(2, 0, 0, 0, 0, 0, 0x10, 0, 0)
+  mailbox.write(large)
+  mailbox.write(pattern(60_000))
+  await world.settle()
+  world.now += 1_000
+  world.streams[2]?.write(large)
+  world.streams[2]?.write(pattern(160_000))
+  await world.settle()
+  t.match(alice.told.at(-1), /^-1 refused: 6\d{4} octets/)
+  t.equal(alice.mesh.diagnostics().connections, 1)
+})
+
+t.test('stop() gives a stream no more than it takes', async (t) => {
+  const { world, bob, mailbox } = await pair()
+  mailbox.stalled = true
+  for (let sequence = 1; sequence <= 40; sequence++) bob.send(1, sequence, [pattern(2 ** 18)])
+  const stopping = bob.mesh.stop(1_000)
+  await world.settle()
+  t.ok(bob.mesh.backlogBytes(1) < 2 ** 21)
+  mailbox.stalled = false
+  mailbox.backlogBytes = 0
+  mailbox.handlers?.drain()
+  await world.settle()
+  await stopping
+  t.equal(bob.waiting, 0, 'and the rest as it takes it')
+  t.equal(world.now, 0)
 })
 
 t.test('where a mailbox goes on from is told in the handshake', async (t) => {
