@@ -44,6 +44,8 @@ const LIMITS: readonly ZmtpLimits[] = [
 ]
 /** A greeting, READY and ERROR of ours, and 16 PONGs: what may wait without a word of our own. */
 const OUTPUT_BYTES_MAX = 64 + 2 * 300 + 16 * (2 + 5 + PING_CONTEXT_BYTES_MAX)
+/** What a frame of an unfinished message counts beside its octets (harmony.md 7.9). */
+const FRAME_COST_BYTES = 256
 /** Further steps for a connection that is closed: it has to stay quiet. */
 const AFTERMATH = 3
 
@@ -260,8 +262,9 @@ class ZmtpTrial implements Trial {
 
   #check(): void {
     const { unreadBytes, outputBytes } = this.#whole
-    // A message that is not whole, and a command in between that is not whole either.
-    const unreadMax = this.#bytesMax + COMMAND_BYTES_MAX + 600
+    // A message that is not whole, what its frames cost, and a command in between that is not whole either.
+    const costBytes = this.#limits.messageFramesMax * FRAME_COST_BYTES
+    const unreadMax = this.#bytesMax + costBytes + COMMAND_BYTES_MAX + 600
     expect(unreadBytes <= unreadMax, `${unreadBytes} octets are unread`)
     expect(!this.#closed || unreadBytes === 0, 'nothing is kept after the end')
     expect(outputBytes <= OUTPUT_BYTES_MAX + this.#ownBytes, `${outputBytes} octets wait`)
