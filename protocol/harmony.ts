@@ -212,6 +212,10 @@ export class Harmony {
    */
   stop(): void {
     this.#endpoint = undefined
+    // Nobody hears what others say from now on, so no PONG may tell them that it was read (harmony.md 6.5).
+    for (const connection of this.#connections.keys()) {
+      if (connection < 0) this.#effects.push({ type: 'hold', connection })
+    }
     this.#connections.clear()
     for (const peer of this.#peers.values()) {
       if (peer.link === 'up') {
@@ -280,7 +284,10 @@ export class Harmony {
 
   /** Something became of a connection. */
   handleLink(connection: ConnectionId, change: LinkChange, now: number): void {
-    if (this.#endpoint === undefined) return
+    if (this.#endpoint === undefined) {
+      if (change.type === 'up' && connection < 0) this.#close(connection, 'we stop')
+      return
+    }
     const owner = this.#connections.get(connection)
     if (change.type === 'up') {
       if (connection < 0) this.#handleArrival(connection, change, now)

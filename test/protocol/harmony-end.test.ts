@@ -171,6 +171,16 @@ t.test('who never enters is unreachable, then forgotten (harmony.md 6.3)', async
   t.match(machine.diagnostics(), { peers: [], connections: 0, dials: 0 })
 })
 
+t.test('what nobody will hear is not read, so not confirmed either (harmony.md 6.5)', async (t) => {
+  const machine = new Machine()
+  machine.enter(1)
+  machine.up(-2, uuidOf(2))
+  machine.harmony.stop()
+  t.same(machine.lines(), ['hold -1', 'hold -2', 'send 1 goodbye 2', 'exit p1 stop'])
+  t.same(machine.up(-3, uuidOf(1), { sequence: 1 }), ['close -3'], 'nor does a link go on')
+  t.same(machine.up(3), [], 'what we dialled is closed by who carries out the stop')
+})
+
 t.test('when we stop, all are told, and our groups stay ours (harmony.md 6.4)', async (t) => {
   const machine = new Machine()
   machine.harmony.join('CHAT', machine.now)
@@ -180,7 +190,7 @@ t.test('when we stop, all are told, and our groups stay ours (harmony.md 6.4)', 
   machine.discover(3)
   machine.greet(-9, 1)
   machine.harmony.stop()
-  t.same(machine.lines(), ['send 1 goodbye 3', 'exit p1 stop', 'send 2 goodbye 2'])
+  t.same(machine.lines().slice(2), ['send 1 goodbye 3', 'exit p1 stop', 'send 2 goodbye 2'])
   machine.harmony.finish()
   t.match(machine.diagnostics(), { peers: [], connections: 0, dials: 0, arrivals: 0 })
   t.same(machine.harmony.peerGroups(), [])

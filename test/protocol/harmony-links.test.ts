@@ -54,7 +54,7 @@ t.test('nobody dials itself, and nothing is heard unless started', async (t) => 
   t.same(machine.up(-1, uuidOf(0)), ['close -1'])
   machine.harmony.stop()
   t.same(machine.discover(1), [])
-  t.same(machine.up(-2, uuidOf(1)), [])
+  t.same(machine.up(-2, uuidOf(1)), ['close -2'])
   t.equal(machine.harmony.pollTimeout(), Number.POSITIVE_INFINITY)
 })
 

@@ -166,6 +166,24 @@ t.test('a node can be stopped from within a handler, and still says goodbye', as
   t.equal(bob.diagnostics().state, 'stopped')
 })
 
+t.test('what comes while a node stops is lost, and told so', async (t) => {
+  const { world, alice, bob } = await pair()
+  const [dialled] = world.streams.filter(({ written }) => written.length > 0)
+  if (dialled !== undefined) dialled.stalled = true
+  const exits: unknown[] = []
+  for (const lyre of [alice, bob]) lyre.on('exit', ({ cause, lost }) => exits.push([cause, lost]))
+  const stopping = alice.stop()
+  t.equal(bob.whisper(alice.uuid, 'hello?'), 1)
+  await world.advance(1_000)
+  await stopping
+  await world.advance(1_000)
+  t.match(exits, [
+    ['stop', 0],
+    [/./, 1],
+  ])
+  t.match(bob.diagnostics().messages, { sent: 1, confirmed: 0, lost: 1 })
+})
+
 t.test('nothing is left in time or space after a stop', async (t) => {
   const { world, alice, bob } = await pair()
   await Promise.all([alice.stop(), world.advance(2_000)])
