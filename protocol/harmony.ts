@@ -543,7 +543,7 @@ export class Harmony {
 
   #dial(peer: PeerRecord, now: number): void {
     const owner = this.#endpoints.get(peer.endpoint)
-    if (owner !== undefined) {
+    if (owner !== undefined && !this.#gaveWay(owner, peer, now)) {
       this.#waitForEndpoint(peer, { owner, now })
       return
     }
@@ -562,6 +562,16 @@ export class Harmony {
     const sequence = peer.present ? peer.mailbox.sequence : undefined
     this.#effects.push({ type: 'dial', connection, endpoint, sequence })
     this.#trace({ type: 'dial', uuid, endpoint })
+  }
+
+  /** One that never entered is hearsay beside a peer whose HELLO came from the endpoint's own host (harmony.md 2.10). */
+  #gaveWay(owner: PeerRecord, peer: PeerRecord, now: number): boolean {
+    const isAtHome = peer.inbound !== 0 && peer.teller === parseEndpoint(peer.endpoint)?.host
+    if (owner.met || owner.inbound !== 0 || !isAtHome) return false
+    const reason = 'another peer says HELLO from its endpoint'
+    this.#closeOutbound(owner, reason)
+    this.#handleFailedDial(owner, reason, now)
+    return true
   }
 
   /** A second link of ours would end the first one in that inbox, so its owner is asked before (harmony.md 2.10). */

@@ -298,6 +298,23 @@ t.test(
   },
 )
 
+t.test(
+  'whoever is told of at an endpoint gives way to who says HELLO from there (harmony.md 2.10)',
+  async (t) => {
+    for (const greeted of [false, true]) {
+      const machine = new Machine()
+      for (let peer = 2; peer < 40; peer++) machine.discover(peer, endpointOf(1))
+      if (greeted) t.same(machine.up(1), ['send 1 hello 1'])
+      t.same(machine.greet(-1, 1), ['hold -1', 'close 1', 'dial 2 tcp://10.0.0.1:49152'])
+      t.same(machine.up(2, uuidOf(1)), ['send 2 hello 1', 'enter p1', 'resume -1'])
+    }
+    const machine = new Machine()
+    machine.discover(2, endpointOf(1))
+    machine.greet(-1, 9, { endpoint: endpointOf(1) })
+    t.same(machine.at(100), [], 'from elsewhere it is hearsay, too')
+  },
+)
+
 t.test('a greeted peer that is told of elsewhere is tried there (harmony.md 5.5)', async (t) => {
   const machine = new Machine()
   machine.discover(1)
