@@ -69,6 +69,12 @@ const DIAL_TIMEOUT_MS = 15_000
 const HELD_BYTES_MAX = 16_384
 /** Octets of a message before the HELLO, and of the HELLO: a stranger gets no more of our memory. */
 const STRANGER_BYTES_MAX = HELLO_BYTES_MAX + 64
+/**
+ * What one connection may have us do until all others had their turn: octets, and a number for each message beside them.
+ * libuv reads up to 2 MiB from one socket in a row, and so many small messages can take a second.
+ */
+const TURN_COST_MAX = 1_048_576
+const MESSAGE_COST = 1_024
 const NOTHING = new Uint8Array(0)
 
 /** One connection, accepted or dialled. */
@@ -89,6 +95,9 @@ interface Link {
   held: boolean
   /** Whether it is to be read on in a moment. */
   resuming: boolean
+  /** What it had us do since it last let others go first; whether it is doing so now. */
+  cost: number
+  resting: boolean
   dirty: boolean
   /** Whether write() was called since the last flush. */
   told: boolean
@@ -209,9 +218,7 @@ export class Mesh {
       link.resuming = false
       link.held = false
       link.zmtp.handleBytes(NOTHING, this.#host.clock.now())
-      link.stream.resume()
-      this.#read(link)
-      this.#account(link)
+      this.#readOn(link)
     })
   }
 
@@ -315,6 +322,8 @@ export class Mesh {
       open: parts.connection < 0,
       held: false,
       resuming: false,
+      cost: 0,
+      resting: false,
       dirty: false,
       told: false,
       pingedAt: Number.NaN,
@@ -334,6 +343,7 @@ export class Mesh {
         if (link === undefined) return
         this.#handlers.activity(connection)
         link.zmtp.handleBytes(bytes, this.#host.clock.now())
+        link.cost += bytes.length
         if (link.held && link.zmtp.unreadBytes > HELD_BYTES_MAX) this.#pause(link)
         this.#read(link)
         this.#account(link)
@@ -356,17 +366,41 @@ export class Mesh {
     if (link !== undefined) this.#flush(link)
   }
 
+  /** It has taken its share of this turn, and is read on once all others had theirs. */
+  #rest(link: Link): void {
+    link.resting = true
+    link.stream.pause()
+    this.#host.clock.defer(() => {
+      link.cost = 0
+      link.resting = false
+      if (this.#links.get(link.connection) === link) this.#readOn(link)
+    })
+  }
+
+  /** What waits in it first, then what comes. */
+  #readOn(link: Link): void {
+    this.#read(link)
+    this.#account(link)
+    const isFull = link.held && link.zmtp.unreadBytes > HELD_BYTES_MAX
+    if (!isFull && !link.resting && this.#links.get(link.connection) === link) link.stream.resume()
+  }
+
   /** Nothing will come, because we do not read: the TTL that the peer may have set says nothing as long. */
   #pause(link: Link): void {
     link.stream.pause()
     this.#timed.delete(link)
   }
 
-  /** Hands on what can be read, one message after the other, until it is held or closed. */
+  /** Hands on what can be read, one message after the other, until it is held or closed, or it is the others' turn. */
   #read(link: Link): void {
-    while (!link.held && this.#links.get(link.connection) === link) {
+    while (!link.held && !link.resting && this.#links.get(link.connection) === link) {
+      if (link.cost >= TURN_COST_MAX) {
+        this.#rest(link)
+        break
+      }
       const event = link.zmtp.pollEvent(this.#host.clock.now())
       if (event === undefined) break
+      link.cost += MESSAGE_COST
       this.#handle(link, event)
     }
     if (this.#links.get(link.connection) !== link) return

@@ -200,6 +200,42 @@ t.test('what is told twice in a turn leaves before it ends', async (t) => {
   t.ok(mailbox.written.length > before)
 })
 
+t.test('whoever sends more than its share of a turn lets others go first', async (t) => {
+  const { world, port, alice, bob } = await pair()
+  const carol = new Tested(world, 'c'.repeat(32))
+  carol.mesh.dial(1, `tcp://${ADDRESS}:${port}`)
+  await world.settle()
+  alice.told.length = 0
+  for (let sequence = 1; sequence <= 5_000; sequence++) bob.send(1, sequence)
+  carol.send(1, 1)
+  await world.settle()
+  const place = alice.told.indexOf('-2 whisper 1')
+  t.ok(place > 0 && place < 2_000, `${place} of 5,000 messages came before`)
+  const numbers = alice.told.filter((line) => line.startsWith('-1')).map((line) => line.split(' '))
+  t.same(
+    numbers.map(([, , sequence]) => Number(sequence)),
+    Array.from({ length: 5_000 }, (_, index) => index + 1),
+    'and nothing is lost, or out of order',
+  )
+})
+
+t.test('who is held while others have their turn is read on when it is let go', async (t) => {
+  const { world, alice, bob, mailbox } = await pair()
+  alice.act = (connection, { sequence }) => {
+    if (sequence === 1_100 || sequence === 1_500) alice.mesh.hold(connection)
+  }
+  for (let sequence = 1; sequence <= 2_000; sequence++) bob.send(1, sequence)
+  await world.settle()
+  for (const count of [1_101, 1_501, 2_001]) {
+    t.equal(alice.told.length, count)
+    alice.mesh.resume(-1)
+    await world.settle()
+  }
+  mailbox.destroy()
+  await world.settle()
+  t.match(alice.told.at(-1), /-1 lost/)
+})
+
 t.test('of unfinished messages there is a bounded amount; who has most of it goes', async (t) => {
   const { world, alice, bob, mailbox } = await pair({ unreadBytesMax: 200_000 })
   bob.tell(1, HELLO, 1)
