@@ -18,6 +18,7 @@ import {
   type PeerState,
   type Source,
 } from './peers.ts'
+import { Places } from './places.ts'
 import type { Frames, Headers, Hello, ZreCommand, ZreMessage } from './zre.ts'
 
 /** Settings of a Harmony; durations in milliseconds, evasive < silent < expired. */
@@ -42,8 +43,9 @@ export interface HarmonyLimits extends MailboxLimits {
   readonly queueTotalBytesMax: number
   /** Peers that we know of, entered or not. */
   readonly peersMax: number
-  /** Groups that one peer can be in. */
+  /** Groups that one peer can be in, and those of all entered peers together, each counted once for each peer in it. */
   readonly peerGroupsMax: number
+  readonly peerGroupsTotalMax: number
   /** Dials in flight to peers whose HELLO has not come, and as many again to those whose HELLO has. */
   readonly dialsMax: number
   /** Accepted connections whose HELLO has not come. */
@@ -54,6 +56,7 @@ export interface HarmonyLimits extends MailboxLimits {
 export const HARMONY_LIMITS: HarmonyLimits = {
   peersMax: 1_024,
   peerGroupsMax: 1_024,
+  peerGroupsTotalMax: 131_072,
   dialsMax: 32,
   arrivalsMax: 1_024,
   queueBytesMax: 33_554_432,
@@ -172,6 +175,7 @@ export class Harmony {
   readonly #connections = new Map<ConnectionId, PeerRecord | Arrival>()
   /** Entered peers by group; a group without peers has no entry. */
   readonly #groups = new Map<string, Set<PeerRecord>>()
+  #membershipCount = 0
   /** Peers by the endpoint where our link to them is or will be: one each, as an inbox keeps one link of ours. */
   readonly #endpoints = new Map<string, PeerRecord>()
   readonly #ownGroups = new Set<string>()
@@ -179,8 +183,8 @@ export class Harmony {
   #ownStatus = 0
   #endpoint: string | undefined
   #connectionCount = 0
-  #arrivalCount = 0
   readonly #dials: Dials
+  readonly #arrivals: Places
   readonly #tally = createTally()
   /** Peers that never said HELLO, and those that never entered and were dialled in vain; the oldest first. */
   readonly #strangers = new Set<PeerRecord>()
@@ -198,6 +202,7 @@ export class Harmony {
   constructor(options: HarmonyOptions) {
     this.#options = options
     this.#dials = new Dials({ uuid: options.uuid, dialsMax: options.limits.dialsMax })
+    this.#arrivals = new Places(options.limits.arrivalsMax)
   }
 
   /** From now on we can be dialled at `endpoint`, and dial others. */
@@ -235,7 +240,7 @@ export class Harmony {
     this.#strangers.clear()
     this.#unreached.clear()
     this.#unasked.clear()
-    this.#arrivalCount = 0
+    this.#arrivals.clear()
     this.#dials.clear()
     this.#sweepAt = NEVER
     this.#askAt = NEVER
@@ -454,7 +459,7 @@ export class Harmony {
       peers: [...this.#peers.values()].map((peer) => diagnose(peer, now)),
       connections: this.#connections.size,
       dials: this.#dials.count,
-      arrivals: this.#arrivalCount,
+      arrivals: this.#arrivals.count,
       messages: { ...this.#tally },
       counters: Object.fromEntries(this.#counters),
     }
@@ -703,22 +708,27 @@ export class Harmony {
   }
 
   #handleArrival(connection: ConnectionId, change: LinkChange & { type: 'up' }, now: number): void {
-    const { uuid } = change
+    const { uuid, address, sequence } = change
     if (uuid === undefined || uuid === this.#options.uuid) {
       this.#count('arrival-identity')
       this.#close(connection, 'its identity is not that of another ZRE node')
-    } else if (this.#arrivalCount >= this.#options.limits.arrivalsMax) {
-      this.#count('arrivals-limit')
-      this.#close(connection, 'too many connections without a HELLO')
-    } else {
-      const deadline = now + HELLO_TIMEOUT_MS
-      const { address, sequence } = change
-      const arrival = { connection, uuid, address, deadline, ignoredCount: 0, claim: undefined }
-      this.#connections.set(connection, arrival)
-      this.#arrivalCount++
-      this.#watchFrom(now)
-      if (sequence !== undefined) this.#handleReturn(arrival, sequence, now)
+      return
     }
+    const evicted = this.#arrivals.take(connection, address)
+    if (evicted !== undefined) {
+      const reason = 'too many connections without a HELLO, and most come from its address'
+      this.#count('arrivals-limit')
+      if (evicted === connection) {
+        this.#close(connection, reason)
+        return
+      }
+      this.#closeArrival(this.#connections.get(evicted) as Arrival, reason)
+    }
+    const deadline = now + HELLO_TIMEOUT_MS
+    const arrival = { connection, uuid, address, deadline, ignoredCount: 0, claim: undefined }
+    this.#connections.set(connection, arrival)
+    this.#watchFrom(now)
+    if (sequence !== undefined) this.#handleReturn(arrival, sequence, now)
   }
 
   /** A peer goes on, over a new connection, after the message with that sequence (harmony.md 5.7). */
@@ -857,6 +867,7 @@ export class Harmony {
     this.#effects.push({ type: 'write', connection: peer.outbound })
     this.#effects.push({ type: 'resume', connection: peer.inbound })
     if (peer.rival !== 0) this.#probe(peer, { cause: 'restart', now })
+    this.#limitGroups(peer, now)
   }
 
   // Talking.
@@ -920,6 +931,19 @@ export class Harmony {
     peer.changed()
     this.#index(peer, group)
     this.#event({ type: 'join', peer: peer.view(), group })
+    this.#limitGroups(peer, now)
+  }
+
+  /** Peers together are in too many groups: the one that is in most goes (harmony.md 7.2). */
+  #limitGroups(newest: PeerRecord, now: number): void {
+    if (this.#membershipCount <= this.#options.limits.peerGroupsTotalMax) return
+    let fullest = newest
+    for (const peer of this.#peers.values()) {
+      if (peer.present && sizeOfGroups(peer) > sizeOfGroups(fullest)) fullest = peer
+    }
+    this.#count('peer-groups-limit')
+    const reason = 'peers are in too many groups, and it is in most'
+    this.#drop(fullest, { cause: 'refused', reason, now })
   }
 
   #handleLeave(
@@ -1071,7 +1095,7 @@ export class Harmony {
       if (peer.present) this.#watch(peer, now)
       else this.#watchAbsent(peer, now)
     }
-    const idle = this.#peers.size === 0 && this.#arrivalCount === 0
+    const idle = this.#peers.size === 0 && this.#arrivals.count === 0
     this.#sweepAt = idle ? NEVER : now + this.#sweepInterval()
   }
 
@@ -1460,7 +1484,7 @@ export class Harmony {
   /** It is no arrival any more: lost, about to be closed, or its peer's own connection. */
   #endArrival(arrival: Arrival): void {
     this.#connections.delete(arrival.connection)
-    this.#arrivalCount--
+    this.#arrivals.free(arrival.connection)
     const peer = this.#peers.get(arrival.uuid)
     if (peer?.rival === arrival.connection) peer.rival = 0
   }
@@ -1468,6 +1492,7 @@ export class Harmony {
   // Bookkeeping.
 
   #index(peer: PeerRecord, group: string): void {
+    this.#membershipCount++
     const peers = this.#groups.get(group)
     if (peers === undefined) this.#groups.set(group, new Set([peer]))
     else peers.add(peer)
@@ -1475,6 +1500,7 @@ export class Harmony {
 
   #unindex(peer: PeerRecord, group: string): void {
     const peers = this.#groups.get(group)
+    this.#membershipCount--
     if (peers?.delete(peer) && peers.size === 0) this.#groups.delete(group)
   }
 
@@ -1497,6 +1523,10 @@ export class Harmony {
 
 function isCongested(peer: PeerRecord | undefined): boolean {
   return peer?.state === 'entered' && peer.mailbox.congested
+}
+
+function sizeOfGroups({ groups }: PeerRecord): number {
+  return groups?.size ?? 0
 }
 
 function sizeOf(content: Frames): number {

@@ -15,5 +15,6 @@ export type {
   PeerState,
   Source,
 } from './peers.ts'
+export { Places } from './places.ts'
 export * from './zmtp.ts'
 export * from './zre.ts'

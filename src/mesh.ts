@@ -13,6 +13,7 @@ import {
   HELLO_BYTES_MAX,
   type LinkChange,
   NullMechanism,
+  Places,
   parseEndpoint,
   SEQUENCE_PROPERTY,
   type SocketType,
@@ -86,8 +87,9 @@ interface Link {
   unreadBytes: number
   /** Since when something has waited in it unread. */
   unreadSince: number
-  /** Whether we stop: its stream ends behind what its mailbox still gives. */
+  /** Whether we stop: its stream ends behind what its mailbox still gives; and whether it has, so that nothing can follow. */
   ending: boolean
+  ended: boolean
   /** Whether the handshake is done. */
   up: boolean
   /** Whether there is a connection at all. */
@@ -116,9 +118,9 @@ export class Mesh {
   /** Links with a deadline: a handshake, or the TTL that a peer set itself. */
   readonly #timed = new Set<Link>()
   readonly #counters = new Map<string, number>()
+  readonly #handshakes: Places
   #server: StreamServer | undefined
   #acceptedCount = 0
-  #handshakeCount = 0
   #unreadBytes = 0
   #wakeAt = Number.POSITIVE_INFINITY
   #dirty: Link[] = []
@@ -132,6 +134,7 @@ export class Mesh {
     this.#options = options
     this.#handlers = handlers
     this.#identity = encodeIdentity(options.uuid)
+    this.#handshakes = new Places(options.handshakesMax)
   }
 
   /**
@@ -287,10 +290,12 @@ export class Mesh {
 
   #accept(stream: Stream): StreamHandlers {
     const connection = -++this.#acceptedCount
-    if (this.#handshakeCount >= this.#options.handshakesMax) {
-      this.#count('handshakes-limit')
+    const evicted = this.#handshakes.take(connection, stream.remoteAddress)
+    if (evicted !== undefined) this.#count('handshakes-limit')
+    if (evicted === connection) {
       stream.destroy()
     } else {
+      if (evicted !== undefined) this.close(evicted)
       this.#add({ connection, stream, zmtp: this.#zmtp('ROUTER') })
       this.#touch(connection)
     }
@@ -318,6 +323,7 @@ export class Mesh {
       unreadBytes: 0,
       unreadSince: 0,
       ending: false,
+      ended: false,
       up: false,
       open: parts.connection < 0,
       held: false,
@@ -330,7 +336,6 @@ export class Mesh {
       pingCount: 0,
     }
     this.#links.set(link.connection, link)
-    if (link.connection < 0) this.#handshakeCount++
     this.#time(link)
   }
 
@@ -415,7 +420,7 @@ export class Mesh {
     switch (event.type) {
       case 'ready': {
         link.up = true
-        if (connection < 0) this.#handshakeCount--
+        this.#handshakes.free(connection)
         const uuid = decodeIdentity(event.identity)
         const sequence = decodeSequence(event.metadata.get(SEQUENCE_PROPERTY.toLowerCase()))
         const { remoteAddress: address } = stream
@@ -468,7 +473,7 @@ export class Mesh {
   #remove(link: Link): void {
     this.#links.delete(link.connection)
     this.#timed.delete(link)
-    if (link.connection < 0 && !link.up) this.#handshakeCount--
+    this.#handshakes.free(link.connection)
     this.#unreadBytes -= link.unreadBytes
     if (this.#stopped !== undefined && !this.#hasMailboxes()) this.#stopped()
   }
@@ -496,7 +501,7 @@ export class Mesh {
   #flush(link: Link): void {
     link.dirty = false
     link.told = false
-    if (this.#links.get(link.connection) !== link) return
+    if (this.#links.get(link.connection) !== link || link.ended) return
     const { backlogBytesMax } = this.#options
     let more = true
     while (more && link.stream.backlogBytes < backlogBytesMax) {
@@ -504,7 +509,7 @@ export class Mesh {
       this.#output(link)
     }
     if (link.ending && !more) {
-      link.ending = false
+      link.ended = true
       link.stream.end()
     }
     this.#handlers.written()

@@ -75,9 +75,14 @@ export interface LyreLimits {
   readonly peersMax: number
   /** Groups that one peer may be in, at most 1,024. Default: 1,024. Who joins more is sent away. */
   readonly peerGroupsMax: number
+  /** Groups of all peers together, each counted once for each peer in it. Default: 131,072. Past it the peer in most goes. */
+  readonly peerGroupsTotalMax: number
   /** Connections being made at one time to peers that have not said HELLO, and as many to those that have. Default: 32. */
   readonly dialsMax: number
-  /** Accepted connections that have not said who they are. Default: 1,024, for 5 seconds each. */
+  /**
+   * Accepted connections that have not said who they are. Default: 1,024, for 5 seconds each. When all are taken, the
+   * address that most of them come from makes place for others.
+   */
   readonly arrivalsMax: number
   /** Octets of one message, all frames together, both ways. Default: 67,108,864 (64 MiB). */
   readonly messageBytesMax: number
@@ -111,6 +116,7 @@ export interface LyreLimits {
 const LIMITS: LyreLimits = {
   peersMax: 1_024,
   peerGroupsMax: 1_024,
+  peerGroupsTotalMax: 131_072,
   dialsMax: 32,
   arrivalsMax: 1_024,
   messageBytesMax: 67_108_864,

@@ -514,6 +514,7 @@ class NodeTrial implements Trial {
     attacker.inboxZmtp = zmtp
     if (stream.other !== undefined) stream.other.stalled = this.#random?.once(20) === true
     const flush = () => {
+      if (attacker.inbox !== stream) return
       for (let part = zmtp.pollOutput(); part; part = zmtp.pollOutput()) stream.write(part)
     }
     if (!deaf) this.#world.do(flush)
@@ -527,7 +528,7 @@ class NodeTrial implements Trial {
           if (event.type === 'message') decodeZre(event.frames)
           if (event.type === 'closed') expect(event.error.rule === 'zmtp.md 4.6', 'it speaks ZMTP')
         }
-        if (attacker.inbox === stream) flush()
+        flush()
       },
       drain: () => {},
       close: () => {

@@ -1,18 +1,8 @@
-// Harmony and its connections: whom to dial and when, what to believe of those who come, limits. Rules 2, 5.3 to 5.6 and 7.
+// Harmony and its connections: whom to dial and when, and what to believe of those who come. Rules 2 and 5.3 to 5.6.
 
 import t from 'tap'
 import { formatEndpoint, parseEndpoint } from '../../protocol/endpoints.ts'
-import {
-  content,
-  deedsOf,
-  endpointOf,
-  harmonyOf,
-  helloOf,
-  line,
-  Machine,
-  UP,
-  uuidOf,
-} from '../support/harmony.ts'
+import { content, endpointOf, helloOf, line, Machine, UP, uuidOf } from '../support/harmony.ts'
 
 const PING = { type: 'ping' } as const
 const PING_OK = { type: 'ping-ok' } as const
@@ -468,108 +458,6 @@ t.test('octets in the last second are an answer (harmony.md 5.6)', async (t) => 
     machine.harmony.handleActivity(-1, heardAt)
     t.same(machine.at(1_500), expected)
   }
-})
-
-t.test('there are no more peers than peersMax (harmony.md 7.1, W13)', async (t) => {
-  const machine = new Machine({ limits: { peersMax: 2 } })
-  machine.discover(1)
-  machine.discover(2)
-  t.same(machine.discover(3), [])
-  t.same(machine.greet(-3, 3), ['close 1', 'hold -3', 'dial 3 tcp://10.0.0.3:49152'])
-  t.same(machine.greet(-4, 4), ['close 2', 'hold -4', 'dial 4 tcp://10.0.0.4:49152'])
-  t.same(machine.greet(-5, 5), ['close -5'], 'who said HELLO keeps its place')
-  t.same(machine.discover(1), [])
-  t.match(machine.diagnostics(), {
-    connections: 4,
-    arrivals: 0,
-    counters: { 'peers-limit': 3, 'stranger-evicted': 2 },
-  })
-})
-
-t.test('a peer is in no more groups than peerGroupsMax (harmony.md 7.2, W18)', async (t) => {
-  const machine = new Machine({ limits: { peerGroupsMax: 2 } })
-  machine.enter(1, { groups: ['A', 'B'] })
-  t.same(machine.say(-1, { type: 'join', group: 'A', status: 3 }), [])
-  t.same(machine.say(-1, { type: 'join', group: 'C', status: 4 }), [
-    'exit p1 refused',
-    'close 1',
-    'close -1',
-  ])
-  t.same(machine.harmony.peerGroups(), [])
-})
-
-t.test('a burst of beacons costs no more than dialsMax dials (harmony.md 7.3, W13)', async (t) => {
-  const machine = new Machine({ limits: { dialsMax: 2 } })
-  for (let peer = 1; peer <= 250; peer++) machine.discover(peer)
-  t.equal(machine.diagnostics().dials, 2)
-  t.same(machine.up(1, uuidOf(1)), ['send 1 hello 1', 'dial 3 tcp://10.0.0.3:49152'])
-  t.same(machine.lost(2), ['dial 4 tcp://10.0.0.4:49152'])
-  t.same(machine.up(3, uuidOf(9)), ['close 3', 'dial 5 tcp://10.0.0.5:49152'])
-  machine.harmony.handleGoodbyeHint(uuidOf(4), 0)
-  t.same(machine.settle(), ['close 4', 'dial 6 tcp://10.0.0.6:49152'])
-  machine.at(60_000)
-  t.match(machine.diagnostics(), { peers: [], dials: 0, connections: 0, arrivals: 0 })
-  t.equal(machine.harmony.pollTimeout(), Number.POSITIVE_INFINITY)
-})
-
-t.test(
-  'two nodes of a crowd dial the same hundred in different orders (harmony.md 7.3)',
-  async (t) => {
-    const crowd = Array.from({ length: 100 }, (_, index) => ({
-      uuid: uuidOf((index * 7_919) % 65_536),
-      endpoint: endpointOf(index),
-    }))
-    const orders = [12_345, 54_321].map((node) => {
-      const harmony = harmonyOf({ node, limits: { dialsMax: 100 } })
-      harmony.start(endpointOf(200))
-      for (const peer of crowd) harmony.handleDiscovered({ ...peer, source: 'beacon' }, 0)
-      const dialled: string[] = []
-      for (let now = 0; now <= 200; now++) {
-        harmony.handleTimeout(now)
-        for (const effect of deedsOf(harmony, { now: 0 })) {
-          if (effect.type === 'dial') dialled.push(effect.endpoint)
-        }
-        if (now === 0) t.ok(dialled.length > 0, 'the first is dialled at once')
-      }
-      t.equal(new Set(dialled).size, 100, 'all are dialled within 200 ms')
-      return dialled
-    })
-    const [first = [], second = []] = orders.map((order) => order.slice(0, 20))
-    t.ok(
-      first.filter((endpoint) => second.includes(endpoint)).length < 15,
-      'not the same ones first',
-    )
-  },
-)
-
-t.test('no more than arrivalsMax wait for their HELLO (harmony.md 7.4)', async (t) => {
-  const machine = new Machine({ limits: { arrivalsMax: 2 } })
-  machine.up(-1, uuidOf(1))
-  machine.up(-2, uuidOf(2))
-  t.same(machine.up(-3, uuidOf(3)), ['close -3'])
-  machine.lost(-1)
-  t.same(machine.up(-4, uuidOf(4)), [])
-  t.same(machine.link(-2, { type: 'refused', reason: 'not ZRE' }), [])
-  t.same(machine.up(-5, uuidOf(5)), [])
-  t.match(machine.diagnostics().counters, {
-    'arrivals-limit': 1,
-    'arrival-lost': 1,
-    'arrival-refused': 1,
-  })
-})
-
-t.test('what is forgotten leaves nothing behind (harmony.md 7.5, W18)', async (t) => {
-  const machine = new Machine()
-  machine.enter(1, { groups: ['A'] })
-  machine.say(-1, { type: 'join', group: 'B', status: 2 })
-  t.same(machine.harmony.peerGroups(), ['A', 'B'])
-  machine.say(-1, { type: 'leave', group: 'A', status: 3 })
-  t.same(machine.harmony.peerGroups(), ['B'])
-  machine.say(-1, { type: 'goodbye' })
-  t.same(machine.harmony.peerGroups(), [])
-  t.match(machine.diagnostics(), { peers: [], connections: 0, dials: 0, arrivals: 0 })
-  machine.at(1_000)
-  t.equal(machine.harmony.pollTimeout(), Number.POSITIVE_INFINITY)
 })
 
 t.test("a HELLO with another peer's endpoint harms nobody (harmony.md 2.10, W6)", async (t) => {

@@ -469,6 +469,20 @@ t.test('stop() sends what is queued, and ends when it has left', async (t) => {
   await ending
 })
 
+t.test('who is asked something behind its end does not answer', async (t) => {
+  const { world, bob, mailbox } = await pair()
+  // Its other side has not read the end yet, as on a real network.
+  mailbox.end = () => {}
+  const stopping = bob.mesh.stop(10)
+  await world.settle()
+  const before = mailbox.written.length
+  world.streams[1]?.write(Uint8Array.of(4, 7, 4, 0x50, 0x49, 0x4e, 0x47, 0, 0))
+  await world.settle()
+  t.equal(mailbox.written.length, before)
+  await world.advance(10)
+  await stopping
+})
+
 t.test('stop() lingers for as long as it is told, and abort() ends that', async (t) => {
   for (const aborted of [false, true]) {
     const { world, bob, mailbox } = await pair()

@@ -31,6 +31,7 @@ t.test('everything has the default that its docstring names', async (t) => {
     limits: {
       peersMax: 1_024,
       peerGroupsMax: 1_024,
+      peerGroupsTotalMax: 131_072,
       dialsMax: 32,
       arrivalsMax: 1_024,
       messageBytesMax: 67_108_864,

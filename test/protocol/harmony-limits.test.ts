@@ -1,0 +1,144 @@
+// Harmony and its limits: what strangers, and peers that want much, can make it hold. Rules 7.1 to 7.5.
+
+import t from 'tap'
+import { deedsOf, endpointOf, harmonyOf, helloOf, Machine, uuidOf } from '../support/harmony.ts'
+
+t.test('there are no more peers than peersMax (harmony.md 7.1, W13)', async (t) => {
+  const machine = new Machine({ limits: { peersMax: 2 } })
+  machine.discover(1)
+  machine.discover(2)
+  t.same(machine.discover(3), [])
+  t.same(machine.greet(-3, 3), ['close 1', 'hold -3', 'dial 3 tcp://10.0.0.3:49152'])
+  t.same(machine.greet(-4, 4), ['close 2', 'hold -4', 'dial 4 tcp://10.0.0.4:49152'])
+  t.same(machine.greet(-5, 5), ['close -5'], 'who said HELLO keeps its place')
+  t.same(machine.discover(1), [])
+  t.match(machine.diagnostics(), {
+    connections: 4,
+    arrivals: 0,
+    counters: { 'peers-limit': 3, 'stranger-evicted': 2 },
+  })
+})
+
+t.test('a peer is in no more groups than peerGroupsMax (harmony.md 7.2, W18)', async (t) => {
+  const machine = new Machine({ limits: { peerGroupsMax: 2 } })
+  machine.enter(1, { groups: ['A', 'B'] })
+  t.same(machine.say(-1, { type: 'join', group: 'A', status: 3 }), [])
+  t.same(machine.say(-1, { type: 'join', group: 'C', status: 4 }), [
+    'exit p1 refused',
+    'close 1',
+    'close -1',
+  ])
+  t.same(machine.harmony.peerGroups(), [])
+})
+
+t.test('a burst of beacons costs no more than dialsMax dials (harmony.md 7.3, W13)', async (t) => {
+  const machine = new Machine({ limits: { dialsMax: 2 } })
+  for (let peer = 1; peer <= 250; peer++) machine.discover(peer)
+  t.equal(machine.diagnostics().dials, 2)
+  t.same(machine.up(1, uuidOf(1)), ['send 1 hello 1', 'dial 3 tcp://10.0.0.3:49152'])
+  t.same(machine.lost(2), ['dial 4 tcp://10.0.0.4:49152'])
+  t.same(machine.up(3, uuidOf(9)), ['close 3', 'dial 5 tcp://10.0.0.5:49152'])
+  machine.harmony.handleGoodbyeHint(uuidOf(4), 0)
+  t.same(machine.settle(), ['close 4', 'dial 6 tcp://10.0.0.6:49152'])
+  machine.at(60_000)
+  t.match(machine.diagnostics(), { peers: [], dials: 0, connections: 0, arrivals: 0 })
+  t.equal(machine.harmony.pollTimeout(), Number.POSITIVE_INFINITY)
+})
+
+t.test(
+  'two nodes of a crowd dial the same hundred in different orders (harmony.md 7.3)',
+  async (t) => {
+    const crowd = Array.from({ length: 100 }, (_, index) => ({
+      uuid: uuidOf((index * 7_919) % 65_536),
+      endpoint: endpointOf(index),
+    }))
+    const orders = [12_345, 54_321].map((node) => {
+      const harmony = harmonyOf({ node, limits: { dialsMax: 100 } })
+      harmony.start(endpointOf(200))
+      for (const peer of crowd) harmony.handleDiscovered({ ...peer, source: 'beacon' }, 0)
+      const dialled: string[] = []
+      for (let now = 0; now <= 200; now++) {
+        harmony.handleTimeout(now)
+        for (const effect of deedsOf(harmony, { now: 0 })) {
+          if (effect.type === 'dial') dialled.push(effect.endpoint)
+        }
+        if (now === 0) t.ok(dialled.length > 0, 'the first is dialled at once')
+      }
+      t.equal(new Set(dialled).size, 100, 'all are dialled within 200 ms')
+      return dialled
+    })
+    const [first = [], second = []] = orders.map((order) => order.slice(0, 20))
+    t.ok(
+      first.filter((endpoint) => second.includes(endpoint)).length < 15,
+      'not the same ones first',
+    )
+  },
+)
+
+t.test('an address that floods us makes place for others (harmony.md 7.4)', async (t) => {
+  const machine = new Machine({ limits: { arrivalsMax: 4 } })
+  const arrive = (connection: number, address: string) =>
+    machine.up(connection, uuidOf(-connection), { address })
+  for (let connection = -1; connection >= -4; connection--) arrive(connection, '10.0.0.66')
+  t.same(arrive(-5, '10.0.0.66'), ['close -5'])
+  t.same(arrive(-6, '10.0.0.6'), ['close -1'])
+  t.same(arrive(-7, '10.0.0.7'), ['close -2'])
+  t.same(arrive(-8, '10.0.0.8'), ['close -3'])
+  t.same(arrive(-9, '10.0.0.9'), ['close -9'], 'nobody has more than one')
+  t.same(machine.say(-6, helloOf(6)), ['hold -6', 'dial 1 tcp://10.0.0.6:49152'])
+  t.same(arrive(-10, '10.0.0.66'), [], 'there is room again')
+  t.match(machine.diagnostics(), { arrivals: 4, counters: { 'arrivals-limit': 5 } })
+})
+
+t.test(
+  'of peers that are in too many groups together, the one in most goes (harmony.md 7.2)',
+  async (t) => {
+    const machine = new Machine({ limits: { peerGroupsTotalMax: 4 } })
+    machine.enter(1, { groups: ['A', 'B', 'C'] })
+    machine.enter(2, { groups: ['A'] })
+    machine.enter(3)
+    t.same(machine.say(-2, { type: 'join', group: 'B', status: 2 }), [
+      'join p2 B',
+      'exit p1 refused',
+      'close 1',
+      'close -1',
+    ])
+    t.same(machine.enter(4, { groups: ['A', 'B'] }).slice(-2), ['join p4 B', 'resume -4'])
+    t.same(machine.enter(5, { groups: ['A', 'B', 'C'] }).slice(-3), [
+      'exit p5 refused',
+      'close 5',
+      'close -5',
+    ])
+    t.equal(machine.count('peer-groups-limit'), 2)
+  },
+)
+
+t.test('no more than arrivalsMax wait for their HELLO (harmony.md 7.4)', async (t) => {
+  const machine = new Machine({ limits: { arrivalsMax: 2 } })
+  machine.up(-1, uuidOf(1))
+  machine.up(-2, uuidOf(2))
+  t.same(machine.up(-3, uuidOf(3)), ['close -3'])
+  machine.lost(-1)
+  t.same(machine.up(-4, uuidOf(4)), [])
+  t.same(machine.link(-2, { type: 'refused', reason: 'not ZRE' }), [])
+  t.same(machine.up(-5, uuidOf(5)), [])
+  t.match(machine.diagnostics().counters, {
+    'arrivals-limit': 1,
+    'arrival-lost': 1,
+    'arrival-refused': 1,
+  })
+})
+
+t.test('what is forgotten leaves nothing behind (harmony.md 7.5, W18)', async (t) => {
+  const machine = new Machine()
+  machine.enter(1, { groups: ['A'] })
+  machine.say(-1, { type: 'join', group: 'B', status: 2 })
+  t.same(machine.harmony.peerGroups(), ['A', 'B'])
+  machine.say(-1, { type: 'leave', group: 'A', status: 3 })
+  t.same(machine.harmony.peerGroups(), ['B'])
+  machine.say(-1, { type: 'goodbye' })
+  t.same(machine.harmony.peerGroups(), [])
+  t.match(machine.diagnostics(), { peers: [], connections: 0, dials: 0, arrivals: 0 })
+  machine.at(1_000)
+  t.equal(machine.harmony.pollTimeout(), Number.POSITIVE_INFINITY)
+})
