@@ -4,7 +4,8 @@
  * stdin they tell {"event":"heard","counts":[...]}. With "unread" each has a stream of events that nobody reads; with
  * "blocksUntil":"/a/file" the handler of each shout blocks its whole process until there is such a file.
  * `node flow.mjs '{"sender":{"peers":30,"bytes":1024,"waits":false},"beaconPort":12345,"options":{...}}'`: one node that
- * shouts to them for as long as stdin says ({"ms":3000}), as fast as it can, and tells {"event":"sent"} with what it used.
+ * shouts to them for as long as stdin says ({"ms":3000}), and with {"until":"limit"} until somebody has exited by that cause,
+ * as fast as it can, and tells {"event":"sent"} with what it used.
  */
 
 import { existsSync } from 'node:fs'
@@ -61,8 +62,10 @@ if (sender !== undefined) {
   const content = new Uint8Array(sender.bytes)
   let rssMax = 0
   for await (const line of input) {
-    const end = performance.now() + JSON.parse(line).ms
-    for (let count = 0; performance.now() < end; count++) {
+    const { ms, until } = JSON.parse(line)
+    const end = performance.now() + ms
+    const isDue = () => performance.now() < end || (until !== undefined && !(exits[until] >= 1))
+    for (let count = 0; isDue(); count++) {
       lyre.shout(GROUP, content)
       if (sender.waits && lyre.congested({ group: GROUP })) await lyre.drained({ group: GROUP })
       if (count % 50 === 0) {
