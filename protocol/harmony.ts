@@ -1092,6 +1092,7 @@ export class Harmony {
     for (const peer of this.#peers.values()) {
       peer.heardAt = Math.min(now, peer.heardAt + pausedMs)
       peer.sinceAt = Math.min(now, peer.sinceAt + pausedMs)
+      peer.dialledAt = Math.min(now, peer.dialledAt + pausedMs)
       if (peer.present) this.#watch(peer, now)
       else this.#watchAbsent(peer, now)
     }

@@ -371,6 +371,17 @@ t.test('who slept does not blame the others (harmony.md 4.7)', async (t) => {
   t.ok(machine.at(104_000).includes('close -4'), 'its time goes on from there')
 })
 
+t.test('nor does a dial end for the time that we slept (harmony.md 4.7)', async (t) => {
+  const machine = new Machine({ limits: { dialsMax: 1 } })
+  machine.discover(1)
+  machine.discover(2)
+  machine.harmony.handleTimeout(6_000)
+  t.same(machine.lines(), [])
+  machine.now = 6_000
+  t.same(machine.at(9_999), [])
+  t.same(machine.at(10_000), ['close 1', 'dial 2 tcp://10.0.0.2:49152'])
+})
+
 t.test('a sweep that is a little late counts all the time', async (t) => {
   const machine = new Machine()
   machine.enter(1)
