@@ -28,8 +28,13 @@ function contentOf(head: object, filler = new Uint8Array(0)): Uint8Array[] {
   return [utf8(JSON.stringify({ size: 0, roll: 0, ...head })), filler]
 }
 
-function whisper(number: number, contact: number, lost: number | null = 0): LyreEvent {
-  return { type: 'whisper', peer: BOB, content: contentOf({ number, contact, lost }) }
+function whisper(
+  number: number,
+  contact: number,
+  lost: number | null = 0,
+  first = number,
+): LyreEvent {
+  return { type: 'whisper', peer: BOB, content: contentOf({ number, contact, first, lost }) }
 }
 
 function shout(number: number, group = EVERYBODY): LyreEvent {
@@ -59,6 +64,8 @@ t.test('a life without a fault is let pass', async (t) => {
   // What waited for us in its first contact follows in its second, though something before it is lost.
   t.same(faultsOf(ENTER, whisper(1, 1), LINK, ENTER, whisper(4, 1), whisper(5, 2, 2)), [])
   t.same(faultsOf(ENTER, whisper(1, 1), LINK, ENTER, whisper(9, 2, null)), [])
+  // The first that we hear at all was kept, and what was sent before it is lost.
+  t.same(faultsOf(ENTER, whisper(2, 1, 0, 1), whisper(3, 2, 1)), [])
   // We left a group, and are in it again.
   t.same(faultsOf(ENTER, shout(1, 'BASS'), shout(7, 'BASS')), [])
 })
@@ -81,6 +88,7 @@ t.test('events that no contact has are found', async (t) => {
 t.test('contents that are lost, doubled, swapped or damaged are found', async (t) => {
   t.match(faultsOf(ENTER, whisper(2, 1)), [/1 are missing, and exits told of 0/])
   t.match(faultsOf(ENTER, whisper(1, 1), LINK, ENTER, whisper(4, 2, 1)), [/2 are missing/])
+  t.match(faultsOf(ENTER, whisper(2, 1, 0, 1), whisper(3, 2)), [/1 are missing/])
   t.match(faultsOf(ENTER, whisper(1, 2), whisper(2, 1)), [/after contact 2/])
   t.match(faultsOf(ENTER, whisper(1, 1), whisper(3, 1)), [/a gap/])
   t.match(faultsOf(ENTER, shout(1), shout(3)), [/a gap/])

@@ -14,6 +14,8 @@ type Contact = {
   readonly groups: Set<string>
   /** How the whispers that we send in this contact are told from those of earlier ones. */
   readonly index: number
+  /** The number of the first whisper that we sent in this contact. */
+  firstNumber: number | undefined
   /** Which of its contacts with us its last whisper was sent in; 0 before the first. */
   theirIndex: number
   /** The last number that we heard on each road: `whisper`, or a group. */
@@ -26,8 +28,9 @@ type Contact = {
 type Head = {
   /** Counts the whispers to that uuid, or the shouts to that group, in all contacts. */
   readonly number: number
-  /** Of whispers: the index of the contact in which it was sent. */
+  /** Of whispers: the index of the contact in which it was sent, and the number of the first one that was. */
   readonly contact: number
+  readonly first: number
   /** Of whispers: how many messages to that uuid its exits said were lost; null when nobody knows. */
   readonly lost: number | null
   readonly size: number
@@ -90,7 +93,9 @@ export class Observer {
     if (contact === undefined) return
     const number = (this.#sent.get(uuid) ?? 0) + 1
     const lost = this.#lostOf(uuid)
-    const content = contentOf({ number, contact: contact.index, lost, size, roll: 0 })
+    contact.firstNumber ??= number
+    const { index, firstNumber: first } = contact
+    const content = contentOf({ number, contact: index, first, lost, size, roll: 0 })
     if (this.#lyre.whisper(uuid, content) === 1) this.#sent.set(uuid, number)
   }
 
@@ -98,7 +103,7 @@ export class Observer {
   shout(group: string, size: number, roll = 0): void {
     const number = (this.#sent.get(group) ?? 0) + 1
     this.#sent.set(group, number)
-    this.#lyre.shout(group, contentOf({ number, contact: 0, lost: null, size, roll }))
+    this.#lyre.shout(group, contentOf({ number, contact: 0, first: 0, lost: null, size, roll }))
   }
 
   /** Lets go what is known of nodes that are no more, so that a long run does not grow by our own doing. */
@@ -111,7 +116,7 @@ export class Observer {
 
   #enter({ uuid, name }: Peer): void {
     const index = ++this.#contactCount
-    const began = { theirIndex: 0, heard: new Map(), roll: 0 }
+    const began = { firstNumber: undefined, theirIndex: 0, heard: new Map(), roll: 0 }
     this.contacts.set(uuid, { name, groups: new Set(), index, ...began })
   }
 
@@ -180,18 +185,19 @@ export class Observer {
       told,
     }: { readonly head: Head; readonly contact: Contact; readonly told: string },
   ): void {
-    const { number, contact: index, lost } = head
+    const { number, contact: index, first, lost } = head
     const highest = this.#highest.get(peer.uuid)?.get('whisper') ?? 0
-    const missing = (this.#missing.get(peer.uuid) ?? 0) + Math.max(0, number - highest - 1)
-    this.#missing.set(peer.uuid, missing)
+    const missed = this.#missing.get(peer.uuid) ?? 0
+    this.#missing.set(peer.uuid, missed + Math.max(0, number - highest - 1))
     if (index === contact.theirIndex) return
     if (index < contact.theirIndex) this.#fault(`${told} after contact ${contact.theirIndex}`)
     contact.theirIndex = index
     contact.heard.delete(EVERYBODY)
-    // What waited for us may follow from an earlier contact, and was sent before the exit that told of the loss.
     const newest = this.#newest.get(peer.uuid) ?? 0
     if (index <= newest) return
     this.#newest.set(peer.uuid, index)
+    // What was kept may follow without what was sent before it in its own contact, whose exit was not told by then.
+    const missing = missed + Math.max(0, first - highest - 1)
     if (lost !== null && missing > lost) {
       this.#fault(`${told}: ${missing} are missing, and exits told of ${lost}`)
     }
