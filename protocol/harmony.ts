@@ -163,6 +163,10 @@ const GREETED_WAIT_MS = 100
 const STABLE_MS = 10_000
 const NO_HELLO = 'our link to it is up, but its HELLO never came: can it reach our inbox?'
 const NEVER = Number.POSITIVE_INFINITY
+/** What a frame of a message that waits takes beside its octets, about. */
+const FRAME_COST_BYTES = 256
+/** More than any message, so that who has more than one waiting comes before who has one. */
+const ANY_BYTES = 2 ** 48
 /** A group's own policy keeps to this share of the room, so that there is always some for everything else. */
 const POLICY_SHARE = 0.5
 /** The causes after which a peer may come back to what never left: the others drop it. */
@@ -652,7 +656,7 @@ export class Harmony {
       peer.measured = undefined
       peer.mailbox.open()
       this.#effects.push({ type: 'write', connection: peer.outbound })
-      if (peer.whole && peer.probeCause === 'link') this.#settle(peer)
+      if (peer.whole && peer.probeCause === 'link') this.#restored(peer)
       return
     }
     if (peer.measured !== undefined) peer.mailbox.confirm(peer.measured)
@@ -851,7 +855,7 @@ export class Harmony {
 
   /** Both directions are open. */
   #enter(peer: PeerRecord, now: number): void {
-    this.#settle(peer)
+    this.#restored(peer)
     this.#unreached.delete(peer)
     peer.met = true
     peer.state = 'entered'
@@ -995,19 +999,30 @@ export class Harmony {
       this.#dropUnread(peer, now)
       return 0
     }
+    if (!this.#hasRoom(letter) && this.#dropFullest(now) === peer) return 0
     if (mailbox.push(letter) && peer.link === 'up') {
       this.#effects.push({ type: 'write', connection: peer.outbound })
     }
-    if (this.#tally.waitingBytes <= this.#options.limits.queueTotalBytesMax) return 1
-    return this.#dropFullest(now) === peer ? 0 : 1
+    return 1
   }
 
-  /** All mailboxes together hold too much: the fullest is that of a peer that does not read (harmony.md 7.7). */
+  /** Whether all mailboxes together can hold it as well; what waits in one already costs nothing in another. */
+  #hasRoom({ bytes, holders }: Letter): boolean {
+    if (holders > 0 || bytes === 0) return true
+    return this.#tally.waitingBytes + bytes <= this.#options.limits.queueTotalBytesMax
+  }
+
+  /**
+   * All mailboxes together hold too much: the fullest is that of a peer that does not read (harmony.md 7.7). What is in one
+   * alone, and no more than one message, is nobody's fault.
+   */
   #dropFullest(now: number): PeerRecord | undefined {
     let fullest: PeerRecord | undefined
     let mostBytes = 0
     for (const peer of this.#peers.values()) {
-      const bytes = peer.mailbox.excessBytes
+      const { excessBytes, waiting } = peer.mailbox
+      const isAlone = waiting.bytes >= this.#tally.waitingBytes
+      const bytes = excessBytes > 0 ? excessBytes + ANY_BYTES : isAlone ? 0 : waiting.bytes
       if (bytes <= mostBytes) continue
       fullest = peer
       mostBytes = bytes
@@ -1087,6 +1102,7 @@ export class Harmony {
     if (pausedMs > 0) {
       for (const peer of this.#probed) {
         peer.probeAt = now + (peer.whole ? PROBE_TIMEOUT_MS : RETURN_TIMEOUT_MS)
+        if (peer.lostAt !== NEVER) peer.lostAt = now
       }
     }
     for (const peer of this.#peers.values()) {
@@ -1110,7 +1126,7 @@ export class Harmony {
   #watch(peer: PeerRecord, now: number): void {
     const { evasiveTimeoutMs, silentTimeoutMs, expiredTimeoutMs } = this.#options
     const quietMs = this.#quietMs(peer, now)
-    if (now - peer.sinceAt >= STABLE_MS) peer.failureCount = 0
+    if (peer.link === 'up' && now - peer.dialledAt >= STABLE_MS) peer.failureCount = 0
     if (quietMs >= expiredTimeoutMs) {
       const reason = `nothing came for ${quietMs} ms`
       this.#drop(peer, { cause: 'expired', reason, now })
@@ -1180,6 +1196,12 @@ export class Harmony {
     this.#wake(deadline)
   }
 
+  /** Both directions are open again. */
+  #restored(peer: PeerRecord): void {
+    peer.lostAt = NEVER
+    this.#settle(peer)
+  }
+
   #settle(peer: PeerRecord): void {
     peer.probeAt = NEVER
     this.#probed.delete(peer)
@@ -1245,6 +1267,7 @@ export class Harmony {
     this.#settle(peer)
     this.#effects.push({ type: 'resume', connection: rival.connection })
     if (message !== undefined) this.handleMessage(rival.connection, message, now)
+    if (peer.link === 'up') peer.lostAt = NEVER
     if (!peer.present || peer.link === 'up') return true
     if (peer.link !== 'down' || this.#dials.isWaiting(peer)) this.#expectReturn(peer, now)
     else this.#makeAnew(peer, 'our link to it was lost', now)
@@ -1255,13 +1278,14 @@ export class Harmony {
   #makeAnew(peer: PeerRecord, reason: string, now: number): void {
     if (this.#canReturn(peer)) {
       this.#trace({ type: 'link-lost', uuid: peer.uuid, reason })
-      this.#expectReturn(peer, now)
       this.#waitLonger(peer, now)
-    } else {
-      // What it said before may still be on its way to us, its GOODBYE too.
-      const cause = peer.probeAt === NEVER ? 'link' : peer.probeCause
-      this.#expect(peer, { cause, deadline: now + DRAIN_TIMEOUT_MS })
+      this.#expectReturn(peer, now)
+      return
     }
+    const cause = peer.probeAt === NEVER ? 'link' : peer.probeCause
+    // What it said before may still be on its way to us, its GOODBYE too.
+    if (peer.inbound !== 0) this.#expect(peer, { cause, deadline: now + DRAIN_TIMEOUT_MS })
+    else this.#drop(peer, { cause, reason, now })
   }
 
   #rivalOf(peer: PeerRecord): Arrival | undefined {
@@ -1323,10 +1347,14 @@ export class Harmony {
     return !this.#isAsked(peer) && peer.named && peer.mailbox.settled
   }
 
+  /** It has a while to come back from when the first of its connections was lost, however many are lost meanwhile. */
   #expectReturn(peer: PeerRecord, now: number): void {
-    // Where the other direction was lost before, its time goes on.
-    if (this.#probed.has(peer) && peer.probeAt > now + PROBE_TIMEOUT_MS) return
-    this.#expect(peer, { cause: 'link', deadline: now + RETURN_TIMEOUT_MS })
+    if (peer.lostAt === NEVER) peer.lostAt = now
+    this.#expect(peer, { cause: 'link', deadline: peer.lostAt + RETURN_TIMEOUT_MS })
+    // With neither direction left, the next dial tells whether anybody is there: it need not wait for long.
+    if (peer.inbound !== 0 || peer.link !== 'down') return
+    this.#dials.hurry(peer, now)
+    this.#wake(peer.dialAt)
   }
 
   #handleFailedDial(peer: PeerRecord, reason: string, now: number): void {
@@ -1530,8 +1558,9 @@ function sizeOfGroups({ groups }: PeerRecord): number {
   return groups?.size ?? 0
 }
 
+/** Memory that a content takes, about: the first frame is what each message costs anyway (harmony.md 7.6). */
 function sizeOf(content: Frames): number {
-  let bytes = 0
+  let bytes = Math.max(0, content.length - 1) * FRAME_COST_BYTES
   for (const frame of content) bytes += frame.length
   return bytes
 }

@@ -122,6 +122,8 @@ export class PeerRecord {
   /** Until when it has to prove that it is alive, and what is believed otherwise. */
   probeAt = Number.POSITIVE_INFINITY
   probeCause: ExitCause = 'link'
+  /** Since when a connection of an entered peer is missing, which may come back. */
+  lostAt = Number.POSITIVE_INFINITY
   /** The last round trip of its link, in milliseconds; NaN as long as none was measured. */
   roundTripMs = Number.NaN
   #view: Peer | undefined

@@ -89,8 +89,8 @@ export interface LyreLimits {
   /** Frames of one message, both ways, at least 2: one is the header. Default: 1,024. */
   readonly messageFramesMax: number
   /**
-   * Octets of content that may wait for one peer, the largest message among them not counted: a legal message is never too
-   * much by itself. Default: 33,554,432 (32 MiB). Past it the peer counts as not responding: it exits with cause `limit`,
+   * Octets of content that may wait for one peer, each frame of a message but its first counted as 256 more, and the largest
+   * message not at all: a legal message is never too much by itself. Default: 33,554,432 (32 MiB). Past it the peer counts as not responding: it exits with cause `limit`,
    * and what waited is dropped. What the operating system holds for it, and as much as a quarter of this, at most 1 MiB,
    * of what was given to it, is not counted.
    */
@@ -98,8 +98,8 @@ export interface LyreLimits {
   /** Messages that may wait for one peer, likewise. Default: 131,072. */
   readonly queueMessagesMax: number
   /**
-   * Octets of content that may wait for all peers together, a shout counted once. Default: 268,435,456 (256 MiB). Past it
-   * the peer for which most waits exits with cause `limit`.
+   * Octets of content that may wait for all peers together, counted likewise, a shout once. Default: 268,435,456 (256 MiB).
+   * Before it is passed, the peer for which most waits exits with cause `limit`; a single message is never too much.
    */
   readonly queueTotalBytesMax: number
   /**

@@ -1,4 +1,4 @@
-// Harmony and its limits: what strangers, and peers that want much, can make it hold. Rules 7.1 to 7.5.
+// Harmony and its limits: what strangers, and peers that want much, can make it hold. Rule 7.
 
 import t from 'tap'
 import { deedsOf, endpointOf, harmonyOf, helloOf, Machine, uuidOf } from '../support/harmony.ts'
@@ -141,4 +141,127 @@ t.test('what is forgotten leaves nothing behind (harmony.md 7.5, W18)', async (t
   t.match(machine.diagnostics(), { peers: [], connections: 0, dials: 0, arrivals: 0 })
   machine.at(1_000)
   t.equal(machine.harmony.pollTimeout(), Number.POSITIVE_INFINITY)
+})
+
+t.test('a peer that does not read exits with its queue (harmony.md 7.6 and 7.7)', async (t) => {
+  const machine = new Machine({ limits: { queueBytesMax: 10, queueTotalBytesMax: 25 } })
+  for (const peer of [1, 2, 3]) machine.enter(peer, { groups: ['A'] })
+  for (const connection of [1, 2, 3]) machine.stalled.add(connection)
+  t.equal(machine.whisper(1, '12345'), 1)
+  t.equal(machine.whisper(1, '12345'), 1)
+  t.equal(machine.whisper(1, '12345'), 1)
+  t.equal(machine.whisper(1, '1'), 1, 'the largest does not count')
+  t.equal(machine.whisper(1, '2'), 0)
+  t.same(machine.settle().slice(0, 3), ['exit p1 limit lost 4', 'close 1', 'close -1'])
+  t.equal(machine.shout('A', '1234567890'), 2)
+  t.equal(machine.whisper(2, '1234567'), 1, 'a shout counts once')
+  t.equal(machine.whisper(3, '12345678'), 1)
+  t.equal(machine.whisper(3, '1'), 0, 'the fullest goes')
+  t.same(
+    machine.settle().filter((text) => text.startsWith('exit')),
+    ['exit p3 limit lost 2'],
+  )
+  t.match(machine.diagnostics().messages, { sent: 8, waiting: 2, waitingBytes: 17 })
+  t.equal(machine.count('mailbox-overflow'), 2)
+})
+
+t.test('a frame that waits costs more than its octets (harmony.md 7.6)', async (t) => {
+  const machine = new Machine({ limits: { queueBytesMax: 1_000 } })
+  machine.enter(1)
+  machine.stalled.add(1)
+  t.equal(machine.whisper(1, ...'12345678'), 1)
+  t.equal(machine.whisper(1, '1', '2', '3', '4'), 1)
+  t.equal(machine.whisper(1, '1', '2'), 1)
+  t.equal(machine.diagnostics().messages.waitingBytes, 14 + 11 * 256)
+  t.equal(machine.whisper(1, '1'), 0)
+})
+
+t.test('one large message for each is too much for all (harmony.md 7.7)', async (t) => {
+  const machine = new Machine({ limits: { queueTotalBytesMax: 25 } })
+  for (const peer of [1, 2, 3]) machine.enter(peer, { groups: ['A'] })
+  for (const connection of [1, 2, 3]) machine.stalled.add(connection)
+  t.equal(machine.shout('A', '1'.repeat(30)), 3, 'what is alone is nobody’s fault')
+  t.same(machine.settle(), [])
+  t.equal(machine.whisper(2, '12'), 1)
+  t.same(machine.settle(), [])
+  t.equal(machine.whisper(2, '3'), 0)
+  t.same(machine.settle().slice(0, 1), ['exit p2 limit lost 2'])
+  const other = new Machine({ limits: { queueTotalBytesMax: 25 } })
+  for (const peer of [1, 2, 3]) other.enter(peer)
+  for (const connection of [1, 2, 3]) other.stalled.add(connection)
+  t.equal(other.whisper(1, '1'.repeat(10)), 1)
+  t.equal(other.whisper(2, '1'.repeat(11)), 1)
+  t.equal(other.whisper(3, '1'.repeat(10)), 1)
+  t.same(other.settle().slice(0, 1), ['exit p2 limit lost 1'])
+  t.match(other.diagnostics().messages, { waiting: 2, waitingBytes: 20 })
+})
+
+t.test('a group can have a policy of its own (harmony.md 7.8)', async (t) => {
+  const overflow = new Map([
+    ['NEW', 'drop-newest'],
+    ['OLD', 'drop-oldest'],
+  ] as const)
+  const machine = new Machine({ overflow, limits: { queueMessagesMax: 8 } })
+  machine.enter(1, { groups: ['NEW', 'OLD'] })
+  machine.stalled.add(1)
+  const shout = (group: string, count: number) =>
+    Array.from({ length: count }, (_, index) => machine.shout(group, `${group} ${index}`))
+  t.same(shout('NEW', 6), [1, 1, 1, 1, 0, 0])
+  t.same(shout('OLD', 2), [0, 0], 'none of its own to leave out')
+  machine.stalled.clear()
+  machine.harmony.handleLink(1, { type: 'lost', reason: '' }, machine.now)
+  machine.now += 1_000
+  const other = new Machine({ overflow, limits: { queueMessagesMax: 8 } })
+  other.enter(1, { groups: ['NEW', 'OLD'] })
+  other.stalled.add(1)
+  for (let index = 0; index < 9; index++) t.equal(other.shout('OLD', `${index}`), 1)
+  t.same(other.settle(), [], 'nobody exits')
+  t.match(other.diagnostics().messages, { sent: 9, waiting: 4, dropped: 5 })
+  t.match(other.diagnostics().counters, { 'drop-oldest': 5 })
+  other.stalled.clear()
+  other.whisper(1, 'behind')
+  const polled: string[] = []
+  const poll = () => other.harmony.pollMessage(1, 0)
+  for (let message = poll(); message; message = poll()) polled.push(message.command.type)
+  t.same(polled, ['shout', 'shout', 'shout', 'shout', 'whisper'])
+})
+
+t.test('a sender can see that its mailbox is congested (harmony.md 7.6)', async (t) => {
+  const machine = new Machine({ limits: { queueMessagesMax: 8 } })
+  machine.enter(1, { groups: ['A'] })
+  machine.enter(2)
+  machine.stalled.add(1)
+  const { harmony } = machine
+  const seen = () => [
+    harmony.congested(undefined, undefined),
+    harmony.congested(uuidOf(1), undefined),
+    harmony.congested(uuidOf(2), undefined),
+    harmony.congested(undefined, 'A'),
+    harmony.congested(undefined, 'B'),
+  ]
+  for (let count = 0; count < 2; count++) machine.whisper(1, '')
+  t.same(seen(), [false, false, false, false, false])
+  machine.whisper(1, '')
+  t.same(seen(), [true, true, false, true, false])
+  machine.at(5_000)
+  t.same(seen(), [false, false, false, false, false], 'who is evasive holds nobody up')
+})
+
+t.test('a peer that has not entered can have a full mailbox, too (harmony.md 7.6)', async (t) => {
+  const machine = new Machine({ limits: { queueMessagesMax: 3 } })
+  machine.discover(1)
+  machine.stalled.add(1)
+  machine.up(1)
+  for (const group of ['A', 'B', 'C']) t.same(machine.join(group), [])
+  t.same(machine.join('D'), ['close 1'])
+  t.same(machine.at(100), ['dial 2 tcp://10.0.0.1:49152'])
+  const other = new Machine({ limits: { queueTotalBytesMax: 10 } })
+  other.enter(1)
+  other.enter(2)
+  for (const connection of [1, 2, 3]) other.stalled.add(connection)
+  for (let count = 0; count < 5; count++) other.whisper(1, 'ab')
+  other.lost(1)
+  t.same(other.at(350), ['exit p1 link', 'close -1', 'dial 3 tcp://10.0.0.1:49152'])
+  t.equal(other.whisper(2, 'c'), 1)
+  t.match(other.diagnostics().messages, { sent: 6, waiting: 1, lost: 5 })
 })

@@ -150,6 +150,55 @@ t.test('it is over when neither link comes back (harmony.md 5.7)', async (t) => 
   t.same(third.at(5_100), ['exit p1 link', 'close 1'])
 })
 
+t.test(
+  'it has 5 s from the first loss on, however often it is lost (harmony.md 5.7)',
+  async (t) => {
+    const machine = machineWithPeer()
+    machine.lost(1)
+    for (const [now, connection] of [
+      [2_000, -2],
+      [4_000, -3],
+    ] as const) {
+      machine.at(now)
+      machine.lost(connection + 1)
+      machine.up(connection, uuidOf(1), { sequence: 1 })
+    }
+    t.match(machine.diagnostics().peers, [{ state: 'entered', connections: { inbound: -3 } }])
+    t.same(
+      machine.at(5_099).filter((text) => text.startsWith('exit')),
+      [],
+    )
+    t.same(machine.at(5_100).slice(0, 1), ['exit p1 link'])
+  },
+)
+
+t.test(
+  'where neither direction is left, the next dial does not wait long (harmony.md 2.8)',
+  async (t) => {
+    const machine = machineWithPeer()
+    const live = (seconds: number) => {
+      for (let second = 0; second < seconds; second++) {
+        machine.at(machine.now + 1_000)
+        machine.harmony.handleActivity(-1, machine.now)
+      }
+    }
+    for (let connection = 1; connection <= 4; connection++) {
+      live(3)
+      machine.lost(connection)
+      live(2)
+      machine.up(connection + 1, uuidOf(1))
+      machine.pong(connection + 1)
+    }
+    t.match(machine.diagnostics().peers, [{ state: 'entered', failureCount: 4 }], 'none held')
+    machine.lost(5)
+    machine.lost(-1)
+    t.same(machine.at(machine.now + 100), ['dial 6 tcp://10.0.0.1:49152 after 1'])
+    const doubtful = machineInDoubt()
+    doubtful.lost(-1)
+    t.same(doubtful.lost(1), ['exit p1 link lost 1'], 'nothing is left to come (harmony.md 5.2)')
+  },
+)
+
 t.test('who cannot go on with us is refused before it is answered (harmony.md 5.7)', async (t) => {
   const machine = machineWithPeer()
   machine.lost(-1)
@@ -268,79 +317,6 @@ t.test(
   },
 )
 
-t.test('a peer that does not read exits with its queue (harmony.md 7.6 and 7.7)', async (t) => {
-  const machine = new Machine({ limits: { queueBytesMax: 10, queueTotalBytesMax: 25 } })
-  for (const peer of [1, 2, 3]) machine.enter(peer, { groups: ['A'] })
-  for (const connection of [1, 2, 3]) machine.stalled.add(connection)
-  t.equal(machine.whisper(1, '12345'), 1)
-  t.equal(machine.whisper(1, '12345'), 1)
-  t.equal(machine.whisper(1, '12345'), 1)
-  t.equal(machine.whisper(1, '1'), 1, 'the largest does not count')
-  t.equal(machine.whisper(1, '2'), 0)
-  t.same(machine.settle().slice(0, 3), ['exit p1 limit lost 4', 'close 1', 'close -1'])
-  t.equal(machine.shout('A', '1234567890'), 2)
-  t.equal(machine.whisper(2, '1234567'), 1, 'a shout counts once')
-  t.equal(machine.whisper(3, '12345678'), 1)
-  t.equal(machine.whisper(3, '1'), 0, 'the fullest goes')
-  t.same(
-    machine.settle().filter((text) => text.startsWith('exit')),
-    ['exit p3 limit lost 3'],
-  )
-  t.match(machine.diagnostics().messages, { waiting: 2, waitingBytes: 17 })
-  t.equal(machine.count('mailbox-overflow'), 2)
-})
-
-t.test('a group can have a policy of its own (harmony.md 7.8)', async (t) => {
-  const overflow = new Map([
-    ['NEW', 'drop-newest'],
-    ['OLD', 'drop-oldest'],
-  ] as const)
-  const machine = new Machine({ overflow, limits: { queueMessagesMax: 8 } })
-  machine.enter(1, { groups: ['NEW', 'OLD'] })
-  machine.stalled.add(1)
-  const shout = (group: string, count: number) =>
-    Array.from({ length: count }, (_, index) => machine.shout(group, `${group} ${index}`))
-  t.same(shout('NEW', 6), [1, 1, 1, 1, 0, 0])
-  t.same(shout('OLD', 2), [0, 0], 'none of its own to leave out')
-  machine.stalled.clear()
-  machine.harmony.handleLink(1, { type: 'lost', reason: '' }, machine.now)
-  machine.now += 1_000
-  const other = new Machine({ overflow, limits: { queueMessagesMax: 8 } })
-  other.enter(1, { groups: ['NEW', 'OLD'] })
-  other.stalled.add(1)
-  for (let index = 0; index < 9; index++) t.equal(other.shout('OLD', `${index}`), 1)
-  t.same(other.settle(), [], 'nobody exits')
-  t.match(other.diagnostics().messages, { sent: 9, waiting: 4, dropped: 5 })
-  t.match(other.diagnostics().counters, { 'drop-oldest': 5 })
-  other.stalled.clear()
-  other.whisper(1, 'behind')
-  const polled: string[] = []
-  const poll = () => other.harmony.pollMessage(1, 0)
-  for (let message = poll(); message; message = poll()) polled.push(message.command.type)
-  t.same(polled, ['shout', 'shout', 'shout', 'shout', 'whisper'])
-})
-
-t.test('a sender can see that its mailbox is congested (harmony.md 7.6)', async (t) => {
-  const machine = new Machine({ limits: { queueMessagesMax: 8 } })
-  machine.enter(1, { groups: ['A'] })
-  machine.enter(2)
-  machine.stalled.add(1)
-  const { harmony } = machine
-  const seen = () => [
-    harmony.congested(undefined, undefined),
-    harmony.congested(uuidOf(1), undefined),
-    harmony.congested(uuidOf(2), undefined),
-    harmony.congested(undefined, 'A'),
-    harmony.congested(undefined, 'B'),
-  ]
-  for (let count = 0; count < 2; count++) machine.whisper(1, '')
-  t.same(seen(), [false, false, false, false, false])
-  machine.whisper(1, '')
-  t.same(seen(), [true, true, false, true, false])
-  machine.at(5_000)
-  t.same(seen(), [false, false, false, false, false], 'who is evasive holds nobody up')
-})
-
 t.test('peers whose HELLO is here have dials of their own (harmony.md 7.3)', async (t) => {
   const machine = new Machine({ limits: { dialsMax: 1 } })
   machine.discover(1)
@@ -385,25 +361,6 @@ t.test('a dial that takes long makes place when another waits (harmony.md 7.3)',
   t.same(machine.at(4_999), [])
   t.same(machine.at(5_000), ['close 1', 'dial 3 tcp://10.0.0.3:49152'])
   t.same(machine.up(3), ['send 3 hello 1', 'enter p3', 'resume -3'])
-})
-
-t.test('a peer that has not entered can have a full mailbox, too (harmony.md 7.6)', async (t) => {
-  const machine = new Machine({ limits: { queueMessagesMax: 3 } })
-  machine.discover(1)
-  machine.stalled.add(1)
-  machine.up(1)
-  for (const group of ['A', 'B', 'C']) t.same(machine.join(group), [])
-  t.same(machine.join('D'), ['close 1'])
-  t.same(machine.at(100), ['dial 2 tcp://10.0.0.1:49152'])
-  const other = new Machine({ limits: { queueTotalBytesMax: 10 } })
-  other.enter(1)
-  other.enter(2)
-  for (const connection of [1, 2, 3]) other.stalled.add(connection)
-  for (let count = 0; count < 5; count++) other.whisper(1, 'ab')
-  other.lost(1)
-  t.same(other.at(350), ['exit p1 link', 'close -1', 'dial 3 tcp://10.0.0.1:49152'])
-  t.equal(other.whisper(2, 'c'), 1)
-  t.match(other.diagnostics().messages, { sent: 6, waiting: 1, lost: 5 })
 })
 
 t.test('one address cannot take all dials, except on loopback (harmony.md 7.3)', async (t) => {
