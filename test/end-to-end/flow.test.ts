@@ -11,7 +11,7 @@ import { createNode, createNodes, freePort, type Node } from '../support/nodes.t
 const SCRIPT = new URL('./flow.mjs', import.meta.url)
 const NODE = new URL('./node.mjs', import.meta.url)
 const MIB = 2 ** 20
-/** As docs/guide/guarantees.md recommends for a Raspberry Pi. */
+/** As docs/guide/guarantees.md recommends for a Raspberry Pi, and the option of Node.js. */
 const PI = {
   limits: {
     queueBytesMax: MIB,
@@ -22,10 +22,11 @@ const PI = {
     eventBytesMax: 4 * MIB,
   },
 }
+const PI_ARGS = ['--max-semi-space-size=2']
 const SEND_MS = 2_500
 
-function start(t: Test, options: object): Child {
-  return startChild(t, SCRIPT, [JSON.stringify(options)])
+function start(t: Test, options: object, nodeArgs: readonly string[] = []): Child {
+  return startChild(t, SCRIPT, [JSON.stringify(options)], nodeArgs)
 }
 
 async function sums(children: readonly Child[]): Promise<number[]> {
@@ -45,7 +46,8 @@ for (const [bytes, waits] of [
     const listeners = start(t, { listeners: 29, beaconPort })
     const stalled = start(t, { listeners: 1, beaconPort })
     await Promise.all([listeners.next('started'), stalled.next('started')])
-    const sender = start(t, { sender: { peers: 30, bytes, waits }, beaconPort, options: PI })
+    const sending = { sender: { peers: 30, bytes, waits }, beaconPort, options: PI }
+    const sender = start(t, sending, PI_ARGS)
     await sender.next('ready')
     stalled.kill('SIGSTOP')
     // Who never waits goes on until the one that does not read has gone, as long as that takes on a busy machine.

@@ -63,10 +63,11 @@ export function startChild(
   t: Pick<Test, 'teardown'>,
   script: URL | string,
   args: readonly string[],
+  nodeArgs: readonly string[] = [],
 ): Child {
   const { NODE_OPTIONS: _, ...env } = process.env
   const path = script instanceof URL ? script.pathname : script
-  const started = spawn(process.execPath, [path, ...args], { env, stdio: 'pipe' })
+  const started = spawn(process.execPath, [...nodeArgs, path, ...args], { env, stdio: 'pipe' })
   const child = new Child(started)
   t.teardown(async () => {
     started.kill('SIGCONT')
