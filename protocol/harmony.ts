@@ -1368,6 +1368,11 @@ export class Harmony {
     this.#markUnreachable(peer, reason)
     this.#settle(peer)
     peer.state = 'discovered'
+    // Its time was over before, but for a dial that might still have succeeded (harmony.md 6.3).
+    if (now - peer.sinceAt >= this.#options.expiredTimeoutMs) {
+      this.#forget(peer, reason)
+      return
+    }
     peer.swapEndpoints()
     this.#waitLonger(peer, now)
   }

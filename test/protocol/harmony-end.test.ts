@@ -150,6 +150,20 @@ t.test('each cause of an exit has its reason (harmony.md 6.1 and 6.2)', async (t
   }
 })
 
+t.test(
+  'an endpoint that swallows each dial is forgotten at the end of the last (harmony.md 6.3)',
+  async (t) => {
+    const machine = new Machine()
+    machine.discover(1)
+    machine.at(15_000)
+    machine.lost(1)
+    machine.at(30_050)
+    t.match(machine.diagnostics(), { peers: [{ uuid: uuidOf(1), failureCount: 1 }], dials: 1 })
+    t.same(machine.lost(2), [])
+    t.match(machine.diagnostics(), { peers: [], dials: 0 })
+  },
+)
+
 t.test('who never enters is unreachable, then forgotten (harmony.md 6.3)', async (t) => {
   const machine = new Machine()
   machine.discover(1)
