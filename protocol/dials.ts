@@ -72,12 +72,19 @@ export class Dials {
     return Math.max(now, peer.failedAt + BACKOFF_MIN_MS)
   }
 
-  /** The first peer whose time has come and for whom there is a place. */
+  /** The next peer whose time has come and for whom there is a place: of an address that has fewest dials in flight. */
   due(now: number): PeerRecord | undefined {
+    let next: PeerRecord | undefined
+    let fewest = NEVER
     for (const peer of this.#waiting) {
-      if (now >= peer.dialAt && now >= this.#placeAt(peer)) return peer
+      if (now < peer.dialAt || now < this.#placeAt(peer)) continue
+      const told = this.#told(peer)
+      if (told === 0) return peer
+      if (told >= fewest) continue
+      next = peer
+      fewest = told
     }
-    return undefined
+    return next
   }
 
   /** When somebody will be due. */
@@ -131,12 +138,17 @@ export class Dials {
    * those whose HELLO is here, nor who tells of many those of all others.
    */
   #placeAt(peer: PeerRecord): number {
-    const told = peer.met ? 0 : (this.#byTeller.get(peer.teller) ?? 0)
+    const told = this.#told(peer)
     if (told > 0 && told * TELLER_SHARE >= this.#dialsMax) return NEVER
     const dials = this.#dialsLike(peer)
     if (dials.size < this.#dialsMax) return -NEVER
     const [oldest] = dials
     return (oldest as PeerRecord).dialledAt + PATIENCE_MS
+  }
+
+  /** Dials in flight because of the same address; 0 for whoever entered once. */
+  #told({ met, teller }: PeerRecord): number {
+    return met ? 0 : (this.#byTeller.get(teller) ?? 0)
   }
 
   #dialsLike({ proven }: PeerRecord): Set<PeerRecord> {

@@ -5,16 +5,25 @@ const ENDPOINT = /^tcp:\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
 /** Four numbers from 0 to 255: what only looks like that would be looked up as a name. */
 const IPV4 = /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/
 
+/** No address; those of nobody alone: broadcast and multicast; and those of this machine only. */
+const NOWHERE = /^([0.:]*|255\.255\.255\.255|(22[4-9]|23\d)\..*|ff[0-9a-f]{2}:.*)$/i
+const OURS = /^(127\..*|::1|::ffff:(127\..*|7f[0-9a-f]{2}:.*))$/i
+
 /** An address of this machine only, or none. */
 export function isLoopback(address: string): boolean {
   return address === '' || address === '::1' || address.startsWith('127.')
 }
 
-/** A HELLO that names a host, or no address at all, means the address that its connection came from (harmony.md 2.5). */
+/**
+ * A HELLO that names a host, or an address where no other machine can be, means the address that its connection came from:
+ * it does not make us dial ourselves (harmony.md 2.5).
+ */
 export function reachable(endpoint: string, address: string): string {
   const { host, port } = parseEndpoint(endpoint) as { host: string; port: number }
-  const nowhere = /^[0.:]*$/.test(host)
-  if ((isAddress(host) && !nowhere) || address === '') return endpoint
+  const isHere = isLoopback(address)
+  if (address === '' || (isAddress(host) && !NOWHERE.test(host) && (isHere || !OURS.test(host)))) {
+    return endpoint
+  }
   return formatEndpoint(address, port)
 }
 

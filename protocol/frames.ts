@@ -68,9 +68,9 @@ export class FrameReader {
     return this.#octets.subarray(this.#offset)
   }
 
-  /** Octets that wait here to be read on. */
+  /** Memory of what waits here to be read on: octets, and room for those of a frame that is not whole. */
   get size(): number {
-    return this.#octets.length - this.#offset + (this.#gathered?.have ?? 0)
+    return this.#octets.length - this.#offset + (this.#gathered?.body.length ?? 0)
   }
 
   skip(count: number): void {
@@ -79,9 +79,13 @@ export class FrameReader {
 
   /** Forgets everything. */
   clear(): void {
+    this.#drop()
+    this.#gathered = undefined
+  }
+
+  #drop(): void {
     this.#octets = EMPTY
     this.#offset = 0
-    this.#gathered = undefined
   }
 
   /**
@@ -110,7 +114,10 @@ export class FrameReader {
     const bodyStart = start + headerBytes
     if (left - headerBytes >= size) {
       this.#offset = bodyStart + size
-      return { flags, body: octets.subarray(bodyStart, this.#offset) }
+      const body = octets.subarray(bodyStart, this.#offset)
+      // An idle connection keeps nothing of what was read.
+      if (this.#offset === octets.length) this.#drop()
+      return { flags, body }
     }
     if (size < GATHER_BYTES_MIN) return undefined
     const body = new Uint8Array(Math.min(size, GATHER_BYTES_STEP))
@@ -131,10 +138,7 @@ export class FrameReader {
     gathered.body.set(this.#octets.subarray(this.#offset, end), gathered.have)
     gathered.have += count
     this.#offset = end
-    if (end === this.#octets.length) {
-      this.#octets = EMPTY
-      this.#offset = 0
-    }
+    if (end === this.#octets.length) this.#drop()
     if (gathered.have < size) return undefined
     this.#gathered = undefined
     return { flags, body: gathered.body }

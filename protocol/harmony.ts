@@ -188,10 +188,10 @@ export class Harmony {
   #endpoint: string | undefined
   #connectionCount = 0
   readonly #dials: Dials
-  readonly #arrivals: Places
+  readonly #arrivals: Places<ConnectionId>
   readonly #tally = createTally()
   /** Peers that never said HELLO, and those that never entered and were dialled in vain; the oldest first. */
-  readonly #strangers = new Set<PeerRecord>()
+  readonly #strangers = new Places<PeerRecord>(NEVER)
   readonly #unreached = new Set<PeerRecord>()
   /** Peers to which something was written since their ZMTP was last asked what it has read. */
   readonly #unasked = new Set<PeerRecord>()
@@ -508,15 +508,17 @@ export class Harmony {
     node: { readonly uuid: Uuid; readonly endpoint: string; readonly source: Source },
     now: number,
   ): PeerRecord | undefined {
-    if (this.#peers.size >= this.#options.limits.peersMax && !this.#makePlace(node.source)) {
+    const teller = parseEndpoint(node.endpoint)?.host ?? ''
+    const isFull = this.#peers.size >= this.#options.limits.peersMax
+    if (isFull && !this.#makePlace(node.source, teller)) {
       this.#count('peers-limit')
       return undefined
     }
     const mailbox = new Mailbox(this.#tally, this.#options.limits)
     const peer = new PeerRecord(node, mailbox, now)
-    peer.teller = parseEndpoint(node.endpoint)?.host ?? ''
+    peer.teller = teller
     this.#peers.set(node.uuid, peer)
-    if (node.source === 'beacon') this.#strangers.add(peer)
+    if (node.source === 'beacon') this.#strangers.take(peer, peer.teller)
     this.#watchFrom(now)
     this.#dials.waitFirst(peer, now)
     this.#wake(peer.dialAt)
@@ -530,10 +532,11 @@ export class Harmony {
   }
 
   /** Anybody can invent a node: one that never entered makes place for others (harmony.md 7.1). */
-  #makePlace(source: Source): boolean {
+  #makePlace(source: Source, teller: string): boolean {
+    const rival = this.#strangers.rival(teller)
     const [unreached] = this.#unreached
-    const [stranger] = source === 'beacon' ? [] : this.#strangers
-    const evicted = unreached ?? stranger
+    const evicted =
+      rival ?? unreached ?? (source === 'beacon' ? undefined : this.#strangers.oldest())
     if (evicted === undefined) return false
     this.#count('stranger-evicted')
     this.#forget(evicted, 'others need its place, and it never entered')
@@ -843,7 +846,7 @@ export class Harmony {
 
   #learn(peer: PeerRecord, hello: Hello): void {
     peer.proven = true
-    this.#strangers.delete(peer)
+    this.#strangers.free(peer)
     peer.name = hello.name
     peer.headers = hello.headers
     peer.groups = hello.groups.length > 0 ? new Set(hello.groups) : undefined
@@ -1482,7 +1485,7 @@ export class Harmony {
     const rival = this.#rivalOf(peer)
     if (rival !== undefined) this.#closeArrival(rival, reason)
     this.#dials.remove(peer)
-    this.#strangers.delete(peer)
+    this.#strangers.free(peer)
     this.#unreached.delete(peer)
     this.#settle(peer)
     this.#abandon(peer)

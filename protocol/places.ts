@@ -1,14 +1,12 @@
-// A bounded number of places for connections of strangers. When all are taken, no address keeps more than its share of them:
-// whoever opens thousands does not keep others out.
-// Spec: harmony.md 7.4.
+// A bounded number of places for connections of strangers, or for nodes that somebody told of. When all are taken, no address
+// keeps more than its share of them: whoever opens or invents thousands does not keep others out.
+// Spec: harmony.md 7.1 and 7.4.
 
-import type { ConnectionId } from './peers.ts'
-
-/** Who has a place, and from where. */
-export class Places {
+/** Who has a place, and because of which address. */
+export class Places<Key> {
   readonly #max: number
-  /** Addresses by connection, the oldest first; and how many connections each address has. */
-  readonly #addresses = new Map<ConnectionId, string>()
+  /** Addresses of those that have a place, the oldest first; and how many each address has. */
+  readonly #addresses = new Map<Key, string>()
   readonly #counts = new Map<string, number>()
 
   constructor(max: number) {
@@ -20,27 +18,27 @@ export class Places {
   }
 
   /**
-   * Takes a place for a connection.
+   * Takes a place.
    * @returns who has to go: nobody while there is room; else the oldest one from the address that has most, and no place any
-   * more; or the connection itself, where that address has no more than it would have.
+   * more; or the newcomer itself, where that address has no more than its own would have.
    */
-  take(connection: ConnectionId, address: string): ConnectionId | undefined {
-    let evicted: ConnectionId | undefined
+  take(newcomer: Key, address: string): Key | undefined {
+    let evicted: Key | undefined
     if (this.count >= this.#max) {
-      evicted = this.#evict(this.#counts.get(address) ?? 0)
-      if (evicted === undefined) return connection
+      evicted = this.rival(address)
+      if (evicted === undefined) return newcomer
       this.free(evicted)
     }
-    this.#addresses.set(connection, address)
+    this.#addresses.set(newcomer, address)
     this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1)
     return evicted
   }
 
   /** It needs its place no longer, if it has one. */
-  free(connection: ConnectionId): void {
-    const address = this.#addresses.get(connection)
+  free(key: Key): void {
+    const address = this.#addresses.get(key)
     if (address === undefined) return
-    this.#addresses.delete(connection)
+    this.#addresses.delete(key)
     const count = this.#counts.get(address) as number
     if (count > 1) this.#counts.set(address, count - 1)
     else this.#counts.delete(address)
@@ -51,18 +49,25 @@ export class Places {
     this.#counts.clear()
   }
 
-  /** Who makes place for somebody whose address has so many. */
-  #evict(ownCount: number): ConnectionId | undefined {
+  /** Who has a place for longest. */
+  oldest(): Key | undefined {
+    for (const key of this.#addresses.keys()) return key
+    return undefined
+  }
+
+  /** Who has to make place for one more of an address, if anybody. */
+  rival(address: string): Key | undefined {
+    const ownCount = this.#counts.get(address) ?? 0
     // The usual flood, from one address, does not make us look through all places each time.
-    if (ownCount * this.#counts.size >= this.#max) return undefined
+    if (ownCount * this.#counts.size >= this.count) return undefined
     let most = ''
     let mostCount = ownCount + 1
-    for (const [address, count] of this.#counts) {
+    for (const [other, count] of this.#counts) {
       if (count <= mostCount) continue
-      most = address
+      most = other
       mostCount = count
     }
-    for (const [connection, address] of this.#addresses) if (address === most) return connection
+    for (const [key, other] of this.#addresses) if (other === most) return key
     return undefined
   }
 }

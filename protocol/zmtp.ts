@@ -66,9 +66,13 @@ export type ZmtpEvent =
   | { readonly type: 'ready'; readonly identity: Uint8Array; readonly metadata: Metadata }
   | { readonly type: 'message'; readonly frames: readonly Uint8Array[] }
   | { readonly type: 'pong'; readonly context: Uint8Array }
+  /** So many frames came that tell nothing yet; there may be more, but others may have their turn first. */
+  | { readonly type: 'passed' }
   | { readonly type: 'closed'; readonly error: WireError }
 
 const GREETING_BYTES = 64
+/** Frames and commands that are read in a row without anything to tell (zmtp.md 3.10). */
+const FRAMES_AT_ONCE = 8
 /** Answers that may wait to be written. Who asks faster than it reads gets no more of them (zmtp.md 5.3). */
 const PONGS_MAX = 16
 /** Properties of a handshake: nobody needs so many, and each takes much more memory than octets. */
@@ -162,7 +166,8 @@ export class ZmtpConnection {
    */
   pollEvent(now: number): ZmtpEvent | undefined {
     try {
-      while (this.#state.type !== 'closed') {
+      for (let count = 0; this.#state.type !== 'closed'; count++) {
+        if (count === FRAMES_AT_ONCE) return { type: 'passed' }
         const event = this.ready ? this.#readTraffic(now) : this.#readHandshake()
         if (event === 'starved') break
         if (event !== undefined) return event

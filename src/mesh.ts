@@ -1,5 +1,6 @@
 // The sockets of a node: one inbox (a ROUTER that others connect to) and a mailbox (a DEALER of ours) per peer. Streams of
 // octets below, ZRE messages above. It has no opinion: harmony.ts says whom to dial, when to hold and what to close.
+// Past 600 lines because whatever a connection is held to, in octets and turns, is decided where its octets come and go.
 // Spec: harmony.md 2, zmtp.md.
 
 import {
@@ -71,10 +72,12 @@ const HELD_BYTES_MAX = 16_384
 /** Octets of a message before the HELLO, and of the HELLO: a stranger gets no more of our memory. */
 const STRANGER_BYTES_MAX = HELLO_BYTES_MAX + 64
 /**
- * What one connection may have us do until all others had their turn: octets, and a number for each message beside them.
- * libuv reads up to 2 MiB from one socket in a row, and so many small messages can take a second.
+ * What all connections together may have us do in one turn of the event loop, and each of them however many they are:
+ * octets, and a number for each message beside them. libuv reads up to 2 MiB from one socket in a row, and so many small
+ * messages can take a second.
  */
 const TURN_COST_MAX = 1_048_576
+const TURN_COST_MIN = 32_768
 const MESSAGE_COST = 1_024
 const NOTHING = new Uint8Array(0)
 
@@ -85,8 +88,10 @@ interface Link {
   readonly zmtp: ZmtpConnection
   /** What waits in it unread, as counted in the sum of all. */
   unreadBytes: number
-  /** Since when something has waited in it unread. */
+  /** Since when something has waited in it unread, without a message that became whole. */
   unreadSince: number
+  /** Whether its peer has said HELLO, or goes on with what it said before. */
+  known: boolean
   /** Whether we stop: its stream ends behind what its mailbox still gives; and whether it has, so that nothing can follow. */
   ending: boolean
   ended: boolean
@@ -118,12 +123,15 @@ export class Mesh {
   /** Links with a deadline: a handshake, or the TTL that a peer set itself. */
   readonly #timed = new Set<Link>()
   readonly #counters = new Map<string, number>()
-  readonly #handshakes: Places
+  readonly #handshakes: Places<ConnectionId>
   #server: StreamServer | undefined
   #acceptedCount = 0
   #unreadBytes = 0
   #wakeAt = Number.POSITIVE_INFINITY
   #dirty: Link[] = []
+  /** Those that had their share of this turn, and how much a share is: the less, the more of them there were in the last. */
+  #resting: Link[] = []
+  #turnCostMax = TURN_COST_MAX
   #stopped: (() => void) | undefined
   /** Streams whose end we have not heard of, those that we closed ourselves too. */
   #streamCount = 0
@@ -213,7 +221,7 @@ export class Mesh {
     const link = this.#links.get(connection)
     if (!link?.held) return
     // Whose connection it is, is known now, also where it goes on with an epoch and says no HELLO (harmony.md 5.7).
-    link.zmtp.allowMessages(this.#options.zmtp.messageBytesMax)
+    this.#know(link)
     link.resuming = true
     this.#host.clock.defer(() => {
       // It may have been closed, or held again, before its turn came.
@@ -322,6 +330,7 @@ export class Mesh {
       ...parts,
       unreadBytes: 0,
       unreadSince: 0,
+      known: false,
       ending: false,
       ended: false,
       up: false,
@@ -375,10 +384,16 @@ export class Mesh {
   #rest(link: Link): void {
     link.resting = true
     link.stream.pause()
+    if (this.#resting.push(link) > 1) return
     this.#host.clock.defer(() => {
-      link.cost = 0
-      link.resting = false
-      if (this.#links.get(link.connection) === link) this.#readOn(link)
+      const links = this.#resting
+      this.#resting = []
+      this.#turnCostMax = Math.max(TURN_COST_MIN, TURN_COST_MAX / links.length)
+      for (const rested of links) {
+        rested.cost = 0
+        rested.resting = false
+        if (this.#links.get(rested.connection) === rested) this.#readOn(rested)
+      }
     })
   }
 
@@ -399,7 +414,7 @@ export class Mesh {
   /** Hands on what can be read, one message after the other, until it is held or closed, or it is the others' turn. */
   #read(link: Link): void {
     while (!link.held && !link.resting && this.#links.get(link.connection) === link) {
-      if (link.cost >= TURN_COST_MAX) {
+      if (link.cost >= this.#turnCostMax) {
         this.#rest(link)
         break
       }
@@ -440,6 +455,9 @@ export class Mesh {
         this.#handlers.link(connection, { type: 'measured', roundTripMs })
         break
       }
+      case 'passed':
+        this.#count('frames-passed-over')
+        break
       case 'closed':
         this.#refuse(link, event.error)
         break
@@ -455,9 +473,16 @@ export class Mesh {
       this.#refuse(link, error)
       return
     }
-    if (message.type === 'hello' && link.connection < 0)
-      link.zmtp.allowMessages(this.#options.zmtp.messageBytesMax)
+    // What waits from now on is the beginning of another message.
+    link.unreadSince = this.#host.clock.now()
+    if (message.type === 'hello' && link.connection < 0) this.#know(link)
     this.#handlers.message(link.connection, message)
+  }
+
+  /** It is no stranger's connection any more. */
+  #know(link: Link): void {
+    link.known = true
+    link.zmtp.allowMessages(this.#options.zmtp.messageBytesMax)
   }
 
   /** The other side broke the protocol: it is told so where ZMTP can, then it is gone. */
@@ -533,8 +558,8 @@ export class Mesh {
   }
 
   /**
-   * What all connections together have sent and not finished is bounded: the one that has kept the most for the longest goes.
-   * Who sends a large message in one go is not the one, however many others hold a little less.
+   * What all connections together have sent and not finished is bounded: the one that has kept the most for the longest goes,
+   * a stranger's before any peer's. Who sends a large message in one go is not the one, however many others hold a little less.
    */
   #account(link: Link): void {
     if (this.#links.get(link.connection) !== link) return
@@ -547,7 +572,11 @@ export class Mesh {
     const weight = (it: Link) => it.unreadBytes * (1 + now - it.unreadSince)
     let largest = link
     for (const other of this.#links.values()) {
-      if (weight(other) > weight(largest)) largest = other
+      if (other.unreadBytes === 0) continue
+      const isStranger = largest.known && !other.known
+      if (isStranger || (largest.known === other.known && weight(other) > weight(largest))) {
+        largest = other
+      }
     }
     const text = `${largest.unreadBytes} octets of unfinished messages, more than we have room for`
     this.#refuse(largest, new WireError('harmony.md 7.9', text))

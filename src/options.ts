@@ -71,7 +71,10 @@ export interface LyreOptions {
 
 /** Limits of a node; integers from 1. */
 export interface LyreLimits {
-  /** Peers that are known, entered or not. Default: 1,024. Each costs about 1 KB and two TCP connections. */
+  /**
+   * Peers that are known, entered or not. Default: 1,024. Each costs about 2 KB, two TCP connections, and what its HELLO
+   * tells: up to 64 KiB, twice that in memory where it is not Latin.
+   */
   readonly peersMax: number
   /** Groups that one peer may be in, at most 1,024. Default: 1,024. Who joins more is sent away. */
   readonly peerGroupsMax: number

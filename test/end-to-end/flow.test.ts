@@ -18,6 +18,8 @@ const PI = {
     queueMessagesMax: 8_192,
     queueTotalBytesMax: 16 * MIB,
     messageBytesMax: MIB,
+    peersMax: 128,
+    arrivalsMax: 128,
     unreadBytesMax: 16 * MIB,
     eventBytesMax: 4 * MIB,
   },

@@ -227,7 +227,8 @@ class ZmtpTrial implements Trial {
     for (let event = connection.pollEvent(now); event; event = connection.pollEvent(now)) {
       expect(!told.closed, 'nothing is told after the end')
       told.closed = event.type === 'closed'
-      this.#digest(event, told)
+      // How often others may go first depends on how the octets are cut.
+      if (event.type !== 'passed') this.#digest(event, told)
     }
     this.#ready = this.#whole.ready
   }
@@ -376,7 +377,8 @@ function replay(octets: Uint8Array): void {
         for (const part of parts) {
           zmtp.handleBytes(part.slice(), 0)
           for (let event = zmtp.pollEvent(0); event; event = zmtp.pollEvent(0)) {
-            events.push(event.type === 'closed' ? event.error.message : event.type)
+            if (event.type === 'closed') events.push(event.error.message)
+            else if (event.type !== 'passed') events.push(event.type)
           }
         }
         zmtp.handleTimeout(1e9)

@@ -19,6 +19,23 @@ t.test('there are no more peers than peersMax (harmony.md 7.1, W13)', async (t) 
   })
 })
 
+t.test(
+  'who tells of many nodes does not keep others out (harmony.md 7.1 and 7.3, W13)',
+  async (t) => {
+    const tell = (machine: Machine, peer: number, host: number) =>
+      machine.discover(peer, `tcp://10.0.0.${host}:${peer}`).join()
+    const full = new Machine({ limits: { peersMax: 8 } })
+    for (let peer = 1; peer <= 20; peer++) tell(full, peer, 66)
+    t.equal(full.count('peers-limit'), 12)
+    t.match(tell(full, 21, 21), /^close 1,.*tcp:..10.0.0.21:21$/)
+    const busy = new Machine({ limits: { dialsMax: 4 } })
+    for (let peer = 1; peer <= 20; peer++) tell(busy, peer, 66 + (peer % 4))
+    t.equal(busy.diagnostics().dials, 4)
+    t.equal(tell(busy, 21, 21), '', 'all places are taken')
+    t.match(busy.at(5_000).join(), /^close 1,dial 5 tcp:..10.0.0.21:21,/, 'it is the next')
+  },
+)
+
 t.test('a peer is in no more groups than peerGroupsMax (harmony.md 7.2, W18)', async (t) => {
   const machine = new Machine({ limits: { peerGroupsMax: 2 } })
   machine.enter(1, { groups: ['A', 'B'] })

@@ -392,9 +392,25 @@ t.test('who is known better may send more, from the next frame on (zmtp.md 3.9)'
   t.same(feed(connection, fromHex('0003 303132')), ['message 303132'])
   t.equal(connection.unreadBytes, 0)
   t.same(feed(connection, fromHex('02 0000000000000258 0000')), [])
-  t.equal(connection.unreadBytes, 2, 'of a body that is not here yet')
+  t.equal(connection.unreadBytes, 600, 'the room for a body that is not here yet')
   connection.handleBytes(fromHex('01'), 0)
-  t.equal(connection.unreadBytes, 3, 'and what was not read on')
+  t.equal(connection.unreadBytes, 601, 'and what was not read on')
+})
+
+t.test('after eight frames that end no message others may go first (zmtp.md 3.10)', async (t) => {
+  const types = (connection: ZmtpConnection) => {
+    const told: string[] = []
+    for (let event = connection.pollEvent(0); event; event = connection.pollEvent(0)) {
+      told.push(plain(event))
+    }
+    return told
+  }
+  const commands = readyConnection({})
+  commands.handleBytes(fromHex('0400'.repeat(20)), 0)
+  t.same(types(commands), ['passed', 'passed'])
+  const frames = readyConnection({})
+  frames.handleBytes(fromHex(`${'0100'.repeat(8)}0000`), 0)
+  t.same(types(frames), ['passed', `message ${'- '.repeat(8)}-`])
 })
 
 t.test('what came of an unfinished message counts as unread (harmony.md 7.9)', async (t) => {

@@ -237,7 +237,7 @@ t.test('who is held while others have their turn is read on when it is let go', 
 })
 
 t.test('of unfinished messages there is a bounded amount; who has most of it goes', async (t) => {
-  const { world, alice, bob, mailbox } = await pair({ unreadBytesMax: 200_000 })
+  const { world, alice, bob, mailbox } = await pair({ unreadBytesMax: 300_000 })
   bob.tell(1, HELLO, 1)
   await world.settle()
   const port = await bob.mesh.listen(ADDRESS, ANY)
@@ -245,15 +245,32 @@ t.test('of unfinished messages there is a bounded amount; who has most of it goe
   await world.settle()
   const large = Uint8Array.of(2, 0, 0, 0, 0, 0, 0x10, 0, 0)
   mailbox.write(large)
-  for (let part = 0; part < 3; part++) {
+  for (let part = 0; part < 4; part++) {
     mailbox.write(pattern(60_000))
     await world.settle()
   }
   t.notMatch(alice.told.at(-1), /refused/)
   mailbox.write(pattern(60_000))
   await world.settle()
-  t.match(alice.told, [/up/, /hello/, /up/, /^-1 refused: 2\d{5} octets of unfinished messages/])
+  t.match(alice.told, [/up/, /hello/, /up/, /^-1 refused: 6\d{5} octets of unfinished messages/])
   t.match(alice.mesh.diagnostics().counters, { 'refused: harmony.md 7.9': 1 })
+})
+
+t.test('of unfinished messages those of strangers go first (harmony.md 7.9)', async (t) => {
+  const { world, port, alice, bob, mailbox } = await pair({ unreadBytesMax: 150_000 })
+  const eve = new Tested(world, 'e'.repeat(32))
+  eve.mesh.dial(1, `tcp://${ADDRESS}:${port}`)
+  await world.settle()
+  bob.tell(1, HELLO, 1)
+  await world.settle()
+  mailbox.write(Uint8Array.of(2, 0, 0, 0, 0, 0, 0x10, 0, 0))
+  mailbox.write(pattern(70_000))
+  await world.settle()
+  world.now += 10_000
+  world.streams[2]?.write(Uint8Array.of(2, 0, 0, 0, 0, 0, 1, 0, 0))
+  world.streams[2]?.write(pattern(10_000))
+  await world.settle()
+  t.match(alice.told.at(-1), /^-2 refused: 65536 octets/)
 })
 
 t.test('what is held again before its turn to be read stays held', async (t) => {

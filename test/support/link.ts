@@ -83,7 +83,7 @@ export class Link {
   #receive(bytes: Buffer): void {
     this.zmtp.handleBytes(new Uint8Array(bytes), 0)
     for (let event = this.zmtp.pollEvent(0); event; event = this.zmtp.pollEvent(0)) {
-      this.heard.add(event)
+      if (event.type !== 'passed') this.heard.add(event)
       if (event.type === 'closed') this.#socket.end()
     }
     this.flush()

@@ -36,10 +36,14 @@ export function connectionOf(options: ConnectionOptions = {}): ZmtpConnection {
   return new ZmtpConnection({ socketType, mechanism, limits: { ...ZMTP_LIMITS, ...limits } }, 0)
 }
 
-export function eventsOf(connection: ZmtpConnection, now = 0): ZmtpEvent[] {
-  const events: ZmtpEvent[] = []
+/** All that it has to tell. */
+export function eventsOf(
+  connection: ZmtpConnection,
+  now = 0,
+): Exclude<ZmtpEvent, { type: 'passed' }>[] {
+  const events: Exclude<ZmtpEvent, { type: 'passed' }>[] = []
   for (let event = connection.pollEvent(now); event; event = connection.pollEvent(now)) {
-    events.push(event)
+    if (event.type !== 'passed') events.push(event)
   }
   return events
 }
@@ -66,6 +70,8 @@ export function plain(event: ZmtpEvent): string {
       return `message ${event.frames.map((frame) => digest(frame) || '-').join(' ')}`
     case 'pong':
       return `pong ${toHex(event.context) || '-'}`
+    case 'passed':
+      return 'passed'
     case 'closed':
       return `closed ${event.error.rule}`
   }
