@@ -1,0 +1,492 @@
+// The mesh that skips ZMTP: the same connections, back-pressure and endings as src/mesh.ts has, but each message is carried
+// as it is. What a ZMTP connection would say is said in a few objects; content is there once, however many get it.
+// Spec: harmony.md 2, zmtp.md, as far as a node can tell the difference.
+
+import {
+  type ConnectionId,
+  HELLO_BYTES_MAX,
+  type LinkChange,
+  parseEndpoint,
+  type Uuid,
+  WireError,
+  type ZreCommand,
+  type ZreMessage,
+} from '../protocol/index.ts'
+import { NetworkError } from '../src/errors.ts'
+import type { Links } from '../src/lyre.ts'
+import type { MeshHandlers, MeshOptions, PortRange } from '../src/mesh.ts'
+import { Alarm } from './clock.ts'
+import type { Process } from './network.ts'
+import { End, type EndHandlers, type Load, Server } from './streams.ts'
+
+/** What one side of a connection says to the other. */
+type Saying =
+  | { readonly type: 'ready'; readonly uuid: Uuid; readonly sequence: number | undefined }
+  | { readonly type: 'message'; readonly message: ZreMessage }
+  | { readonly type: 'ping' | 'pong'; readonly number: number }
+
+/** As in src/mesh.ts. */
+const DIAL_TIMEOUT_MS = 15_000
+const HELD_BYTES_MAX = 16_384
+const STRANGER_BYTES_MAX = HELLO_BYTES_MAX + 64
+/** What a greeting and READY take on the wire, a PING, and the header of a message, about. */
+const READY_BYTES = 130
+const PING_BYTES = 11
+const HEADER_BYTES = 8
+const FRAME_BYTES = 2
+
+/** One connection, accepted or dialled. */
+interface Link {
+  readonly connection: ConnectionId
+  end: End
+  /** Whether the other side has said who it is, and whether it has said HELLO. */
+  up: boolean
+  greeted: boolean
+  open: boolean
+  held: boolean
+  resuming: boolean
+  dirty: boolean
+  told: boolean
+  ending: boolean
+  deadline: number
+  pingedAt: number
+  pingCount: number
+  /** What came while it was held. */
+  unread: { readonly saying: Saying; readonly bytes: number }[] | undefined
+  unreadBytes: number
+}
+
+/** The sockets of one node, for messages. */
+export class MessageMesh implements Links {
+  readonly #process: Process
+  readonly #options: MeshOptions
+  readonly #handlers: MeshHandlers
+  readonly #links = new Map<ConnectionId, Link>()
+  /** Links whose handshake is not done. */
+  readonly #timed = new Set<Link>()
+  readonly #counters = new Map<string, number>()
+  #server: Server | undefined
+  #acceptedCount = 0
+  #handshakeCount = 0
+  #wakeAt = Number.POSITIVE_INFINITY
+  #dirty: Link[] = []
+  #stopped: (() => void) | undefined
+  /** Ends whose close we have not heard of. */
+  #endCount = 0
+  #allClosed: (() => void) | undefined
+
+  constructor(process: Process, options: MeshOptions, handlers: MeshHandlers) {
+    this.#process = process
+    this.#options = options
+    this.#handlers = handlers
+  }
+
+  async listen(address: string, ports: PortRange): Promise<number> {
+    this.#process.restless = false
+    for (let port = ports.from; port <= ports.to; port++) {
+      try {
+        this.#server = new Server(this.#process, { address, port }, (end) => this.#accept(end))
+        return this.#server.port
+      } catch (error) {
+        if (port === ports.to || !isPortTaken(error)) throw error
+      }
+    }
+    throw new NetworkError(`no TCP port between ${ports.from} and ${ports.to}`)
+  }
+
+  dial(connection: ConnectionId, endpoint: string, sequence?: number): void {
+    const to = parseEndpoint(endpoint)
+    if (to === undefined) {
+      const reason = `${endpoint} is no tcp endpoint`
+      this.#defer(() => this.#handlers.link(connection, { type: 'refused', reason }))
+      return
+    }
+    const handlers = this.#endHandlers(connection)
+    const end = End.dial(this.#process, { address: to.host, port: to.port }, handlers)
+    const link = this.#add(connection, end)
+    end.send({ type: 'ready', uuid: this.#options.uuid, sequence } satisfies Saying, READY_BYTES)
+    this.#time(link, this.#now() + DIAL_TIMEOUT_MS)
+  }
+
+  write(connection: ConnectionId): void {
+    const link = this.#links.get(connection)
+    if (link === undefined) return
+    if (link.told) {
+      this.#flush(link)
+    } else {
+      link.told = true
+      this.#schedule(link)
+    }
+  }
+
+  measure(connection: ConnectionId): void {
+    const link = this.#links.get(connection)
+    if (!link?.up || !Number.isNaN(link.pingedAt)) return
+    link.pingedAt = this.#now()
+    link.end.send({ type: 'ping', number: ++link.pingCount } satisfies Saying, PING_BYTES)
+  }
+
+  hold(connection: ConnectionId): void {
+    const link = this.#links.get(connection)
+    if (link === undefined) return
+    link.held = true
+    link.resuming = false
+  }
+
+  resume(connection: ConnectionId): void {
+    const link = this.#links.get(connection)
+    if (!link?.held) return
+    link.greeted = true
+    link.resuming = true
+    this.#defer(() => {
+      if (this.#links.get(connection) !== link || !link.resuming) return
+      link.resuming = false
+      link.held = false
+      link.end.resume()
+      this.#readOn(link)
+    })
+  }
+
+  close(connection: ConnectionId): void {
+    const link = this.#links.get(connection)
+    if (link === undefined) return
+    this.#remove(link)
+    link.end.destroy()
+  }
+
+  handleTimeout(now: number): void {
+    if (now < this.#wakeAt) return
+    this.#wakeAt = Number.POSITIVE_INFINITY
+    for (const link of [...this.#timed]) {
+      if (now >= link.deadline) {
+        this.#refuse(link, new WireError('zmtp.md 4.5', 'no handshake in time'))
+      } else {
+        this.#wakeAt = Math.min(this.#wakeAt, link.deadline)
+      }
+    }
+  }
+
+  pollTimeout(): number {
+    return this.#wakeAt
+  }
+
+  async stop(lingerMs: number): Promise<void> {
+    this.#process.restless = true
+    this.#server?.close()
+    this.#server = undefined
+    for (const link of this.#links.values()) {
+      if (link.connection < 0) continue
+      if (!link.up) {
+        this.close(link.connection)
+        continue
+      }
+      link.ending = true
+      this.#flush(link)
+    }
+    await this.#mailboxesClosed(lingerMs)
+    for (const link of [...this.#links.values()]) {
+      this.#remove(link)
+      link.end.destroy()
+    }
+    if (this.#endCount > 0) await new Promise<void>((resolve) => (this.#allClosed = resolve))
+  }
+
+  abort(): void {
+    this.#stopped?.()
+  }
+
+  diagnostics(): {
+    readonly connections: number
+    readonly counters: Readonly<Record<string, number>>
+  } {
+    return { connections: this.#links.size, counters: Object.fromEntries(this.#counters) }
+  }
+
+  backlogBytes(connection: ConnectionId): number {
+    return this.#links.get(connection)?.end.backlogBytes ?? 0
+  }
+
+  #accept(end: End): EndHandlers {
+    const connection = -++this.#acceptedCount
+    if (this.#handshakeCount >= this.#options.handshakesMax) {
+      this.#count('handshakes-limit')
+      end.destroy()
+    } else {
+      const link = this.#add(connection, end)
+      link.open = true
+      this.#handshakeCount++
+      this.#time(link, this.#now() + this.#options.zmtp.handshakeTimeoutMs)
+      const { uuid } = this.#options
+      end.send({ type: 'ready', uuid, sequence: undefined } satisfies Saying, READY_BYTES)
+    }
+    return this.#endHandlers(connection)
+  }
+
+  #add(connection: ConnectionId, end: End): Link {
+    const link: Link = {
+      connection,
+      end,
+      up: false,
+      greeted: connection > 0,
+      open: false,
+      held: false,
+      resuming: false,
+      dirty: false,
+      told: false,
+      ending: false,
+      deadline: Number.POSITIVE_INFINITY,
+      pingedAt: Number.NaN,
+      pingCount: 0,
+      unread: undefined,
+      unreadBytes: 0,
+    }
+    this.#links.set(connection, link)
+    return link
+  }
+
+  #endHandlers(connection: ConnectionId): EndHandlers {
+    this.#endCount++
+    return {
+      open: () => {
+        const link = this.#links.get(connection)
+        if (link !== undefined) link.open = true
+      },
+      receive: (load, bytes) => this.#receive(connection, load, bytes),
+      drain: () => {
+        const link = this.#links.get(connection)
+        if (link !== undefined) this.#flush(link)
+      },
+      close: (reason) => {
+        if (--this.#endCount === 0) this.#allClosed?.()
+        const link = this.#links.get(connection)
+        if (link === undefined) return
+        this.#remove(link)
+        if (link.open && !link.up) this.#count('handshake-lost')
+        this.#handlers.link(connection, { type: 'lost', reason })
+      },
+    }
+  }
+
+  #receive(connection: ConnectionId, load: Load, bytes: number): void {
+    const link = this.#links.get(connection)
+    if (link === undefined) return
+    this.#handlers.activity(connection)
+    if (load instanceof Uint8Array) {
+      // Whoever writes octets is no node of ours.
+      this.#refuse(link, new WireError('zmtp.md 2.1', 'this is not ZMTP'))
+      return
+    }
+    const saying = load as Saying
+    if (link.held) {
+      link.unread ??= []
+      link.unread.push({ saying, bytes })
+      link.unreadBytes += bytes
+      if (link.unreadBytes > HELD_BYTES_MAX) link.end.pause()
+      return
+    }
+    this.#handle(link, saying, bytes)
+  }
+
+  #readOn(link: Link): void {
+    while (link.unread !== undefined && !link.held && this.#links.get(link.connection) === link) {
+      const [next] = link.unread.splice(0, 1)
+      if (next === undefined) {
+        link.unread = undefined
+        return
+      }
+      link.unreadBytes -= next.bytes
+      this.#handle(link, next.saying, next.bytes)
+    }
+  }
+
+  #handle(link: Link, saying: Saying, bytes: number): void {
+    const { connection } = link
+    switch (saying.type) {
+      case 'ready': {
+        link.up = true
+        if (connection < 0) this.#handshakeCount--
+        this.#timed.delete(link)
+        const { uuid, sequence } = saying
+        const address = link.end.remoteAddress
+        const change: LinkChange = { type: 'up', uuid, address, answers: true, sequence }
+        this.#handlers.link(connection, change)
+        if (connection > 0 && this.#links.get(connection) === link) this.#schedule(link)
+        break
+      }
+      case 'message':
+        this.#handleMessage(link, saying.message, bytes)
+        break
+      case 'ping':
+        link.end.send({ type: 'pong', number: saying.number } satisfies Saying, PING_BYTES)
+        break
+      case 'pong': {
+        const roundTripMs = this.#now() - link.pingedAt
+        if (Number.isNaN(roundTripMs) || saying.number !== link.pingCount) break
+        link.pingedAt = Number.NaN
+        this.#handlers.link(connection, { type: 'measured', roundTripMs })
+        break
+      }
+    }
+  }
+
+  #handleMessage(link: Link, message: ZreMessage, bytes: number): void {
+    const { messageBytesMax, messageFramesMax } = this.#options.zmtp
+    const bytesMax = link.greeted ? messageBytesMax : Math.min(STRANGER_BYTES_MAX, messageBytesMax)
+    if (bytes > bytesMax) {
+      this.#refuse(link, new WireError('zmtp.md 3.3', `a message of ${bytes} octets`))
+      return
+    }
+    if ('content' in message && message.content.length >= messageFramesMax) {
+      this.#refuse(link, new WireError('zmtp.md 3.4', 'a message of too many frames'))
+      return
+    }
+    if (message.type === 'hello') link.greeted = true
+    const { history } = this.#process.network
+    history.message('delivered', link.end.incoming, message)
+    this.#handlers.message(link.connection, message)
+  }
+
+  #refuse(link: Link, error: WireError): void {
+    this.#count(`refused: ${error.rule}`)
+    this.#remove(link)
+    link.end.end()
+    this.#defer(() => link.end.destroy())
+    this.#handlers.link(link.connection, { type: 'refused', reason: error.message })
+  }
+
+  #remove(link: Link): void {
+    this.#links.delete(link.connection)
+    this.#timed.delete(link)
+    if (link.connection < 0 && !link.up) this.#handshakeCount--
+    if (this.#stopped !== undefined && !this.#hasMailboxes()) this.#stopped()
+  }
+
+  #time(link: Link, deadline: number): void {
+    link.deadline = deadline
+    this.#timed.add(link)
+    if (deadline >= this.#wakeAt) return
+    this.#wakeAt = deadline
+    this.#handlers.sooner()
+  }
+
+  #schedule(link: Link): void {
+    if (link.dirty) return
+    link.dirty = true
+    if (this.#dirty.push(link) > 1) return
+    this.#defer(() => {
+      const links = this.#dirty
+      this.#dirty = []
+      for (const dirty of links) this.#flush(dirty)
+    })
+  }
+
+  #flush(link: Link): void {
+    link.dirty = false
+    link.told = false
+    if (this.#links.get(link.connection) !== link) return
+    const { history } = this.#process.network
+    let more = link.connection > 0 && link.up
+    while (more && link.end.backlogBytes < this.#options.backlogBytesMax) {
+      const next = this.#handlers.poll(link.connection)
+      more = next !== undefined
+      if (next === undefined) break
+      const message = messageOf(next.command, next.sequence)
+      history.message('written', link.end, message)
+      link.end.send({ type: 'message', message } satisfies Saying, bytesOf(message))
+    }
+    if (link.ending && !more) {
+      link.ending = false
+      link.end.end()
+    }
+    this.#handlers.written()
+  }
+
+  #hasMailboxes(): boolean {
+    for (const { connection, up } of this.#links.values()) {
+      if (connection > 0 && up) return true
+    }
+    return false
+  }
+
+  #mailboxesClosed(lingerMs: number): Promise<void> {
+    const { clock } = this.#process.network
+    return new Promise((resolve) => {
+      const alarm = new Alarm(() => this.#process.run(() => this.#stopped?.()))
+      this.#stopped = () => {
+        this.#stopped = undefined
+        clock.set(alarm, Number.POSITIVE_INFINITY)
+        resolve()
+      }
+      clock.set(alarm, clock.nowUs + Math.ceil(lingerMs * 1_000))
+      if (!this.#hasMailboxes()) this.#stopped()
+    })
+  }
+
+  #now(): number {
+    return this.#process.network.clock.now
+  }
+
+  #defer(act: () => void): void {
+    this.#process.network.clock.defer(() => this.#process.run(act))
+  }
+
+  #count(reason: string): void {
+    this.#counters.set(reason, (this.#counters.get(reason) ?? 0) + 1)
+  }
+}
+
+/** What the other side hears: written out by type, since a spread costs more than all the rest of a small message. */
+function messageOf(command: ZreCommand, sequence: number): ZreMessage {
+  switch (command.type) {
+    case 'whisper':
+      return Object.freeze({ type: 'whisper', sequence, content: command.content })
+    case 'shout': {
+      const { group, content } = command
+      return Object.freeze({ type: 'shout', sequence, group, content })
+    }
+    case 'join':
+    case 'leave': {
+      const { type, group, status } = command
+      return Object.freeze({ type, sequence, group, status })
+    }
+    case 'ping':
+    case 'ping-ok':
+    case 'goodbye':
+      return Object.freeze({ type: command.type, sequence })
+    default:
+      return Object.freeze({ ...command, sequence })
+  }
+}
+
+/** About what it takes on the wire. */
+function bytesOf(message: ZreMessage): number {
+  let bytes = HEADER_BYTES
+  switch (message.type) {
+    case 'hello':
+      bytes += 11 + message.endpoint.length + message.name.length
+      for (const group of message.groups) bytes += 4 + group.length
+      for (const key of Object.keys(message.headers)) {
+        bytes += 5 + key.length + (message.headers[key] as string).length
+      }
+      break
+    case 'shout':
+      bytes += 1 + message.group.length
+      for (const frame of message.content) bytes += FRAME_BYTES + frame.length
+      break
+    case 'whisper':
+      for (const frame of message.content) bytes += FRAME_BYTES + frame.length
+      break
+    case 'join':
+    case 'leave':
+      bytes += 2 + message.group.length
+      break
+    default:
+      break
+  }
+  return bytes
+}
+
+function isPortTaken(error: unknown): boolean {
+  const cause = error instanceof NetworkError ? error.cause : undefined
+  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
+}
