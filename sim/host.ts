@@ -24,12 +24,12 @@ export function createHost(
     streams: {
       async listen(at, accept) {
         const server = new Server(process, at, accept as (end: Stream) => EndHandlers)
-        process.restless = process.node.lyre === undefined
+        if (process.awaited !== 'all') process.awaited = 'nothing'
         return {
           port: server.port,
           close() {
             // Whoever stops awaits the end of what there is.
-            process.restless = true
+            if (process.awaited !== 'all') process.awaited = 'end'
             server.close()
           },
         }

@@ -82,7 +82,6 @@ export class MessageMesh implements Links {
   }
 
   async listen(address: string, ports: PortRange): Promise<number> {
-    this.#process.restless = false
     for (let port = ports.from; port <= ports.to; port++) {
       try {
         this.#server = new Server(this.#process, { address, port }, (end) => this.#accept(end))
@@ -171,7 +170,6 @@ export class MessageMesh implements Links {
   }
 
   async stop(lingerMs: number): Promise<void> {
-    this.#process.restless = true
     this.#server?.close()
     this.#server = undefined
     for (const link of this.#links.values()) {
@@ -257,7 +255,10 @@ export class MessageMesh implements Links {
         if (link !== undefined) this.#flush(link)
       },
       close: (reason) => {
-        if (--this.#endCount === 0) this.#allClosed?.()
+        if (--this.#endCount === 0 && this.#allClosed !== undefined) {
+          this.#allClosed()
+          this.#process.network.woke()
+        }
         const link = this.#links.get(connection)
         if (link === undefined) return
         this.#remove(link)
@@ -416,6 +417,7 @@ export class MessageMesh implements Links {
         this.#stopped = undefined
         clock.set(alarm, Number.POSITIVE_INFINITY)
         resolve()
+        this.#process.network.woke()
       }
       clock.set(alarm, clock.nowUs + Math.ceil(lingerMs * 1_000))
       if (!this.#hasMailboxes()) this.#stopped()
@@ -439,22 +441,22 @@ export class MessageMesh implements Links {
 function messageOf(command: ZreCommand, sequence: number): ZreMessage {
   switch (command.type) {
     case 'whisper':
-      return Object.freeze({ type: 'whisper', sequence, content: command.content })
+      return { type: 'whisper', sequence, content: Object.freeze(command.content) }
     case 'shout': {
       const { group, content } = command
-      return Object.freeze({ type: 'shout', sequence, group, content })
+      return { type: 'shout', sequence, group, content: Object.freeze(content) }
     }
     case 'join':
     case 'leave': {
       const { type, group, status } = command
-      return Object.freeze({ type, sequence, group, status })
+      return { type, sequence, group, status }
     }
     case 'ping':
     case 'ping-ok':
     case 'goodbye':
-      return Object.freeze({ type: command.type, sequence })
+      return { type: command.type, sequence }
     default:
-      return Object.freeze({ ...command, sequence })
+      return { ...command, sequence }
   }
 }
 

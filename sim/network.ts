@@ -88,8 +88,11 @@ export class Process {
   readonly ends = new Set<End>()
   readonly sockets = new Set<VirtualSocket>()
   readonly servers = new Set<Server>()
-  /** Whether anything that it is told may let somebody go on who awaits it. */
-  restless = false
+  /**
+   * Who may be waiting for what it is told: `all`, for anything, as on a bare host; `end`, for the end of connections and
+   * for timers, as a node that stops.
+   */
+  awaited: 'all' | 'end' | 'nothing' = 'nothing'
   /** What it has missed while it was asleep, in order. */
   #missed: (() => void)[] = []
 
@@ -104,13 +107,13 @@ export class Process {
     if (this.state === 'asleep') this.#missed.push(act)
     else if (this.state === 'running') {
       act()
-      this.touch()
+      if (this.awaited !== 'nothing') this.network.woke()
     }
   }
 
-  /** It was told something. */
+  /** It was told something that comes from others. */
   touch(): void {
-    if (this.restless) this.network.woke()
+    if (this.awaited === 'all') this.network.woke()
   }
 
   /** It goes on: first with what it has missed, timers mostly, then with what came for it. */

@@ -3,6 +3,7 @@
 
 import { parseEndpoint, type Uuid, uuidToBytes } from '../protocol/index.ts'
 import { TimeoutError, UsageError } from '../src/errors.ts'
+import type { LyreEvent } from '../src/events.ts'
 import type { Host } from '../src/host.ts'
 import { Lyre } from '../src/lyre.ts'
 import type { LyreOptions } from '../src/options.ts'
@@ -91,6 +92,7 @@ export class Simulation {
   readonly #network: Network
   readonly #nodes = new Map<Lyre, Resident>()
   readonly #nodeRandom: Random
+  #programs: readonly ((node: SimulatedNode, event: LyreEvent) => void)[] = []
   #nodeCount = 0
   #isRunning = false
   #isStopped = false
@@ -158,6 +160,18 @@ export class Simulation {
     return this.#history.observe(observer)
   }
 
+  /**
+   * Calls back after each event of any node, once its own listeners were told: for programs that answer at once and await
+   * nothing, which are run much faster than handlers of `lyre.on()`, since nobody has to look whether they go on.
+   * @returns a function that ends this.
+   */
+  react(program: (node: SimulatedNode, event: LyreEvent) => void): () => void {
+    this.#programs = [...this.#programs, program]
+    return () => {
+      this.#programs = this.#programs.filter((other) => other !== program)
+    }
+  }
+
   // Nodes.
 
   /**
@@ -178,7 +192,7 @@ export class Simulation {
     checkKeys('place', place, ['machine', 'subnet'])
     const process = this.#process(this.#network.machine(place.machine, place.subnet))
     const node = new Resident(this.#nodeCount++, process, {})
-    process.restless = true
+    process.awaited = 'all'
     this.#fault({ type: 'create', node })
     return createHost(process, {
       random: this.#nodeRandom.fork(`host ${node.index}`),
@@ -497,6 +511,10 @@ export class Simulation {
         handleEvent: (event) => {
           if (event.type === 'stop') resident.isStarted = false
           if (process.state !== 'crashed') history.event(resident, event)
+        },
+        handleTold: (event) => {
+          if (process.state === 'crashed') return
+          for (const program of this.#programs) program(resident, event)
         },
         handleWake: () => {
           this.#isWoken = true

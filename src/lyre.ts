@@ -88,7 +88,9 @@ export interface Stage {
   handleAction(action: Action): void
   /** The application is about to be told an event. */
   handleEvent(event: LyreEvent): void
-  /** The application was told an event that it listens for, or what it waited for has come. */
+  /** The application was told it. */
+  handleTold(event: LyreEvent): void
+  /** It listens for the event, or what it waited for has come. */
   handleWake(): void
 }
 
@@ -606,6 +608,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#host.surface(error)
     }
     if (heard) this.#stage?.handleWake()
+    this.#stage?.handleTold(event)
     this.#waiters.settle()
   }
 
