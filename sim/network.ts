@@ -299,6 +299,15 @@ export class Network {
     this.#partitions.push(partition)
   }
 
+  /** Ends one partition. @returns false when it has ended before. */
+  unite(partition: Partition): boolean {
+    const others = this.#partitions.filter((other) => other !== partition)
+    if (others.length === this.#partitions.length) return false
+    this.#partitions = others
+    this.retry()
+    return true
+  }
+
   /** Ends all partitions; what waits to be sent again is, when its time comes. */
   heal(): void {
     this.#partitions = []

@@ -285,11 +285,12 @@ export class Simulation {
    * Keeps sides apart: what a machine on one side sends to one on another is lost; connections wait, as TCP does. Machines
    * that are on no side hear everybody; with one side alone, it is kept from all others. Partitions add up.
    * @param options `oneWay`: only what goes from an earlier side to a later one is lost.
+   * @returns a function that ends this one, as heal() ends all.
    */
   partition(
     sides: readonly (readonly Whereabouts[])[],
     { oneWay = false }: { readonly oneWay?: boolean } = {},
-  ): void {
+  ): () => void {
     if (!Array.isArray(sides) || sides.length === 0) {
       throw new UsageError('a partition has at least one side: partition([[ada, bob], [eve]])')
     }
@@ -301,8 +302,12 @@ export class Simulation {
         return machine.name
       }),
     )
-    this.#network.part({ sides: numbers, rest: sides.length === 1 ? 1 : undefined, oneWay })
+    const partition = { sides: numbers, rest: sides.length === 1 ? 1 : undefined, oneWay }
+    this.#network.part(partition)
     this.#fault({ type: 'partition', sides: names, oneWay })
+    return () => {
+      if (this.#network.unite(partition)) this.#fault({ type: 'heal' })
+    }
   }
 
   /** Ends all partitions. A connection goes on when TCP sends again: the longer it was cut, the later. */
