@@ -18,6 +18,8 @@ export interface SimulatedNode {
   /** The address of its machine at present. */
   readonly address: string
   readonly state: 'running' | 'asleep' | 'crashed'
+  /** What its process has of the world at present; a timer counts while it is set. */
+  readonly holds: Readonly<Record<'sockets' | 'servers' | 'connections' | 'timers', number>>
 }
 
 /** A datagram, sent once, and delivered or dropped once for each who might have heard it. */
@@ -102,7 +104,8 @@ export type Fault =
       readonly sides: readonly (readonly string[])[]
       readonly oneWay: boolean
     }
-  | { readonly type: 'heal' }
+  /** All partitions end, or the one with these sides. */
+  | { readonly type: 'heal'; readonly sides?: readonly (readonly string[])[] }
   | {
       readonly type: 'stall'
       readonly from: string

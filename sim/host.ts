@@ -58,6 +58,7 @@ class VirtualTimer implements Timer {
   constructor(process: Process, clock: VirtualClock, callback: () => void) {
     this.#clock = clock
     this.#alarm = new Alarm(() => process.run(callback))
+    process.addTimer(this.#alarm)
   }
 
   set(at: number): void {

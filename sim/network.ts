@@ -15,6 +15,7 @@ const PORT_MIN = 32_768
 const PORT_MAX = 60_999
 const MACHINES_MAX = 65_000
 const SUBNETS_MAX = 250
+const TIMERS_MAX = 64
 
 /** Machines that hear each other's broadcasts: 10.N.0.0/16. */
 export interface Subnet {
@@ -88,6 +89,8 @@ export class Process {
   readonly ends = new Set<End>()
   readonly sockets = new Set<VirtualSocket>()
   readonly servers = new Set<Server>()
+  /** The timers that were made for it; of those that are not set, the newest. */
+  timers: { readonly at: number }[] = []
   /**
    * Who may be waiting for what it is told: `all`, for anything, as on a bare host; `end`, for the end of connections and
    * for timers, as a node that stops.
@@ -109,6 +112,14 @@ export class Process {
       act()
       if (this.awaited !== 'nothing') this.network.woke()
     }
+  }
+
+  /** A timer was made for it. */
+  addTimer(timer: { readonly at: number }): void {
+    if (this.timers.length >= TIMERS_MAX) {
+      this.timers = this.timers.filter(({ at }) => at !== Number.POSITIVE_INFINITY)
+    }
+    this.timers.push(timer)
   }
 
   /** It was told something that comes from others. */

@@ -5,8 +5,8 @@
 import { UsageError } from '../src/errors.ts'
 import { Cast } from './cast.ts'
 import { type Faults, NO_FAULTS, readFaults } from './faults.ts'
-import type { Finding } from './findings.ts'
-import { Judge } from './judge.ts'
+import type { Finding } from './judge/findings.ts'
+import { Judge } from './judge/judge.ts'
 import { checkKeys } from './options.ts'
 import { Random } from './random.ts'
 import { Simulation } from './simulation.ts'
@@ -190,7 +190,8 @@ class Play {
     this.#watch = watch
     this.#simulation = new Simulation({ seed, fidelity, links: linksOf(faults, false) })
     this.#workload = createWorkload(plan.workload, random.fork('workload'))
-    this.#judge = new Judge(this.#simulation)
+    const narrow = plan.workload === 'flap'
+    this.#judge = new Judge(this.#simulation, { faults, nodes, narrow, trace: watch.trace })
     this.#cast = new Cast(this.#simulation, {
       count: nodes,
       options: (index) => this.#workload.options(index),
@@ -208,6 +209,7 @@ class Play {
         await this.#pass(this.#simulation.now + stormMs)
         this.#workload.end()
         await this.#pass(this.#storm.end())
+        this.#judge.beginCalm()
         await this.#pass(this.#simulation.now + calmMs)
         if (!this.#judge.failed) this.#judge.judgeCalm()
       }

@@ -74,6 +74,18 @@ class Resident implements SimulatedNode {
   get state(): SimulatedNode['state'] {
     return this.process.state
   }
+
+  get holds(): SimulatedNode['holds'] {
+    const { sockets, servers, ends, timers } = this.process
+    let set = 0
+    for (const { at } of timers) if (at !== Number.POSITIVE_INFINITY) set++
+    return {
+      sockets: sockets.size,
+      servers: servers.size,
+      connections: ends.size,
+      timers: set,
+    }
+  }
 }
 
 /**
@@ -306,7 +318,7 @@ export class Simulation {
     this.#network.part(partition)
     this.#fault({ type: 'partition', sides: names, oneWay })
     return () => {
-      if (this.#network.unite(partition)) this.#fault({ type: 'heal' })
+      if (this.#network.unite(partition)) this.#fault({ type: 'heal', sides: names })
     }
   }
 

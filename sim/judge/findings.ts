@@ -42,3 +42,16 @@ export interface Finding {
   /** What led to it, the newest first: first what caused what, then what else happened to the two. */
   readonly chain: readonly Link[]
 }
+
+/** What a checker tells when something must not be. */
+export type Report = (
+  invariant: Invariant,
+  about: {
+    readonly party?: { readonly index: number } | undefined
+    readonly peer?: { readonly index: number } | undefined
+    readonly expected: string
+    readonly seen: string
+    /** Number of the record with which it was noticed. */
+    readonly id?: number
+  },
+) => void
