@@ -99,6 +99,8 @@ export interface Repro {
 const NODES_MAX = 10_000
 /** A convergence budget as the simulator's page has it: expired, a sweep, the longest back-off, two beacons; with defaults. */
 const CALM_MS = 38_000
+/** How much longer it takes until whoever is gone is forgotten, and no dial to it is left. */
+const SETTLE_MS = 12_000
 const SLICE_MS = 1_000
 
 /**
@@ -150,8 +152,9 @@ export function reproOf({ plan, invariant, digest }: Verdict): Repro | undefined
 
 /** Reads what reproOf() made, or a plan alone, back from JSON. @throws UsageError on anything else. */
 export function readRepro(json: unknown): Plan {
-  const given = typeof json === 'object' && json !== null ? (json as Record<string, unknown>) : {}
-  const plan = ('plan' in given ? given['plan'] : given) as Partial<Plan> | null
+  const given =
+    typeof json === 'object' && json !== null ? (json as { readonly plan?: unknown }) : {}
+  const plan = ('plan' in given ? given.plan : given) as Partial<Plan> | null
   if (typeof plan !== 'object' || plan === null || typeof plan.faults !== 'object') {
     throw new UsageError('this is no repro file: it has no plan')
   }
@@ -212,6 +215,8 @@ class Play {
         this.#judge.beginCalm()
         await this.#pass(this.#simulation.now + calmMs)
         if (!this.#judge.failed) this.#judge.judgeCalm()
+        await this.#pass(this.#simulation.now + SETTLE_MS)
+        if (!this.#judge.failed) this.#judge.judgeSettled()
       }
       if (!this.#judge.failed) await this.#simulation.stop()
       if (!this.#judge.failed) this.#judge.judgeEnd()

@@ -17,7 +17,8 @@ const DIALS_PER_SECOND = 1
 const DIALS_IN_FLIGHT_MAX = 64
 /** What a stranger gets before it says HELLO, beside as much as it gives. */
 const STRANGER_BYTES = 256
-const CALM_DIALS_MAX = 0
+/** When nobody connects any more once it is calm. */
+const SETTLED_MS = 35_000
 /** Reasons that a node counts by: no neighbour can invent one. */
 const COUNTERS_MAX = 128
 
@@ -35,7 +36,7 @@ export class Bounds implements Checker {
   readonly #report: Report
   readonly #beaconMs: number
   readonly #work = new Map<Party, Work>()
-  /** How many dials there were since it was calm. */
+  /** How many connections were made since all had settled. */
   #calmDials = new Map<Party, number>()
   #calmAt = Number.POSITIVE_INFINITY
 
@@ -73,10 +74,11 @@ export class Bounds implements Checker {
     if (type === 'dialled') {
       work.inFlight++
       this.#checkDials(dialler, work)
-    } else if (
-      type === 'opened' ||
-      (type === 'closed' && line.openedAt === Number.NEGATIVE_INFINITY)
-    ) {
+    }
+    if (type === 'opened' && this.#truth.now > this.#calmAt + SETTLED_MS) {
+      this.#calmDials.set(dialler, (this.#calmDials.get(dialler) ?? 0) + 1)
+    }
+    if (type === 'opened' || (type === 'closed' && line.openedAt === Number.NEGATIVE_INFINITY)) {
       if (work.inFlight > 0 && line.acceptor !== dialler) work.inFlight--
     }
   }
@@ -87,8 +89,8 @@ export class Bounds implements Checker {
     this.#calmDials = new Map()
   }
 
-  /** It has been calm for long enough: nobody holds more than what there is. */
-  judgeCalm(): void {
+  /** All has settled: nobody holds more than what there is. */
+  judgeSettled(): void {
     for (const party of this.#truth.parties.values()) {
       const { lyre } = party.node
       if (lyre === undefined || party.state !== 'started' || party.asleep) continue
@@ -115,8 +117,8 @@ export class Bounds implements Checker {
       if (dials > 0) complain('no dial in flight', dials)
       if (arrivals > 0) complain('no connection that has not said HELLO', arrivals)
       const recent = this.#calmDials.get(party) ?? 0
-      if (recent > CALM_DIALS_MAX) {
-        const expected = 'no dial when everybody is here'
+      if (recent > 0) {
+        const expected = 'no new connection when everybody is here'
         this.#complain('I13', { party, expected, seen: `${recent} in the last seconds` })
       }
     }
@@ -138,9 +140,6 @@ export class Bounds implements Checker {
 
   #checkDials(party: Party, work: Work): void {
     const { now } = this.#truth
-    if (now > this.#calmAt + 25_000) {
-      this.#calmDials.set(party, (this.#calmDials.get(party) ?? 0) + 1)
-    }
     const others = this.#truth.parties.size
     const seconds = (now - work.since) / 1_000
     if (++work.dials > others * (DIALS_MIN + DIALS_PER_SECOND * seconds)) {

@@ -107,7 +107,12 @@ export class Judge {
     this.#truth.now = this.#simulation.now
     this.#presence.judgeCalm()
     this.#delivery.judgeCalm()
-    this.#bounds.judgeCalm()
+  }
+
+  /** It has been calm until whoever is gone is forgotten. */
+  judgeSettled(): void {
+    this.#truth.now = this.#simulation.now
+    this.#bounds.judgeSettled()
     this.#forget()
   }
 
