@@ -27,6 +27,8 @@ export interface RunOptions {
   readonly fidelity?: 'wire' | 'message'
   /** Virtual time, in milliseconds, from 1,000. Default: 600,000. */
   readonly ms?: number
+  /** How long it is calm before all have to agree; less than the default, 38,000, asks for more than a node promises. */
+  readonly calmMs?: number
 }
 
 /** A run with everything that its seed tells, as plain JSON: the same plan is the same run. */
@@ -67,7 +69,8 @@ export interface Watch {
 
 /** What came of a run. */
 export interface Verdict {
-  readonly verdict: 'passed' | 'failed'
+  /** `stopped` where nothing was found before it was told to stop. */
+  readonly verdict: 'passed' | 'failed' | 'stopped'
   readonly seed: number
   readonly nodes: number
   readonly workload: WorkloadName
@@ -108,12 +111,13 @@ const SLICE_MS = 1_000
  * @throws UsageError that names the option, what was given and what would be right.
  */
 export function planRun(options: RunOptions): Plan {
-  checkKeys('a run', options, ['seed', 'nodes', 'workload', 'faults', 'fidelity', 'ms'])
+  checkKeys('a run', options, ['seed', 'nodes', 'workload', 'faults', 'fidelity', 'ms', 'calmMs'])
   const { seed, nodes = 10, workload = 'book', faults = 'swarm', fidelity = 'wire' } = options
-  const { ms = 600_000 } = options
+  const { ms = 600_000, calmMs = CALM_MS } = options
   integer('seed', seed, { min: 0, max: Number.MAX_SAFE_INTEGER })
   integer('nodes', nodes, { min: 2, max: NODES_MAX })
   integer('ms', ms, { min: 1_000, max: 1e12 })
+  integer('calmMs', calmMs, { min: 0, max: 1e12 })
   if (!Object.hasOwn(WORKLOADS, workload)) {
     const names = Object.keys(WORKLOADS).join(', ')
     throw new UsageError(`there is no workload ${workload}; there are ${names}`)
@@ -130,8 +134,8 @@ export function planRun(options: RunOptions): Plan {
     workload,
     fidelity,
     ms,
-    stormMs: Math.max(1_000, Math.min(stormMs, ms - CALM_MS)),
-    calmMs: CALM_MS,
+    stormMs: Math.max(1_000, Math.min(stormMs, ms - calmMs)),
+    calmMs,
     hostiles: workload === 'hostile' ? Math.max(1, Math.round(nodes * share)) : 0,
     faults: readFaults(faults, random.fork('faults')),
   }
@@ -162,13 +166,23 @@ export function readRepro(json: unknown): Plan {
   const sound = planRun({ seed, nodes, workload, fidelity, ms, faults: 'none' })
   checkKeys('faults', plan.faults, Object.keys(NO_FAULTS))
   const { stormMs = sound.stormMs, calmMs = CALM_MS, hostiles = 0 } = plan
+  integer('stormMs', stormMs, { min: 1, max: 1e12 })
+  integer('calmMs', calmMs, { min: 0, max: 1e12 })
+  integer('hostiles', hostiles, { min: 0, max: NODES_MAX })
   return { ...sound, stormMs, calmMs, hostiles, faults: { ...NO_FAULTS, ...plan.faults } }
 }
 
-/** Plays a plan to its end, or until something is found. */
-export async function run(plan: Plan, watch: Watch = {}): Promise<Verdict> {
+/**
+ * Plays a plan to its end, or until something is found.
+ * @param untilMs where to stop, in virtual milliseconds; until then it is the same run as without.
+ */
+export async function run(
+  plan: Plan,
+  watch: Watch = {},
+  { untilMs = Number.POSITIVE_INFINITY }: { readonly untilMs?: number } = {},
+): Promise<Verdict> {
   const beganMs = watch.wallMs?.()
-  const play = new Play(plan, watch)
+  const play = new Play(plan, watch, untilMs)
   await play.play()
   const verdict = play.verdict()
   if (beganMs === undefined || watch.wallMs === undefined) return verdict
@@ -185,12 +199,15 @@ class Play {
   readonly #cast: Cast
   readonly #workload: ReturnType<typeof createWorkload>
   readonly #storm: Storm
+  readonly #untilMs: number
+  #isStopped = false
 
-  constructor(plan: Plan, watch: Watch) {
+  constructor(plan: Plan, watch: Watch, untilMs: number) {
     const { seed, fidelity, faults, nodes } = plan
     const random = new Random(seed)
     this.#plan = plan
     this.#watch = watch
+    this.#untilMs = untilMs
     this.#simulation = new Simulation({ seed, fidelity, links: linksOf(faults, false) })
     this.#workload = createWorkload(plan.workload, random.fork('workload'))
     const narrow = plan.workload === 'flap'
@@ -206,7 +223,7 @@ class Play {
   async play(): Promise<void> {
     const { ms, stormMs, calmMs } = this.#plan
     try {
-      while (this.#simulation.now < ms && !this.#judge.failed) {
+      while (this.#simulation.now < ms && !this.#isOver) {
         this.#workload.begin(this.#cast)
         this.#storm.begin()
         await this.#pass(this.#simulation.now + stormMs)
@@ -214,12 +231,12 @@ class Play {
         await this.#pass(this.#storm.end())
         this.#judge.beginCalm()
         await this.#pass(this.#simulation.now + calmMs)
-        if (!this.#judge.failed) this.#judge.judgeCalm()
+        if (!this.#isOver) this.#judge.judgeCalm()
         await this.#pass(this.#simulation.now + SETTLE_MS)
-        if (!this.#judge.failed) this.#judge.judgeSettled()
+        if (!this.#isOver) this.#judge.judgeSettled()
       }
-      if (!this.#judge.failed) await this.#simulation.stop()
-      if (!this.#judge.failed) this.#judge.judgeEnd()
+      if (!this.#isOver) await this.#simulation.stop()
+      if (!this.#isOver) this.#judge.judgeEnd()
     } catch (error) {
       this.#judge.handleThrown(error)
     }
@@ -231,7 +248,7 @@ class Play {
     const { findings, eventCount: events } = this.#judge
     const [finding] = findings
     return {
-      verdict: finding === undefined ? 'passed' : 'failed',
+      verdict: finding !== undefined ? 'failed' : this.#isStopped ? 'stopped' : 'passed',
       seed,
       nodes,
       workload,
@@ -246,13 +263,19 @@ class Play {
     }
   }
 
+  get #isOver(): boolean {
+    return this.#isStopped || this.#judge.failed
+  }
+
   /** Lets time pass until then, second by second, or until something is found. */
-  async #pass(untilMs: number): Promise<void> {
-    while (this.#simulation.now < untilMs && !this.#judge.failed) {
-      await this.#simulation.run(Math.min(SLICE_MS, untilMs - this.#simulation.now))
+  async #pass(passedAt: number): Promise<void> {
+    const endAt = Math.min(passedAt, this.#untilMs)
+    while (this.#simulation.now < endAt && !this.#isOver) {
+      await this.#simulation.run(Math.min(SLICE_MS, endAt - this.#simulation.now))
       this.#judge.judgeSecond()
       this.#tell()
     }
+    if (endAt === this.#untilMs) this.#isStopped = true
   }
 
   #tell(): void {
