@@ -2,6 +2,8 @@
 
 export { TimeoutError, UsageError } from '../src/errors.ts'
 export type { Action } from '../src/lyre.ts'
+export { FAULT_KINDS, type Faults } from './faults.ts'
+export type { Finding, Invariant, Link } from './findings.ts'
 export type {
   ActionRecord,
   ConnectionRecord,
@@ -17,4 +19,18 @@ export type {
 export type { LinkSettings } from './links.ts'
 export type { Place, SimulationOptions } from './options.ts'
 export { Random } from './random.ts'
+export {
+  describePlan,
+  type Plan,
+  type Progress,
+  planRun,
+  type Repro,
+  type RunOptions,
+  readRepro,
+  reproOf,
+  run,
+  type Verdict,
+  type Watch,
+} from './run.ts'
 export { Simulation, type Statistics, type Whereabouts } from './simulation.ts'
+export { WORKLOADS, type WorkloadName } from './workloads.ts'
