@@ -30,6 +30,11 @@ const LAYERS: readonly Layer[] = [
     says: 'src/system/ imports host.ts, errors.ts and node:*: it does, and decides nothing',
   },
   {
+    files: /^src\/cli\/sim[^/]*\.ts$/,
+    may: /^(src\/cli\/.*|src\/index\.ts|sim\/index\.ts|commander|node:.*)$/,
+    says: 'lyre sim uses the public API and that of lyre/sim: what it cannot do is a gap in them',
+  },
+  {
     files: /^src\/cli\//,
     may: /^(src\/cli\/.*|src\/index\.ts|commander|node:.*)$/,
     says: 'the command uses the public API only: what it cannot do is a gap in src/index.ts',
