@@ -3,7 +3,6 @@
 export { TimeoutError, UsageError } from '../src/errors.ts'
 export type { Action } from '../src/lyre.ts'
 export { FAULT_KINDS, type Faults } from './faults.ts'
-export type { Finding, Invariant, Link } from './findings.ts'
 export type {
   ActionRecord,
   ConnectionRecord,
@@ -16,6 +15,7 @@ export type {
   OctetsRecord,
   SimulatedNode,
 } from './history.ts'
+export type { Finding, Invariant, Link } from './judge/findings.ts'
 export type { LinkSettings } from './links.ts'
 export type { Place, SimulationOptions } from './options.ts'
 export { Random } from './random.ts'
