@@ -1,5 +1,6 @@
 // The mesh that skips ZMTP: the same connections, back-pressure and endings as src/mesh.ts has, but each message is carried
-// as it is. What a ZMTP connection would say is said in a few objects; content is there once, however many get it.
+// as it is. What a ZMTP connection would say is said in a few objects; content is there once, however many get it. A message
+// is whole or not there, so what bounds unfinished ones (`unreadBytesMax`) has nothing to bound.
 // Spec: harmony.md 2, zmtp.md, as far as a node can tell the difference.
 
 import {
@@ -50,7 +51,9 @@ class Link implements EndHandlers {
   resuming = false
   dirty = false
   told = false
+  /** Whether we stop, so that its end comes behind what its mailbox still gives; and whether it has come. */
   ending = false
+  ended = false
   /** Until when it has to be up. */
   deadline = 0
   /** When the PING went out that waits for its PONG, -1 while none does; and how many went out so far. */
@@ -389,7 +392,7 @@ export class MessageMesh implements Links {
   #flush(link: Link): void {
     link.dirty = false
     link.told = false
-    if (!link.counts) return
+    if (!link.counts || link.ended) return
     const { history } = this.#process.network
     let more = link.connection > 0 && link.up
     while (more && link.end.backlogBytes < this.#options.backlogBytesMax) {
@@ -401,7 +404,7 @@ export class MessageMesh implements Links {
       link.end.send({ type: 'message', message } satisfies Saying, bytesOf(message))
     }
     if (link.ending && !more) {
-      link.ending = false
+      link.ended = true
       link.end.end()
     }
     this.#handlers.written()
