@@ -180,6 +180,10 @@ export class Network {
   readonly #byAddress = new Map<string, Machine>()
   readonly #paths = new Map<number, Path>()
   readonly #blocked = new Set<End>()
+  readonly #fork = (path: Path, concern: string): Random => {
+    const [from, to] = [this.machines[path.from], this.machines[path.to]]
+    return this.#random.fork(`${concern} from ${from?.name} to ${to?.name}`)
+  }
   #link: Link
   #partitions: Partition[] = []
 
@@ -263,9 +267,8 @@ export class Network {
     const key = from.index * 0x10000 + to.index
     const known = this.#paths.get(key)
     if (known !== undefined) return known
-    const random = this.#random.fork(`path ${from.name} to ${to.name}`)
     const link = from === to ? LOOPBACK : this.#link
-    const path = new Path({ from: from.index, to: to.index }, link, random)
+    const path = new Path({ from: from.index, to: to.index }, link, this.#fork)
     this.#paths.set(key, path)
     return path
   }
