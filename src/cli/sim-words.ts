@@ -93,7 +93,7 @@ export function describeShortly(order: Order, outcome: Outcome, repro: string | 
   if (finding === undefined) return `${endOf(outcome.verdict)}  seed ${seed}`
   const { invariant, at, expected, seen } = finding
   const [first = ''] = clean(seen, SEEN_LENGTH_MAX).split('\n')
-  const what = `${clean(expected)}, but ${first}`
+  const what = `expected ${clean(expected)}; seen ${first}`
   return `FAILED  seed ${seed}: ${invariant} at ${instant(at)}${who(finding)}: ${what}${replay}${file}`
 }
 
@@ -124,7 +124,7 @@ export function jsonOf(
     ...(twin !== undefined && { digests: [verdict.digest, twin.digest] }),
     ...(recorded !== undefined && { recorded, same: isSame(recorded, verdict) }),
     ...(invariant !== undefined && { invariant }),
-    ...(failed && { replay: twin === undefined ? replay : `${replay} --twice` }),
+    ...(failed && { replay: ending === 'failed' ? replay : `${replay} --twice` }),
     ...(repro !== undefined && { repro }),
     ...(findings !== undefined && { finding, findings }),
     ...(failed && { plan }),
@@ -187,7 +187,7 @@ function findingLines(finding: Finding): string[] {
     lines.push(`  ${instant(when)}  #${id}  ${clean(text)}${because}`)
   }
   const more = chain.length - CHAIN_LENGTH_MAX
-  if (more > 0) lines.push(`  and ${more} more; --json shows all`)
+  if (more > 0) lines.push(`  and ${more} more, which --json and the file have`)
   return lines
 }
 
