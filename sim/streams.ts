@@ -135,7 +135,8 @@ export class End implements Entry, Stream {
     const end = new End(process, { connection, path, to })
     end.#handlers = handlers
     if (target === undefined) end.#isStranded = true
-    network.history.connection('dialled', { connection, node: process.node, other: undefined })
+    const dial = { connection, node: process.node, other: undefined }
+    network.history.connection('dialled', dial, `${to.address}:${to.port}`)
     if (process.state !== 'crashed') end.#launch('dial', undefined, 0)
     return end
   }
