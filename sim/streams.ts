@@ -334,7 +334,7 @@ export class End implements Entry, Stream {
           this.#backlog = { ...parcel, load: load.subarray(bytes), bytes: rest }
           if (this.#backlogLast === parcel) this.#backlogLast = this.#backlog
         } else this.#backlog = parcel.next
-        load = load.slice(0, bytes)
+        load = this.process.network.slab.copy(rest > 0 ? load.subarray(0, bytes) : load)
         this.process.network.history.octets('written', this, load as Uint8Array)
       } else {
         this.#backlog = parcel.next
