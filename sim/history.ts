@@ -265,7 +265,7 @@ export class History {
   fault(fault: Fault): void {
     const node = 'node' in fault ? fault.node.index : -1
     const { node: _, ...rest } = { node: undefined, ...fault }
-    this.trace.add(this.#clock.nowUs, FAULT, node, this.trace.name(JSON.stringify(rest)))
+    this.trace.add(this.#clock.nowUs, FAULT, node, this.trace.name(JSON.stringify(rest, plain)))
     const record = { at: this.#clock.now, fault }
     for (const observer of this.#observers) observer.fault?.(record)
   }
@@ -278,6 +278,11 @@ export class History {
     this.#message = who('message')
     this.#connection = who('connection')
   }
+}
+
+/** JSON has no Infinity, and would make null of it. */
+function plain(_key: string, value: unknown): unknown {
+  return typeof value === 'number' ? String(value) : value
 }
 
 function textOf(message: ZreMessage): string {

@@ -34,7 +34,8 @@ export function createHost(
           },
         }
       },
-      connect: (to, handlers: StreamHandlers) => End.dial(process, to, handlers),
+      connect: (to, handlers: StreamHandlers) =>
+        End.dial(process, to).tell(handlers as EndHandlers),
     },
     interfaces: () => process.machine.interfaces,
     random: (count) => random.bytes(count),

@@ -1,7 +1,7 @@
 // What 'lyre/sim' exports: a network in a box, to test programs that use Lyre in.
 
 export { TimeoutError, UsageError } from '../src/errors.ts'
-export type { Action } from '../src/lyre.ts'
+export type { Action, Lyre } from '../src/lyre.ts'
 export type {
   ActionRecord,
   ConnectionRecord,

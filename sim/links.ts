@@ -123,7 +123,7 @@ export class Path {
   link: Link
   /** Until when nothing of a connection arrives, in microseconds; it comes then, in order. */
   stalledUntilUs = 0
-  readonly #random: Random
+  readonly #fork: (path: Path, concern: string) => Random
   #delays: Random | undefined
   #losses: Random | undefined
   #bursts: Random | undefined
@@ -134,18 +134,23 @@ export class Path {
   #isBurst = true
   #changesAtUs = 0
 
-  constructor(ends: { readonly from: number; readonly to: number }, link: Link, random: Random) {
+  /** @param fork makes a stream for a concern of a path: most paths need one or none. */
+  constructor(
+    ends: { readonly from: number; readonly to: number },
+    link: Link,
+    fork: (path: Path, concern: string) => Random,
+  ) {
     this.from = ends.from
     this.to = ends.to
     this.link = link
-    this.#random = random
+    this.#fork = fork
   }
 
   /** What the next thing takes that is sent over it, in microseconds. */
   delayUs(): number {
     const { latencyUs, jitterUs } = this.link
     if (jitterUs === 0) return latencyUs
-    this.#delays ??= this.#random.fork('delay')
+    this.#delays ??= this.#fork(this, 'delay')
     return latencyUs + this.#delays.exponential(jitterUs)
   }
 
@@ -154,13 +159,13 @@ export class Path {
     const { loss, burstGapMs } = this.link
     if (burstGapMs !== INFINITY && this.#burst(nowUs)) return 'burst'
     if (loss === 0) return undefined
-    this.#losses ??= this.#random.fork('loss')
+    this.#losses ??= this.#fork(this, 'loss')
     return this.#losses.chance(loss) ? 'loss' : undefined
   }
 
   doubles(): boolean {
     if (this.link.duplicate === 0) return false
-    this.#copies ??= this.#random.fork('duplicate')
+    this.#copies ??= this.#fork(this, 'duplicate')
     return this.#copies.chance(this.link.duplicate)
   }
 
@@ -168,7 +173,7 @@ export class Path {
   lateUs(): number {
     const { reorder, reorderMs } = this.link
     if (reorder === 0) return 0
-    this.#lates ??= this.#random.fork('reorder')
+    this.#lates ??= this.#fork(this, 'reorder')
     const isLate = this.#lates.chance(reorder)
     const byUs = this.#lates.below(Math.round(reorderMs * 1_000) + 1)
     return isLate ? byUs : 0
@@ -177,7 +182,7 @@ export class Path {
   /** What comes of a datagram that is damaged on the way; undefined for most. */
   damage(bytes: Uint8Array): Uint8Array | undefined {
     if (this.link.damage === 0) return undefined
-    this.#damages ??= this.#random.fork('damage')
+    this.#damages ??= this.#fork(this, 'damage')
     if (!this.#damages.chance(this.link.damage) || bytes.length === 0) return undefined
     const bit = this.#damages.below(8 * bytes.length)
     if (this.#damages.chance(0.5)) return bytes.slice(0, bit >> 3)
@@ -187,7 +192,7 @@ export class Path {
   }
 
   #burst(nowUs: number): boolean {
-    this.#bursts ??= this.#random.fork('burst')
+    this.#bursts ??= this.#fork(this, 'burst')
     while (this.#changesAtUs <= nowUs) {
       this.#isBurst = !this.#isBurst
       const meanMs = this.#isBurst ? this.link.burstMs : this.link.burstGapMs

@@ -1,5 +1,6 @@
 // The mesh that skips ZMTP: the same connections, back-pressure and endings as src/mesh.ts has, but each message is carried
-// as it is. What a ZMTP connection would say is said in a few objects; content is there once, however many get it.
+// as it is. What a ZMTP connection would say is said in a few objects; content is there once, however many get it. A message
+// is whole or not there, so what bounds unfinished ones (`unreadBytesMax`) has nothing to bound.
 // Spec: harmony.md 2, zmtp.md, as far as a node can tell the difference.
 
 import {
@@ -35,25 +36,56 @@ const PING_BYTES = 11
 const HEADER_BYTES = 8
 const FRAME_BYTES = 2
 
-/** One connection, accepted or dialled. */
-interface Link {
+/** One connection, accepted or dialled: what its end tells it tells its mesh. It owns no closure, as there are millions. */
+class Link implements EndHandlers {
   readonly connection: ConnectionId
-  end: End
+  readonly end: End
+  readonly #mesh: MessageMesh
   /** Whether the other side has said who it is, and whether it has said HELLO. */
-  up: boolean
+  up = false
   greeted: boolean
-  open: boolean
-  held: boolean
-  resuming: boolean
-  dirty: boolean
-  told: boolean
-  ending: boolean
-  deadline: number
-  pingedAt: number
-  pingCount: number
+  isOpen: boolean
+  /** Whether it is one of its mesh: not closed, refused or lost. */
+  counts = true
+  held = false
+  resuming = false
+  dirty = false
+  told = false
+  /** Whether we stop, so that its end comes behind what its mailbox still gives; and whether it has come. */
+  ending = false
+  ended = false
+  /** Until when it has to be up. */
+  deadline = 0
+  /** When the PING went out that waits for its PONG, -1 while none does; and how many went out so far. */
+  pingedAt = -1
+  pingCount = 0
   /** What came while it was held. */
-  unread: { readonly saying: Saying; readonly bytes: number }[] | undefined
-  unreadBytes: number
+  unread: { readonly saying: Saying; readonly bytes: number }[] | undefined = undefined
+  unreadBytes = 0
+
+  constructor(mesh: MessageMesh, connection: ConnectionId, end: End) {
+    this.#mesh = mesh
+    this.connection = connection
+    this.end = end
+    this.isOpen = connection < 0
+    this.greeted = connection > 0
+  }
+
+  open(): void {
+    this.isOpen = true
+  }
+
+  receive(load: Load, bytes: number): void {
+    this.#mesh.receive(this, load, bytes)
+  }
+
+  drain(): void {
+    this.#mesh.drain(this)
+  }
+
+  close(reason: string): void {
+    this.#mesh.lose(this, reason)
+  }
 }
 
 /** The sockets of one node, for messages. */
@@ -100,9 +132,9 @@ export class MessageMesh implements Links {
       this.#defer(() => this.#handlers.link(connection, { type: 'refused', reason }))
       return
     }
-    const handlers = this.#endHandlers(connection)
-    const end = End.dial(this.#process, { address: to.host, port: to.port }, handlers)
+    const end = End.dial(this.#process, { address: to.host, port: to.port })
     const link = this.#add(connection, end)
+    end.tell(link)
     end.send({ type: 'ready', uuid: this.#options.uuid, sequence } satisfies Saying, READY_BYTES)
     this.#time(link, this.#now() + DIAL_TIMEOUT_MS)
   }
@@ -120,7 +152,7 @@ export class MessageMesh implements Links {
 
   measure(connection: ConnectionId): void {
     const link = this.#links.get(connection)
-    if (!link?.up || !Number.isNaN(link.pingedAt)) return
+    if (!link?.up || link.pingedAt >= 0) return
     link.pingedAt = this.#now()
     link.end.send({ type: 'ping', number: ++link.pingCount } satisfies Saying, PING_BYTES)
   }
@@ -138,7 +170,7 @@ export class MessageMesh implements Links {
     link.greeted = true
     link.resuming = true
     this.#defer(() => {
-      if (this.#links.get(connection) !== link || !link.resuming) return
+      if (!link.counts || !link.resuming) return
       link.resuming = false
       link.held = false
       link.end.resume()
@@ -204,74 +236,49 @@ export class MessageMesh implements Links {
     return this.#links.get(connection)?.end.backlogBytes ?? 0
   }
 
+  /** A link has ended by itself. */
+  lose(link: Link, reason: string): void {
+    if (--this.#endCount === 0 && this.#allClosed !== undefined) {
+      this.#allClosed()
+      this.#process.network.woke()
+    }
+    if (!link.counts) return
+    this.#remove(link)
+    if (link.isOpen && !link.up) this.#count('handshake-lost')
+    this.#handlers.link(link.connection, { type: 'lost', reason })
+  }
+
+  /** A link has room again. */
+  drain(link: Link): void {
+    if (link.counts) this.#flush(link)
+  }
+
   #accept(end: End): EndHandlers {
     const connection = -++this.#acceptedCount
-    if (this.#handshakeCount >= this.#options.handshakesMax) {
+    const link = this.#add(connection, end)
+    this.#handshakeCount++
+    if (this.#handshakeCount > this.#options.handshakesMax) {
       this.#count('handshakes-limit')
-      end.destroy()
-    } else {
-      const link = this.#add(connection, end)
-      link.open = true
-      this.#handshakeCount++
-      this.#time(link, this.#now() + this.#options.zmtp.handshakeTimeoutMs)
-      const { uuid } = this.#options
-      end.send({ type: 'ready', uuid, sequence: undefined } satisfies Saying, READY_BYTES)
+      this.close(connection)
+      return link
     }
-    return this.#endHandlers(connection)
+    this.#time(link, this.#now() + this.#options.zmtp.handshakeTimeoutMs)
+    const { uuid } = this.#options
+    end.send({ type: 'ready', uuid, sequence: undefined } satisfies Saying, READY_BYTES)
+    return link
   }
 
   #add(connection: ConnectionId, end: End): Link {
-    const link: Link = {
-      connection,
-      end,
-      up: false,
-      greeted: connection > 0,
-      open: false,
-      held: false,
-      resuming: false,
-      dirty: false,
-      told: false,
-      ending: false,
-      deadline: Number.POSITIVE_INFINITY,
-      pingedAt: Number.NaN,
-      pingCount: 0,
-      unread: undefined,
-      unreadBytes: 0,
-    }
+    const link = new Link(this, connection, end)
+    this.#endCount++
     this.#links.set(connection, link)
     return link
   }
 
-  #endHandlers(connection: ConnectionId): EndHandlers {
-    this.#endCount++
-    return {
-      open: () => {
-        const link = this.#links.get(connection)
-        if (link !== undefined) link.open = true
-      },
-      receive: (load, bytes) => this.#receive(connection, load, bytes),
-      drain: () => {
-        const link = this.#links.get(connection)
-        if (link !== undefined) this.#flush(link)
-      },
-      close: (reason) => {
-        if (--this.#endCount === 0 && this.#allClosed !== undefined) {
-          this.#allClosed()
-          this.#process.network.woke()
-        }
-        const link = this.#links.get(connection)
-        if (link === undefined) return
-        this.#remove(link)
-        if (link.open && !link.up) this.#count('handshake-lost')
-        this.#handlers.link(connection, { type: 'lost', reason })
-      },
-    }
-  }
-
-  #receive(connection: ConnectionId, load: Load, bytes: number): void {
-    const link = this.#links.get(connection)
-    if (link === undefined) return
-    this.#handlers.activity(connection)
+  /** Something came over a link. */
+  receive(link: Link, load: Load, bytes: number): void {
+    if (!link.counts) return
+    this.#handlers.activity(link.connection)
     if (load instanceof Uint8Array) {
       // Whoever writes octets is no node of ours.
       this.#refuse(link, new WireError('zmtp.md 2.1', 'this is not ZMTP'))
@@ -289,7 +296,7 @@ export class MessageMesh implements Links {
   }
 
   #readOn(link: Link): void {
-    while (link.unread !== undefined && !link.held && this.#links.get(link.connection) === link) {
+    while (link.unread !== undefined && !link.held && link.counts) {
       const [next] = link.unread.splice(0, 1)
       if (next === undefined) {
         link.unread = undefined
@@ -311,7 +318,7 @@ export class MessageMesh implements Links {
         const address = link.end.remoteAddress
         const change: LinkChange = { type: 'up', uuid, address, answers: true, sequence }
         this.#handlers.link(connection, change)
-        if (connection > 0 && this.#links.get(connection) === link) this.#schedule(link)
+        if (connection > 0 && link.counts) this.#schedule(link)
         break
       }
       case 'message':
@@ -322,8 +329,8 @@ export class MessageMesh implements Links {
         break
       case 'pong': {
         const roundTripMs = this.#now() - link.pingedAt
-        if (Number.isNaN(roundTripMs) || saying.number !== link.pingCount) break
-        link.pingedAt = Number.NaN
+        if (link.pingedAt < 0 || saying.number !== link.pingCount) break
+        link.pingedAt = -1
         this.#handlers.link(connection, { type: 'measured', roundTripMs })
         break
       }
@@ -356,6 +363,7 @@ export class MessageMesh implements Links {
   }
 
   #remove(link: Link): void {
+    link.counts = false
     this.#links.delete(link.connection)
     this.#timed.delete(link)
     if (link.connection < 0 && !link.up) this.#handshakeCount--
@@ -384,7 +392,7 @@ export class MessageMesh implements Links {
   #flush(link: Link): void {
     link.dirty = false
     link.told = false
-    if (this.#links.get(link.connection) !== link) return
+    if (!link.counts || link.ended) return
     const { history } = this.#process.network
     let more = link.connection > 0 && link.up
     while (more && link.end.backlogBytes < this.#options.backlogBytesMax) {
@@ -396,7 +404,7 @@ export class MessageMesh implements Links {
       link.end.send({ type: 'message', message } satisfies Saying, bytesOf(message))
     }
     if (link.ending && !more) {
-      link.ending = false
+      link.ended = true
       link.end.end()
     }
     this.#handlers.written()

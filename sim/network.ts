@@ -8,6 +8,7 @@ import type { VirtualSocket } from './datagrams.ts'
 import type { History, SimulatedNode } from './history.ts'
 import { type Link, LOOPBACK, Path } from './links.ts'
 import type { Random } from './random.ts'
+import { Slab } from './slab.ts'
 import type { End, Server } from './streams.ts'
 
 /** Ports that are given away: those from here on, one after the other. */
@@ -167,6 +168,7 @@ export class Network {
   /** Called when somebody who awaits something may go on. */
   readonly woke: () => void
   readonly machines: Machine[] = []
+  readonly slab = new Slab()
   readonly subnets = new Map<string, Subnet>()
   /** Whether every datagram arrives: then nobody looks at paths. */
   harmless: boolean
@@ -180,6 +182,10 @@ export class Network {
   readonly #byAddress = new Map<string, Machine>()
   readonly #paths = new Map<number, Path>()
   readonly #blocked = new Set<End>()
+  readonly #fork = (path: Path, concern: string): Random => {
+    const [from, to] = [this.machines[path.from], this.machines[path.to]]
+    return this.#random.fork(`${concern} from ${from?.name} to ${to?.name}`)
+  }
   #link: Link
   #partitions: Partition[] = []
 
@@ -263,9 +269,8 @@ export class Network {
     const key = from.index * 0x10000 + to.index
     const known = this.#paths.get(key)
     if (known !== undefined) return known
-    const random = this.#random.fork(`path ${from.name} to ${to.name}`)
     const link = from === to ? LOOPBACK : this.#link
-    const path = new Path({ from: from.index, to: to.index }, link, random)
+    const path = new Path({ from: from.index, to: to.index }, link, this.#fork)
     this.#paths.set(key, path)
     return path
   }

@@ -213,7 +213,7 @@ export class Simulation {
   }
 
   /**
-   * Ends a node without a goodbye.
+   * Ends a node without a goodbye. What its application awaits of it never comes.
    * @param options `by`: `power` (the default), its machine is dead from one instant to the next, and says nothing; unless
    * others run on it, which then answer who still speaks to it. `kill`, only the process is, and its system ends all its
    * connections.

@@ -19,6 +19,8 @@ const RETRIES_US = 924_600_000
 const DIAL_RETRY_US = 1_000_000
 const DIAL_RETRIES_US = 127_000_000
 const INFINITY = Number.POSITIVE_INFINITY
+/** In the place of an instant or a number that there is not: no infinity, which takes memory of its own in each object. */
+const NEVER = -1
 
 /** Octets, or one message as sim/mesh.ts has it. */
 export type Load = Uint8Array | object
@@ -103,12 +105,12 @@ export class End implements Entry, Stream {
   #hasGrown = false
   /** Octets that were read and are not acknowledged. */
   #readBytes = 0
-  /** Since when what flies is not acknowledged; Infinity while nothing is wrong. */
-  #blockedUs = INFINITY
+  /** Since when what flies is not acknowledged. */
+  #blockedUs = NEVER
   /** Its machine has another address since: nothing gets through any more. */
   #isStranded = false
-  /** Octets after which it is reset; Infinity: never. */
-  #resetBytes = INFINITY
+  /** Octets after which it is reset. */
+  #resetBytes = NEVER
   /** Whether who still speaks to us was told that nobody is here. */
   #isDenied = false
   /** Why it was reset, until its owner can be told. */
@@ -126,14 +128,13 @@ export class End implements Entry, Stream {
   }
 
   /** Begins a connection. */
-  static dial(process: Process, to: Address, handlers: EndHandlers): End {
+  static dial(process: Process, to: Address): End {
     const { network, machine } = process
     const target = network.machineAt(to.address, machine)
     const connection = ++network.connectionCount
     // Where there is no such address, the path is one that leads nowhere.
     const path = network.path(machine, target ?? machine)
     const end = new End(process, { connection, path, to })
-    end.#handlers = handlers
     if (target === undefined) end.#isStranded = true
     const dial = { connection, node: process.node, other: undefined }
     network.history.connection('dialled', dial, `${to.address}:${to.port}`)
@@ -170,6 +171,12 @@ export class End implements Entry, Stream {
   }
 
   // What its owner does.
+
+  /** Tells its owner from now on. */
+  tell(handlers: EndHandlers): this {
+    this.#handlers = handlers
+    return this
+  }
 
   /** Takes octets, which are copied when they leave. */
   write(bytes: Uint8Array): void {
@@ -260,11 +267,11 @@ export class End implements Entry, Stream {
     if (this.#isBlocked()) return
     this.process.network.unblock(this)
     this.#acknowledge()
-    if (this.#blockedUs === INFINITY) return
+    if (this.#blockedUs === NEVER) return
     let at = this.#blockedUs
     let stepUs = this.#other === undefined ? DIAL_RETRY_US : RETRY_MIN_US
     for (; at < clock.nowUs; stepUs = Math.min(RETRY_MAX_US, 2 * stepUs)) at += stepUs
-    this.#blockedUs = INFINITY
+    this.#blockedUs = NEVER
     clock.set(this, at)
   }
 
@@ -309,7 +316,7 @@ export class End implements Entry, Stream {
       return
     }
     this.#flying = parcel
-    if (this.#blockedUs === INFINITY) clock.set(this, arrivesUs)
+    if (this.#blockedUs === NEVER) clock.set(this, arrivesUs)
   }
 
   /** Sends as much of the backlog as there is room for. */
@@ -328,7 +335,7 @@ export class End implements Entry, Stream {
           this.#backlog = { ...parcel, load: load.subarray(bytes), bytes: rest }
           if (this.#backlogLast === parcel) this.#backlogLast = this.#backlog
         } else this.#backlog = parcel.next
-        load = load.slice(0, bytes)
+        load = this.process.network.slab.copy(rest > 0 ? load.subarray(0, bytes) : load)
         this.process.network.history.octets('written', this, load as Uint8Array)
       } else {
         this.#backlog = parcel.next
@@ -401,7 +408,8 @@ export class End implements Entry, Stream {
       this.#abort('ECONNRESET')
       return
     }
-    if (type === 'load' && parcel.bytes > (this.#other as End).#resetBytes) {
+    const resetBytes = (this.#other as End).#resetBytes
+    if (type === 'load' && resetBytes !== NEVER && parcel.bytes > resetBytes) {
       this.#takePart(parcel)
       return
     }
@@ -414,7 +422,7 @@ export class End implements Entry, Stream {
   #takePart(parcel: Parcel): void {
     const other = this.#other as End
     const bytes = other.#resetBytes
-    other.#resetBytes = INFINITY
+    other.#resetBytes = NEVER
     if (parcel.load instanceof Uint8Array && bytes > 0) {
       this.#take({ ...parcel, load: parcel.load.slice(0, bytes), bytes, next: undefined })
     }
@@ -452,7 +460,7 @@ export class End implements Entry, Stream {
       case 'load': {
         const load = parcel.load as Load
         if (load instanceof Uint8Array) network.history.octets('delivered', other, load)
-        other.#resetBytes -= parcel.bytes
+        if (other.#resetBytes !== NEVER) other.#resetBytes -= parcel.bytes
         this.#readBytes += parcel.bytes
         this.#acknowledge()
         this.#handlers?.receive(load, parcel.bytes)
@@ -513,7 +521,7 @@ export class End implements Entry, Stream {
   #dropFlying(): void {
     this.#flying = undefined
     this.#flyingLast = undefined
-    this.#blockedUs = INFINITY
+    this.#blockedUs = NEVER
     this.process.network.unblock(this)
   }
 
@@ -545,7 +553,7 @@ export class End implements Entry, Stream {
   /** It is sent again and again, until it gets through or that has been in vain for too long. */
   #wait(nowUs: number): void {
     const { network } = this.process
-    if (this.#blockedUs === INFINITY) {
+    if (this.#blockedUs === NEVER) {
       this.#blockedUs = nowUs
       network.block(this)
     }

@@ -7,6 +7,8 @@ import { createHash } from 'node:crypto'
 const BUFFER_BYTES = 65_536
 /** Words of the longest record without content: its instant, its kind, and three numbers. */
 const RECORD_WORDS = 8
+/** Texts whose numbers are remembered: beyond, all are forgotten, and told again where they are used. */
+const NAMES_MAX = 65_536
 
 /** What has happened so far, as a hash. */
 export class Trace {
@@ -66,6 +68,7 @@ export class Trace {
   name(text: string): number {
     const known = this.#names.get(text)
     if (known !== undefined) return known
+    if (this.#names.size >= NAMES_MAX) this.#names.clear()
     const number = this.#names.size
     this.#names.set(text, number)
     const units = new Uint8Array(2 * text.length)
