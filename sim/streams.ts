@@ -398,6 +398,7 @@ export class End implements Entry, Stream {
   /** Something from the other side has come. */
   #take(parcel: Parcel): void {
     const { type } = parcel
+    if (this.#resetReason !== '') return
     if (this.#state === 'over') {
       // Nobody is here any more: who speaks to us is told so, behind what we said before.
       if (type === 'load' && !this.#isDenied) this.#launch('reset', undefined, 0)
@@ -502,6 +503,8 @@ export class End implements Entry, Stream {
 
   /** All that is here or on its way is lost, and the owner is told why as soon as it can be. */
   #abort(reason: string): void {
+    // What a side has sent before it closed is on its way still, and is lost as well.
+    if (this.#state === 'over') this.#dropFlying()
     if (this.#state === 'over') return
     this.#dropBacklog()
     this.#dropFlying()
