@@ -2,6 +2,7 @@
 
 export { TimeoutError, UsageError } from '../src/errors.ts'
 export type { Action, Lyre } from '../src/lyre.ts'
+export { FAULT_KINDS, type Faults, NO_FAULTS, readFaults } from './faults.ts'
 export type {
   ActionRecord,
   ConnectionRecord,
@@ -14,7 +15,22 @@ export type {
   OctetsRecord,
   SimulatedNode,
 } from './history.ts'
+export type { Finding, Invariant, Link } from './judge/findings.ts'
 export type { LinkSettings } from './links.ts'
 export type { Place, SimulationOptions } from './options.ts'
 export { Random } from './random.ts'
+export {
+  describePlan,
+  type Plan,
+  type Progress,
+  planRun,
+  type Repro,
+  type RunOptions,
+  readRepro,
+  reproOf,
+  run,
+  type Verdict,
+  type Watch,
+} from './run.ts'
 export { Simulation, type Statistics, type Whereabouts } from './simulation.ts'
+export { WORKLOADS, type WorkloadName } from './workloads.ts'
