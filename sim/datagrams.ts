@@ -123,7 +123,7 @@ export class VirtualSocket implements DatagramSocket {
       return
     }
     process.network.history.datagram('delivered', flight, process.node)
-    this.handlers.receive(flight.bytes.slice(), flight.from)
+    this.handlers.receive(process.network.slab.copy(flight.bytes), flight.from)
     process.touch()
   }
 

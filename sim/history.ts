@@ -63,7 +63,7 @@ export interface MessageRecord {
 
 /**
  * What becomes of a connection: `dialled`; `accepted`, and `opened` when the dialler knows; `refused`, before that;
- * `closed`, told to each side by itself, with its reason.
+ * `closed`, told to each side by itself, with its reason. The reason of one that is dialled is where it leads.
  */
 export interface ConnectionRecord {
   readonly at: number

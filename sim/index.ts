@@ -2,7 +2,7 @@
 
 export { TimeoutError, UsageError } from '../src/errors.ts'
 export type { Action, Lyre } from '../src/lyre.ts'
-export { FAULT_KINDS, type Faults } from './faults.ts'
+export { FAULT_KINDS, type Faults, NO_FAULTS, readFaults } from './faults.ts'
 export type {
   ActionRecord,
   ConnectionRecord,

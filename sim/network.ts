@@ -8,6 +8,7 @@ import type { VirtualSocket } from './datagrams.ts'
 import type { History, SimulatedNode } from './history.ts'
 import { type Link, LOOPBACK, Path } from './links.ts'
 import type { Random } from './random.ts'
+import { Slab } from './slab.ts'
 import type { End, Server } from './streams.ts'
 
 /** Ports that are given away: those from here on, one after the other. */
@@ -167,6 +168,7 @@ export class Network {
   /** Called when somebody who awaits something may go on. */
   readonly woke: () => void
   readonly machines: Machine[] = []
+  readonly slab = new Slab()
   readonly subnets = new Map<string, Subnet>()
   /** Whether every datagram arrives: then nobody looks at paths. */
   harmless: boolean

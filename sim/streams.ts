@@ -136,7 +136,8 @@ export class End implements Entry, Stream {
     const path = network.path(machine, target ?? machine)
     const end = new End(process, { connection, path, to })
     if (target === undefined) end.#isStranded = true
-    network.history.connection('dialled', { connection, node: process.node, other: undefined })
+    const dial = { connection, node: process.node, other: undefined }
+    network.history.connection('dialled', dial, `${to.address}:${to.port}`)
     if (process.state !== 'crashed') end.#launch('dial', undefined, 0)
     return end
   }
@@ -334,7 +335,7 @@ export class End implements Entry, Stream {
           this.#backlog = { ...parcel, load: load.subarray(bytes), bytes: rest }
           if (this.#backlogLast === parcel) this.#backlogLast = this.#backlog
         } else this.#backlog = parcel.next
-        load = load.slice(0, bytes)
+        load = this.process.network.slab.copy(rest > 0 ? load.subarray(0, bytes) : load)
         this.process.network.history.octets('written', this, load as Uint8Array)
       } else {
         this.#backlog = parcel.next
@@ -397,6 +398,7 @@ export class End implements Entry, Stream {
   /** Something from the other side has come. */
   #take(parcel: Parcel): void {
     const { type } = parcel
+    if (this.#resetReason !== '') return
     if (this.#state === 'over') {
       // Nobody is here any more: who speaks to us is told so, behind what we said before.
       if (type === 'load' && !this.#isDenied) this.#launch('reset', undefined, 0)
@@ -501,6 +503,8 @@ export class End implements Entry, Stream {
 
   /** All that is here or on its way is lost, and the owner is told why as soon as it can be. */
   #abort(reason: string): void {
+    // What a side has sent before it closed is on its way still, and is lost as well.
+    if (this.#state === 'over') this.#dropFlying()
     if (this.#state === 'over') return
     this.#dropBacklog()
     this.#dropFlying()

@@ -215,6 +215,12 @@ export class Presence implements Checker {
     const heard = party.hears(peer.uuid)
     const { octetsMs, ms } = this.#quiet(party, contact)
     const { expiredMs } = this.#timing
+    // It is not where it was, or a datagram said so.
+    const isAway =
+      peer.state !== 'started' ||
+      peer.startedAt > contact.at ||
+      peer.movedAt > contact.at ||
+      heard.doubtAt > contact.at
     switch (cause) {
       case 'expired': {
         if (octetsMs >= expiredMs - TICK_MS) {
@@ -225,10 +231,8 @@ export class Presence implements Checker {
           if (contact.evasiveAt === NEVER && isAwake) return 'evasive before expired'
           return undefined
         }
-        // Another node is where it was, and it does not answer (harmony.md 2.10).
-        const isAway =
-          peer.state !== 'started' || peer.startedAt > contact.at || peer.movedAt > contact.at
-        if (isAway && octetsMs >= PROBE_SILENCE_MS) return undefined
+        // It did not answer when there was doubt, such as of another node where it was (harmony.md 2.10).
+        if (isAway && (octetsMs >= PROBE_SILENCE_MS || heard.lostAt > contact.at)) return undefined
         return `silence of ${expiredMs} ms, not ${Math.round(octetsMs)}`
       }
       case 'goodbye': {
@@ -252,6 +256,8 @@ export class Presence implements Checker {
         if (heard.helloAt < contact.at) return 'a HELLO since enter'
         return this.#parted(party, peer, contact)
       case 'link':
+        // It is said to be elsewhere, and does not answer where it was (harmony.md 5.5).
+        if (isAway && octetsMs >= PROBE_SILENCE_MS) return undefined
         if (heard.lostAt < contact.at - TICK_MS && !this.#isSilenced(party, peer, contact)) {
           return 'a connection that was lost, and not by the node itself'
         }

@@ -21,6 +21,7 @@ import { Journal } from './journal.ts'
 import { Wiretap } from './wiretap.ts'
 
 const NEVER = Number.NEGATIVE_INFINITY
+const NOTHING: Uint8Array = new Uint8Array(0)
 /** Changes of groups that are remembered for a node: two rounds of the status octet. */
 const CHANGES_MAX = 512
 /** Times of sleep that are remembered. */
@@ -43,6 +44,8 @@ export interface Heard {
   /** How many of its HELLOs came, and how many enters were told. */
   helloCount: number
   enterCount: number
+  /** When a datagram last said something false: of where it is, or of another where it is. */
+  doubtAt: number
   /** When a connection with it was last lost: because of somebody else than the node that heard it. */
   lostAt: number
 }
@@ -94,6 +97,8 @@ export class Party {
   readonly changes: { readonly type: 'join' | 'leave'; readonly group: string }[] = []
   changeCount = 0
   contactCount = 0
+  /** The last datagram that it sent. */
+  beacon = NOTHING
   /** What it was last told or did, and when. */
   lastId = 0
   lastAt = NEVER
@@ -126,6 +131,7 @@ export class Party {
         goodbyeAt: NEVER,
         helloCount: 0,
         enterCount: 0,
+        doubtAt: NEVER,
         lostAt: NEVER,
       }
       this.heard.set(uuid, heard)
@@ -182,6 +188,10 @@ export class Line {
   answerBytes = 0
   messageCount = 0
   deliveredCount = 0
+  /** Whether it is the rest of one that was lost. */
+  goesOn = false
+  /** When its dialler's HELLO was delivered; Infinity before. */
+  helloAt = Number.POSITIVE_INFINITY
   lastSequence = -1
   lastStatus = -1
   pingCount = 0
@@ -325,6 +335,7 @@ export class Truth implements Observer {
     this.now = record.at
     const sender = this.#party(record.sender)
     const receiver = record.receiver === undefined ? undefined : this.#party(record.receiver)
+    if (type === 'sent') sender.beacon = bytes
     if (type === 'delivered' && receiver !== undefined && receiver !== sender) {
       this.#hearBeacon(receiver, sender, bytes)
     }
@@ -637,6 +648,9 @@ export class Truth implements Observer {
       const heard = receiver.hears(sender.uuid)
       if (bytes[20] === 0 && bytes[21] === 0) heard.goodbyeAt = this.now
       else heard.beaconAt = this.now
+      // A bit of it was turned on the way, or it comes late, when another is where its sender was.
+      if (bytes !== sender.beacon && !isEqual(bytes, sender.beacon)) heard.doubtAt = this.now
+      if (sender.state !== 'started') this.#doubt(receiver, sender)
       return
     }
     if (bytes.length !== 22 || bytes[0] !== 0x5a) return
@@ -650,8 +664,31 @@ export class Truth implements Observer {
     else heard.beaconAt = this.now
   }
 
-  #heardOctets({ dialler, acceptor }: Line): void {
-    if (acceptor !== undefined) acceptor.hears(dialler.uuid).octetsAt = this.now
+  #doubt(receiver: Party, { machine }: Party): void {
+    for (const uuid of receiver.contacts.keys()) {
+      if (this.byUuid.get(uuid)?.machine === machine) receiver.hears(uuid).doubtAt = this.now
+    }
+  }
+
+  /** Octets are life, unless they come over a connection that only says to be the peer's, beside the one that is. */
+  #heardOctets(line: Line): void {
+    const { dialler, acceptor } = line
+    if (acceptor === undefined) return
+    const contact = acceptor.contacts.get(dialler.uuid)
+    const isTheirs = contact === undefined || line.helloAt <= contact.at || line.goesOn
+    if (isTheirs || !this.#hasInbound(acceptor, contact)) {
+      acceptor.hears(dialler.uuid).octetsAt = this.now
+    }
+  }
+
+  #hasInbound(acceptor: Party, { uuid, at }: Contact): boolean {
+    for (const line of acceptor.lines) {
+      const isTheirs = line.acceptor === acceptor && line.dialler.uuid === uuid
+      if (isTheirs && line.acceptorClosedAt === NEVER && (line.helloAt <= at || line.goesOn)) {
+        return true
+      }
+    }
+    return false
   }
 
   #written(line: Line, message: ZreMessage | undefined): void {
@@ -672,7 +709,7 @@ export class Truth implements Observer {
   }
 
   #delivered(line: Line, message: ZreMessage | undefined, cause: number): void {
-    line.deliveredCount++
+    if (++line.deliveredCount === 1 && message?.type !== 'hello') line.goesOn = true
     const { acceptor, dialler } = line
     if (acceptor === undefined) return
     const id = this.journal.note({
@@ -688,6 +725,7 @@ export class Truth implements Observer {
     this.#touch(acceptor, id)
     if (message?.type === 'hello') {
       const heard = acceptor.hears(dialler.uuid)
+      line.helloAt = this.now
       heard.helloAt = this.now
       heard.helloCount++
     }
@@ -731,4 +769,9 @@ export class Truth implements Observer {
 function isOver({ acceptor, diallerClosedAt, acceptorClosedAt }: Line): boolean {
   if (diallerClosedAt === NEVER) return false
   return acceptor === undefined || acceptorClosedAt !== NEVER
+}
+
+function isEqual(one: Uint8Array, other: Uint8Array): boolean {
+  for (let index = 0; index < one.length; index++) if (one[index] !== other[index]) return false
+  return one.length === other.length
 }
