@@ -25,7 +25,7 @@ export class Score {
   readonly #running = new Map<number, Progress | undefined>()
   readonly #digests: [seed: number, digest: string][] = []
   #twice = 0
-  #virtualSeconds = 0
+  #virtualMs = 0
   #events = 0
   #steps = 0
 
@@ -54,7 +54,7 @@ export class Score {
     const { verdict, twin } = outcome
     if (twin !== undefined) this.#twice++
     this.#digests.push([seed, verdict.digest])
-    this.#virtualSeconds += verdict.virtualSeconds
+    this.#virtualMs += Math.round(1_000 * verdict.virtualSeconds)
     this.#events += verdict.events
     this.#steps += verdict.steps
   }
@@ -63,7 +63,7 @@ export class Score {
   bar(wallMs: number, budgetMs: number): [share: number, facts: string[]] {
     const { ran, of } = this
     const virtualMs = [...this.#running.values()].map((progress) => progress?.virtualMs ?? 0)
-    const sum = virtualMs.reduce((one, other) => one + other, this.#virtualSeconds * 1_000)
+    const sum = virtualMs.reduce((one, other) => one + other, this.#virtualMs)
     const bad = ran - this.#count('passed')
     const isLimited = budgetMs < Number.POSITIVE_INFINITY
     const budget = isLimited ? ` of ${seconds(budgetMs / 1_000)}` : ''
@@ -96,8 +96,8 @@ export class Score {
       if (seeds.length > 0) counts.push(`${seeds.length} ${WORDS[ending].toLowerCase()}`)
     }
     const bad = [...this.endings].flatMap(([ending, seeds]) => (ending === 'passed' ? [] : seeds))
-    const time = `${instant(this.#virtualSeconds * 1_000, { withMs: false })} of virtual time`
-    const speed = speedOf(this.#virtualSeconds / end.wallSeconds)
+    const time = `${instant(this.#virtualMs, { withMs: false })} of virtual time`
+    const speed = speedOf(this.#virtualMs / 1_000 / end.wallSeconds)
     const lines = [
       `${word}  ${figure(ran)} of ${figure(of)} seeds ran: ${counts.join(', ')}`,
       ...(bad.length > 0 ? [`  seeds   ${bad.sort(upwards).join(' ')}`] : []),
@@ -117,7 +117,7 @@ export class Score {
   json({ plan, ...end }: End & { readonly plan: Plan }): JsonLine {
     const { nodes, workload, fidelity } = plan
     const { first, last } = this.#seeds
-    const virtualSeconds = this.#virtualSeconds
+    const virtualSeconds = this.#virtualMs / 1_000
     const list = (ending: Ending) => [...(this.endings.get(ending) ?? [])].sort(upwards)
     return {
       verdict: this.verdict(end),
