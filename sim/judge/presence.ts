@@ -253,7 +253,8 @@ export class Presence implements Checker {
       case 'refused':
         return 'a peer that breaks a rule'
       case 'restart':
-        if (heard.helloAt < contact.at) return 'a HELLO since enter'
+        // It may have come before, over a connection that waited for this one to fail (harmony.md 5.4).
+        if (heard.helloAt < contact.at - AFTERMATH_MS) return 'a HELLO that was new'
         return this.#parted(party, peer, contact)
       case 'link':
         // It is said to be elsewhere, and does not answer where it was (harmony.md 5.5).
