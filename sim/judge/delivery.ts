@@ -107,8 +107,15 @@ export class Delivery implements Checker {
   forget(party: Party): void {
     this.#books.delete(party)
     this.#lanes.delete(party.uuid)
+    for (const [other, book] of this.#books) {
+      const lane = book.lanes.get(party.uuid)
+      if (lane === undefined) continue
+      const { missing, excused } = this.#checkLane(other, lane)
+      book.missing += missing
+      book.excused += excused
+      book.lanes.delete(party.uuid)
+    }
     for (const lanes of this.#lanes.values()) lanes.delete(party.uuid)
-    for (const { lanes } of this.#books.values()) lanes.delete(party.uuid)
   }
 
   // Sending.
@@ -338,13 +345,14 @@ export class Delivery implements Checker {
     for (let index = lane.next; index < lane.items.length; index++) {
       const item = lane.items[index] as Item
       if (item.sender !== party) continue
-      if (receiver !== undefined && this.#isExcused(lane, item, receiver)) {
+      // What a node makes of it that is none of ours, nobody knows.
+      if (receiver === undefined || this.#isExcused(lane, item, receiver)) {
         excused++
         continue
       }
       missing++
       const isOpen = ours !== undefined && theirs !== undefined && item.contact === ours.number
-      if (!isOpen || item.at < theirs.at || this.#narrow || receiver?.asleep) continue
+      if (!isOpen || item.at < theirs.at || this.#narrow || receiver.asleep) continue
       const what = item.group === '' ? 'a whisper' : `a shout to ${item.group}`
       const expected = `${what} sent at ${item.at} ms, since the contact goes on`
       this.#report('I5', { party, peer: receiver, expected, seen: 'it did not come', id: item.id })
