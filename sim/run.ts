@@ -5,6 +5,7 @@
 import { UsageError } from '../src/errors.ts'
 import { Cast } from './cast.ts'
 import { type Faults, NO_FAULTS, readFaults } from './faults.ts'
+import { Hostile } from './hostile.ts'
 import type { Finding } from './judge/findings.ts'
 import { Judge } from './judge/judge.ts'
 import { checkKeys } from './options.ts'
@@ -201,6 +202,7 @@ class Play {
   readonly #storm: Storm
   readonly #untilMs: number
   #isStopped = false
+  readonly #hostiles: readonly Hostile[]
 
   constructor(plan: Plan, watch: Watch, untilMs: number) {
     const { seed, fidelity, faults, nodes } = plan
@@ -218,16 +220,23 @@ class Play {
       birth: (seat) => this.#workload.birth(seat),
     })
     this.#storm = new Storm(this.#cast, faults, random.fork('storm'))
+    this.#hostiles = Array.from({ length: plan.hostiles }, (_, index) => {
+      const machine = `hostile-${index}`
+      return new Hostile(this.#simulation, { machine, random: random.fork(machine) })
+    })
   }
 
   async play(): Promise<void> {
     const { ms, stormMs, calmMs } = this.#plan
     try {
+      for (const hostile of this.#hostiles) await hostile.open()
       while (this.#simulation.now < ms && !this.#isOver) {
         this.#workload.begin(this.#cast)
         this.#storm.begin()
+        for (const hostile of this.#hostiles) hostile.begin()
         await this.#pass(this.#simulation.now + stormMs)
         this.#workload.end()
+        for (const hostile of this.#hostiles) hostile.end()
         await this.#pass(this.#storm.end())
         this.#judge.beginCalm()
         await this.#pass(this.#simulation.now + calmMs)

@@ -30,11 +30,6 @@ class Lane {
   dropped = 0
   /** In `items`: the first that has not arrived and is behind all that have. */
   next = 0
-  /** What did not arrive though something behind it has, and what exits of the sender told of as lost. */
-  missing = 0
-  lost = 0
-  /** Shouts that may not have been told, since the peer was not in their group. */
-  excused = 0
   /** The receiver's contact of the last one that arrived, and when that was. */
   contact = -1
   deliveredAt = Number.NEGATIVE_INFINITY
@@ -48,9 +43,11 @@ class Lane {
 interface Book {
   sent: number
   delivered: number
-  /** What cannot have been told, and so cannot have been counted as delivered. */
+  /** What did not arrive though something behind it has; shouts that need not have been told; and what exits told as lost. */
+  missing: number
   excused: number
-  /** Sent in sessions of it that are over. */
+  told: number
+  /** To whom. */
   readonly lanes: Map<Uuid, Lane>
 }
 
@@ -99,8 +96,7 @@ export class Delivery implements Checker {
 
   event(party: Party, event: LyreEvent, contact: Contact | undefined, id: number): void {
     if (event.type === 'exit') {
-      const lane = this.#lanes.get(party.uuid)?.get(event.peer.uuid)
-      if (lane !== undefined) lane.lost += event.lost
+      this.#bookOf(party).told += event.lost
     } else if (event.type === 'whisper' || event.type === 'shout') {
       const group = event.type === 'shout' ? event.group : ''
       this.#receive(party, { uuid: event.peer.uuid, group, content: event.content, contact, id })
@@ -111,8 +107,15 @@ export class Delivery implements Checker {
   forget(party: Party): void {
     this.#books.delete(party)
     this.#lanes.delete(party.uuid)
+    for (const [other, book] of this.#books) {
+      const lane = book.lanes.get(party.uuid)
+      if (lane === undefined) continue
+      const { missing, excused } = this.#checkLane(other, lane)
+      book.missing += missing
+      book.excused += excused
+      book.lanes.delete(party.uuid)
+    }
     for (const lanes of this.#lanes.values()) lanes.delete(party.uuid)
-    for (const { lanes } of this.#books.values()) lanes.delete(party.uuid)
   }
 
   // Sending.
@@ -231,11 +234,10 @@ export class Delivery implements Checker {
     },
   ): void {
     if (this.#isExcused(lane, item, party)) {
-      lane.excused++
       this.#bookOf(item.sender).excused++
       return
     }
-    lane.missing++
+    this.#bookOf(item.sender).missing++
     if (!isSame || this.#narrow) return
     const expected = `no gap in a contact: ${item.group === '' ? 'a whisper' : `a shout to ${item.group}`} sent at ${item.at} ms`
     this.#report('I4', { party, peer, expected, seen: 'what was sent after it', id })
@@ -306,15 +308,13 @@ export class Delivery implements Checker {
     if (!this.#narrow && sent !== book.sent) {
       complain('I19', `sent ${book.sent}, as its application did`, `sent ${sent}`)
     }
-    let missing = 0
-    let excused = 0
-    let told = 0
+    let { missing, excused } = book
     for (const lane of book.lanes.values()) {
       const left = this.#checkLane(party, lane)
       missing += left.missing
       excused += left.excused
-      told += lane.lost
     }
+    const { told } = book
     if (told > lost) complain('I19', `lost of all exits, ${told}, within that of all`, `${lost}`)
     if (missing > lost + waiting + dropped) {
       complain('I5', `${missing} that never came, told as lost`, `${lost} lost, ${waiting} waiting`)
@@ -337,19 +337,22 @@ export class Delivery implements Checker {
 
   /** @returns what did not arrive of this lane, and what need not have. */
   #checkLane(party: Party, lane: Lane): { readonly missing: number; readonly excused: number } {
-    let { missing, excused } = lane
+    let missing = 0
+    let excused = 0
     const receiver = this.#truth.byUuid.get(lane.to)
     const ours = party.contacts.get(lane.to)
     const theirs = receiver?.contacts.get(party.uuid)
     for (let index = lane.next; index < lane.items.length; index++) {
       const item = lane.items[index] as Item
-      if (receiver !== undefined && this.#isExcused(lane, item, receiver)) {
+      if (item.sender !== party) continue
+      // What a node makes of it that is none of ours, nobody knows.
+      if (receiver === undefined || this.#isExcused(lane, item, receiver)) {
         excused++
         continue
       }
       missing++
       const isOpen = ours !== undefined && theirs !== undefined && item.contact === ours.number
-      if (!isOpen || item.at < theirs.at || this.#narrow || receiver?.asleep) continue
+      if (!isOpen || item.at < theirs.at || this.#narrow || receiver.asleep) continue
       const what = item.group === '' ? 'a whisper' : `a shout to ${item.group}`
       const expected = `${what} sent at ${item.at} ms, since the contact goes on`
       this.#report('I5', { party, peer: receiver, expected, seen: 'it did not come', id: item.id })
@@ -360,7 +363,7 @@ export class Delivery implements Checker {
   #bookOf(party: Party): Book {
     let book = this.#books.get(party)
     if (book === undefined) {
-      book = { sent: 0, delivered: 0, excused: 0, lanes: new Map() }
+      book = { sent: 0, delivered: 0, missing: 0, excused: 0, told: 0, lanes: new Map() }
       this.#books.set(party, book)
     }
     return book

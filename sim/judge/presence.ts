@@ -114,17 +114,18 @@ export class Presence implements Checker {
   }
 
   /** How long a peer is quiet as the rules count it, and how long no octets came; less what the node slept (harmony.md 4.4). */
-  #quiet(party: Party, { uuid, at }: Contact): { readonly ms: number; readonly octetsMs: number } {
+  #quiet(
+    party: Party,
+    { uuid, at }: Contact,
+  ): { readonly ms: number; readonly octetsMs: number; readonly awake: boolean } {
     const { now } = this.#truth
     const { octetsAt, beaconAt } = party.hears(uuid)
     const heardAt = Math.max(octetsAt, at)
     const creditMs = this.#timing.expiredMs / 2
     const lifeAt = Math.max(heardAt, Math.min(beaconAt, heardAt + creditMs))
-    const slept = party.slept(heardAt, now)
-    return {
-      ms: now - lifeAt,
-      octetsMs: now - heardAt - Math.max(0, slept.ms - SWEEP_MS * slept.count),
-    }
+    const slept = party.slept(heardAt - SWEEP_MS, now)
+    const sleptMs = Math.max(0, slept.ms - SWEEP_MS * slept.count)
+    return { ms: now - lifeAt, octetsMs: now - heardAt - sleptMs, awake: slept.count === 0 }
   }
 
   #checkQuiet(
@@ -145,14 +146,13 @@ export class Presence implements Checker {
     const dueMs = type === 'evasive' ? this.#timing.evasiveMs : this.#timing.silentMs
     const { octetsAt, beaconAt } = party.hears(contact.uuid)
     const lifeAt = Math.max(octetsAt, beaconAt, contact.at)
-    const { ms, octetsMs } = this.#quiet(party, contact)
+    const { ms, octetsMs, awake } = this.#quiet(party, contact)
     const about = { party, peer, id }
     if (octetsMs < dueMs - TICK_MS) {
       const expected = `${type} after ${dueMs} ms of silence`
       this.#report('I10', { ...about, expected, seen: `${Math.round(octetsMs)} ms` })
     }
-    const isLate =
-      ms > dueMs + SWEEP_MS + this.#slackMs && party.slept(lifeAt - SWEEP_MS, now).count === 0
+    const isLate = ms > dueMs + SWEEP_MS + this.#slackMs && awake
     // One that was heard for a moment, between two sweeps, is evasive again when it is quiet for as long again.
     if (isLate && contact.evasiveAt < lifeAt && type === 'evasive') {
       const expected = `${type} by ${dueMs + SWEEP_MS} ms of silence`
@@ -213,7 +213,7 @@ export class Presence implements Checker {
   ): string | undefined {
     const { now } = this.#truth
     const heard = party.hears(peer.uuid)
-    const { octetsMs, ms } = this.#quiet(party, contact)
+    const { octetsMs, ms, awake } = this.#quiet(party, contact)
     const { expiredMs } = this.#timing
     // It is not where it was, or a datagram said so.
     const isAway =
@@ -225,10 +225,8 @@ export class Presence implements Checker {
       case 'expired': {
         if (octetsMs >= expiredMs - TICK_MS) {
           const isLate = ms > expiredMs + SWEEP_MS + this.#slackMs
-          const isAwake = party.slept(now - ms - SWEEP_MS, now).count === 0
-          if (isLate && isAwake)
-            return `an exit by ${expiredMs + SWEEP_MS} ms of silence, not ${ms}`
-          if (contact.evasiveAt === NEVER && isAwake) return 'evasive before expired'
+          if (isLate && awake) return `an exit by ${expiredMs + SWEEP_MS} ms of silence, not ${ms}`
+          if (contact.evasiveAt === NEVER && awake) return 'evasive before expired'
           return undefined
         }
         // It did not answer when there was doubt, such as of another node where it was (harmony.md 2.10).
@@ -253,7 +251,8 @@ export class Presence implements Checker {
       case 'refused':
         return 'a peer that breaks a rule'
       case 'restart':
-        if (heard.helloAt < contact.at) return 'a HELLO since enter'
+        // It may have come before, over a connection that waited for this one to fail (harmony.md 5.4).
+        if (heard.helloAt < contact.at - AFTERMATH_MS) return 'a HELLO that was new'
         return this.#parted(party, peer, contact)
       case 'link':
         // It is said to be elsewhere, and does not answer where it was (harmony.md 5.5).
@@ -343,9 +342,9 @@ export class Presence implements Checker {
     for (const party of this.#truth.parties.values()) {
       if (!party.honest || party.state !== 'started' || party.asleep) continue
       for (const contact of party.contacts.values()) {
-        const { ms } = this.#quiet(party, contact)
+        const { ms, awake } = this.#quiet(party, contact)
         const isLate = ms > expiredMs + SWEEP_MS + this.#slackMs
-        if (isLate && party.slept(now - ms - SWEEP_MS, now).count === 0) {
+        if (isLate && awake) {
           const peer = this.#truth.byUuid.get(contact.uuid)
           const expected = `an exit by ${expiredMs + SWEEP_MS} ms of silence`
           this.#report('I10', { party, peer, expected, seen: `${Math.round(ms)} ms and no exit` })

@@ -659,9 +659,10 @@ export class Truth implements Observer {
       uuid += (bytes[index] as number).toString(16).padStart(2, '0')
     }
     if (!this.byUuid.has(uuid)) return
+    // It is in its name, and from where it is not.
     const heard = receiver.hears(uuid)
+    heard.doubtAt = this.now
     if (bytes[20] === 0 && bytes[21] === 0) heard.goodbyeAt = this.now
-    else heard.beaconAt = this.now
   }
 
   #doubt(receiver: Party, { machine }: Party): void {
