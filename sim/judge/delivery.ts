@@ -47,6 +47,8 @@ interface Book {
   missing: number
   excused: number
   told: number
+  /** Copies of shouts for which there was no room with somebody. */
+  unsent: number
   /** To whom. */
   readonly lanes: Map<Uuid, Lane>
 }
@@ -132,7 +134,9 @@ export class Delivery implements Checker {
       ? (party.node.lyre?.peersInGroup(group) ?? []).map(({ uuid }) => uuid)
       : members
     for (const uuid of meant) this.#send(party, { uuid, content, group, hash }, id)
-    this.#bookOf(party).sent += count - meant.length
+    const book = this.#bookOf(party)
+    book.sent += count - meant.length
+    book.unsent += Math.max(0, meant.length - count)
     if (count === meant.length || (this.#narrow && count < meant.length) || isAhead) return
     const expected = `a shout to the ${meant.length} members of ${group}`
     this.#report('I6', { party, expected, seen: `it went to ${count}`, id })
@@ -207,7 +211,7 @@ export class Delivery implements Checker {
       this.#skip(lane, items[skipped] as Item, { party, peer, isSame, id })
     }
     this.#bookOf(item.sender).delivered++
-    this.#checkDelay(party, { item, first: index === next, lane, id })
+    this.#checkDelay(party, { item, first: index === next, id })
     lane.next = index + 1
     lane.contact = contact?.number ?? -1
     lane.deliveredAt = this.#truth.now
@@ -256,12 +260,10 @@ export class Delivery implements Checker {
     {
       item,
       first,
-      lane,
       id,
     }: {
       readonly item: Item
       readonly first: boolean
-      readonly lane: Lane
       readonly id: number
     },
   ): void {
@@ -269,7 +271,6 @@ export class Delivery implements Checker {
     const { sender } = item
     const delayMs = now - item.at
     if (delayMs <= TICK_MS + 4 * this.#travelMs || this.#slow || !first) return
-    if (lane.next > 0 && now - (lane.items[lane.next - 1]?.at ?? 0) > delayMs + AFTERMATH_MS) return
     const since = item.at - AFTERMATH_MS
     const contact = party.contacts.get(sender.uuid)
     // What waited for an enter, or for a link that was lost and came back.
@@ -316,7 +317,7 @@ export class Delivery implements Checker {
     }
     const { told } = book
     if (told > lost) complain('I19', `lost of all exits, ${told}, within that of all`, `${lost}`)
-    if (missing > lost + waiting + dropped) {
+    if (missing > lost + waiting + dropped + book.unsent) {
       complain('I5', `${missing} that never came, told as lost`, `${lost} lost, ${waiting} waiting`)
     }
     const { delivered } = book
@@ -363,7 +364,7 @@ export class Delivery implements Checker {
   #bookOf(party: Party): Book {
     let book = this.#books.get(party)
     if (book === undefined) {
-      book = { sent: 0, delivered: 0, missing: 0, excused: 0, told: 0, lanes: new Map() }
+      book = { sent: 0, delivered: 0, missing: 0, excused: 0, told: 0, unsent: 0, lanes: new Map() }
       this.#books.set(party, book)
     }
     return book

@@ -53,6 +53,8 @@ export class Judge {
       expiredMs: 30_000,
       beaconMs: 1_000,
       travelMs,
+      slow,
+      exact: simulation.fidelity === 'wire',
       lossy: loss + burstMs + reorder + damage + deaf > 0 || slow,
       steady: loss <= 0.3 && burstMs + damage + deaf === 0 && !slow,
       narrow,

@@ -2,10 +2,11 @@
 // how soon they enter, and, once all is calm, that everybody sees everybody with its groups. (I3, I6, I8, I9, I10, I11, I17)
 // Spec: harmony.md 3 to 6, docs/guide/events.md. What is silence is measured at the socket, not asked of the node.
 
-import type { Uuid } from '../../protocol/index.ts'
+import type { Uuid, ZreMessage } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
+import type { Action } from '../../src/lyre.ts'
 import type { Report } from './findings.ts'
-import type { Checker, Contact, Party, Truth } from './truth.ts'
+import type { Checker, Contact, Line, Party, Truth } from './truth.ts'
 
 /** What the nodes of a run are told to do when; all alike. */
 export interface Timing {
@@ -15,8 +16,12 @@ export interface Timing {
   readonly beaconMs: number
   /** The longest that something takes from one node to another where nothing is wrong, about. */
   readonly travelMs: number
+  /** Whether all octets are told of. */
+  readonly exact: boolean
   /** Whether beacons are lost or late. */
   readonly lossy: boolean
+  /** Whether connections carry so little that messages wait. */
+  readonly slow: boolean
   /** Whether beacons are lost by chance alone, and at most three of ten. */
   readonly steady: boolean
   /** Whether limits are so small that peers may exceed them. */
@@ -45,14 +50,31 @@ export class Presence implements Checker {
   /** How long pairs took to enter at which nothing but loss went wrong, in milliseconds, for a percentile. */
   readonly delays: number[] = []
 
+  /** Of nodes that stop, to whom they have not said goodbye. */
+  readonly #leaving = new Map<Party, Set<Uuid>>()
+
   constructor(truth: Truth, report: Report, timing: Timing) {
     this.#truth = truth
     this.#report = report
     this.#timing = timing
   }
 
+  action(party: Party, { type }: Action): void {
+    if (type !== 'stop') return
+    const { now } = this.#truth
+    // One that entered this very moment may not have our link to it yet.
+    const settled = [...party.contacts.values()].filter(({ at }) => at < now - SWEEP_MS)
+    this.#leaving.set(party, new Set(settled.map(({ uuid }) => uuid)))
+  }
+
+  written({ dialler, acceptor }: Line, message: ZreMessage | undefined): void {
+    if (message?.type !== 'goodbye' || acceptor === undefined) return
+    this.#leaving.get(dialler)?.delete(acceptor.uuid)
+  }
+
   event(party: Party, event: LyreEvent, contact: Contact | undefined, id: number): void {
     if (event.type === 'stop') {
+      this.#checkFarewell(party, id)
       if (party.contacts.size > 0) {
         const expected = 'an exit of each peer before stop'
         this.#report('I3', { party, expected, seen: `${party.contacts.size} had none`, id })
@@ -140,7 +162,6 @@ export class Presence implements Checker {
       readonly id: number
     },
   ): void {
-    const { now } = this.#truth
     const { type } = event
     const peer = this.#truth.byUuid.get(contact.uuid)
     const dueMs = type === 'evasive' ? this.#timing.evasiveMs : this.#timing.silentMs
@@ -167,9 +188,9 @@ export class Presence implements Checker {
     }
   }
 
-  /** What the history does not tell at message fidelity: when the PINGs of ZMTP came, which follow messages by 100 ms. */
+  /** At message fidelity the history does not tell of handshakes and of PINGs of ZMTP, which are signs of life, too. */
   get #slackMs(): number {
-    return TICK_MS + 250
+    return this.#timing.exact ? 250 + TICK_MS : 15_000
   }
 
   // Exits.
@@ -215,12 +236,13 @@ export class Presence implements Checker {
     const heard = party.hears(peer.uuid)
     const { octetsMs, ms, awake } = this.#quiet(party, contact)
     const { expiredMs } = this.#timing
-    // It is not where it was, or a datagram said so.
+    // It is not where it was, or a datagram said so, or something is left of who was there before it.
     const isAway =
       peer.state !== 'started' ||
       peer.startedAt > contact.at ||
       peer.movedAt > contact.at ||
-      heard.doubtAt > contact.at
+      heard.doubtAt > contact.at ||
+      this.#hasGhost(peer, contact)
     switch (cause) {
       case 'expired': {
         if (octetsMs >= expiredMs - TICK_MS) {
@@ -266,8 +288,18 @@ export class Presence implements Checker {
     }
   }
 
+  /** Whether another node was at its machine not long before, whose connections nobody may have ended. */
+  #hasGhost({ machine }: Party, contact: Contact): boolean {
+    for (const other of this.#truth.parties.values()) {
+      const goneAt = Math.max(other.crashedAt, other.stoppedAt)
+      if (other.machine === machine && goneAt > contact.at - AFTERMATH_MS) return true
+    }
+    return false
+  }
+
   /** @returns what is missing, when nothing has happened to either side, or between them, that could part them. */
   #parted(party: Party, peer: Party, contact: Contact): string | undefined {
+    if (this.#timing.narrow) return undefined
     const since = Math.min(contact.at - 10_000, this.#truth.now - AFTERMATH_MS)
     const from = Math.max(since, contact.at - AFTERMATH_MS)
     for (const one of [party, peer]) {
@@ -337,7 +369,6 @@ export class Presence implements Checker {
 
   /** What should have happened by now. */
   judgeSecond(): void {
-    const { now } = this.#truth
     const { expiredMs } = this.#timing
     for (const party of this.#truth.parties.values()) {
       if (!party.honest || party.state !== 'started' || party.asleep) continue
@@ -352,6 +383,28 @@ export class Presence implements Checker {
         this.#checkGoodbye(party, contact)
       }
     }
+  }
+
+  /** A node that stops says so to everybody who is there and can hear it. */
+  #checkFarewell(party: Party, id: number): void {
+    for (const uuid of this.#leaving.get(party) ?? []) {
+      const peer = this.#truth.byUuid.get(uuid)
+      if (peer === undefined || !peer.honest || this.#timing.slow) continue
+      const since = party.stoppingAt - AFTERMATH_MS
+      if (this.#isDisturbed(party, peer, since)) continue
+      this.#report('I17', { party, peer, expected: 'GOODBYE before stop', seen: 'none', id })
+    }
+    this.#leaving.delete(party)
+  }
+
+  /** Whether anything went wrong with either, or between them, since then. */
+  #isDisturbed(party: Party, peer: Party, since: number): boolean {
+    const { cuts, quietUntil, resetAt } = this.#truth.between(party, peer)
+    if (cuts > 0 || quietUntil > since || resetAt > since) return true
+    for (const one of [party, peer]) {
+      if (one.slept(since, this.#truth.now).count > 0 || one.movedAt > since) return true
+    }
+    return peer.state !== 'started'
   }
 
   /** A node that stopped has been seen to leave. */

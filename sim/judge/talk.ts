@@ -9,7 +9,7 @@ import type { Checker, Contact, Line, Party, Truth } from './truth.ts'
 
 /** Pings on a connection: so many at once, for probes, and so many a second. */
 const PINGS_MIN = 5
-const PINGS_PER_SECOND = 1.8
+const PINGS_PER_SECOND = 1.7
 
 /** Checks every message that an honest node writes. */
 export class Talk implements Checker {
