@@ -18,7 +18,7 @@ const DIALS_IN_FLIGHT_MAX = 64
 /** What a stranger gets before it says HELLO, beside as much as it gives. */
 const STRANGER_BYTES = 256
 /** When nobody connects any more once it is calm. */
-const SETTLED_MS = 35_000
+const SETTLED_MS = 50_000
 /** Reasons that a node counts by: no neighbour can invent one. */
 const COUNTERS_MAX = 128
 

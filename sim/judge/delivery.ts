@@ -30,6 +30,10 @@ class Lane {
   dropped = 0
   /** In `items`: the first that has not arrived and is behind all that have. */
   next = 0
+  /** What exits of it told as lost, since all before was settled; and whether more may be lost than they told. */
+  told = 0
+  open = false
+  missing = 0
   /** The receiver's contact of the last one that arrived, and when that was. */
   contact = -1
   deliveredAt = Number.NEGATIVE_INFINITY
@@ -98,7 +102,13 @@ export class Delivery implements Checker {
 
   event(party: Party, event: LyreEvent, contact: Contact | undefined, id: number): void {
     if (event.type === 'exit') {
-      this.#bookOf(party).told += event.lost
+      const book = this.#bookOf(party)
+      book.told += event.lost
+      const lane = book.lanes.get(event.peer.uuid)
+      if (lane === undefined) return
+      lane.told += event.lost
+      // What is kept beyond an exit, or goes on being sent while we stop, may be lost untold.
+      lane.open ||= event.cause === 'stop'
     } else if (event.type === 'whisper' || event.type === 'shout') {
       const group = event.type === 'shout' ? event.group : ''
       this.#receive(party, { uuid: event.peer.uuid, group, content: event.content, contact, id })
@@ -242,6 +252,7 @@ export class Delivery implements Checker {
       return
     }
     this.#bookOf(item.sender).missing++
+    lane.missing++
     if (!isSame || this.#narrow) return
     const expected = `no gap in a contact: ${item.group === '' ? 'a whisper' : `a shout to ${item.group}`} sent at ${item.at} ms`
     this.#report('I4', { party, peer, expected, seen: 'what was sent after it', id })
@@ -314,6 +325,7 @@ export class Delivery implements Checker {
       const left = this.#checkLane(party, lane)
       missing += left.missing
       excused += left.excused
+      this.#checkTold(party, lane, left.missing)
     }
     const { told } = book
     if (told > lost) complain('I19', `lost of all exits, ${told}, within that of all`, `${lost}`)
@@ -334,6 +346,17 @@ export class Delivery implements Checker {
     if (party.state !== 'started') return
     if (waiting > 0) complain('I5', 'nothing that waits', `${waiting} wait`)
     if (unconfirmed > 0) complain('I5', 'nothing unconfirmed', `${unconfirmed} are`)
+  }
+
+  /** What did not come to a peer that is here, its exits have told: nothing waits for it any more. */
+  #checkTold(party: Party, lane: Lane, left: number): void {
+    const contact = party.contacts.get(lane.to)
+    const peer = this.#truth.byUuid.get(lane.to)
+    const missing = lane.missing + left
+    if (lane.open || this.#narrow || contact === undefined || missing <= lane.told) return
+    if (peer === undefined || !peer.honest || peer.state !== 'started') return
+    const expected = `${missing} that did not come, told as lost by its exits`
+    this.#report('I19', { party, peer, expected, seen: `${lane.told}` })
   }
 
   /** @returns what did not arrive of this lane, and what need not have. */

@@ -72,6 +72,13 @@ export class Presence implements Checker {
     this.#leaving.get(dialler)?.delete(acceptor.uuid)
   }
 
+  delivered({ dialler, acceptor, helloAt }: Line, message: ZreMessage | undefined): void {
+    if (message?.type !== 'goodbye' || acceptor === undefined) return
+    const contact = acceptor.contacts.get(dialler.uuid)
+    // What another connection says beside the peer's own is not heard.
+    if (contact !== undefined && helloAt <= contact.at) contact.left = true
+  }
+
   event(party: Party, event: LyreEvent, contact: Contact | undefined, id: number): void {
     if (event.type === 'stop') {
       this.#checkFarewell(party, id)
@@ -146,7 +153,8 @@ export class Presence implements Checker {
     const creditMs = this.#timing.expiredMs / 2
     const lifeAt = Math.max(heardAt, Math.min(beaconAt, heardAt + creditMs))
     const slept = party.slept(heardAt - SWEEP_MS, now)
-    const sleptMs = Math.max(0, slept.ms - SWEEP_MS * slept.count)
+    // A sweep that is late by a second counts: so does a pause of up to two (harmony.md 4.7).
+    const sleptMs = Math.max(0, slept.ms - 2 * SWEEP_MS * slept.count)
     return { ms: now - lifeAt, octetsMs: now - heardAt - sleptMs, awake: slept.count === 0 }
   }
 
@@ -180,7 +188,7 @@ export class Presence implements Checker {
       this.#report('I10', { ...about, expected, seen: `${Math.round(ms)} ms` })
     }
     const before = type === 'evasive' ? contact.evasiveAt : contact.silentAt
-    if (before > lifeAt) {
+    if (before > lifeAt && this.#timing.exact) {
       this.#report('I3', { ...about, expected: `${type} once, until it is heard`, seen: 'twice' })
     }
     if (type === 'silent' && contact.evasiveAt === NEVER) {
@@ -216,7 +224,7 @@ export class Presence implements Checker {
       return
     }
     // Who is none of ours may have to go for any reason.
-    if (peer === undefined || !peer.honest) return
+    if (peer === undefined || !peer.honest || contact.forged) return
     const why = this.#missingReason(party, { peer, cause, contact })
     if (why === undefined) return
     const seen = `exit with cause ${cause}, lost ${event.lost}`
@@ -236,6 +244,7 @@ export class Presence implements Checker {
     const heard = party.hears(peer.uuid)
     const { octetsMs, ms, awake } = this.#quiet(party, contact)
     const { expiredMs } = this.#timing
+    if (contact.left && cause !== 'goodbye') return 'cause goodbye, since it said so'
     // It is not where it was, or a datagram said so, or something is left of who was there before it.
     const isAway =
       peer.state !== 'started' ||
@@ -256,6 +265,7 @@ export class Presence implements Checker {
         return `silence of ${expiredMs} ms, not ${Math.round(octetsMs)}`
       }
       case 'goodbye': {
+        if (contact.left) return undefined
         if (
           peer.stoppingAt > contact.at - GOODBYE_MS * 5 ||
           peer.crashedAt > contact.at - AFTERMATH_MS
@@ -303,7 +313,8 @@ export class Presence implements Checker {
     const since = Math.min(contact.at - 10_000, this.#truth.now - AFTERMATH_MS)
     const from = Math.max(since, contact.at - AFTERMATH_MS)
     for (const one of [party, peer]) {
-      if (one.stoppingAt > from || one.crashedAt > from || one.movedAt > from) return undefined
+      const movedAt = Math.max(one.startedAt, one.stoppingAt, one.crashedAt, one.movedAt)
+      if (movedAt > from) return undefined
       if (one.slept(from, this.#truth.now).ms > PROBE_SILENCE_MS) return undefined
     }
     // It came back under the same uuid.

@@ -60,6 +60,10 @@ export interface Contact {
   /** When it was last told to be evasive, and silent. */
   evasiveAt: number
   silentAt: number
+  /** Whether its GOODBYE came. */
+  left: boolean
+  /** Whether somebody else said HELLO in its name. */
+  readonly forged: boolean
   /** Number of the record of its enter. */
   readonly id: number
 }
@@ -614,6 +618,8 @@ export class Truth implements Observer {
           groups,
           evasiveAt: NEVER,
           silentAt: NEVER,
+          left: false,
+          forged: this.hostile && !this.#hasHello(party, uuid),
           id,
         })
         break
@@ -680,6 +686,14 @@ export class Truth implements Observer {
     if (isTheirs || !this.#hasInbound(acceptor, contact)) {
       acceptor.hears(dialler.uuid).octetsAt = this.now
     }
+  }
+
+  #hasHello(acceptor: Party, uuid: Uuid): boolean {
+    for (const line of acceptor.lines) {
+      const isTheirs = line.acceptor === acceptor && line.dialler.uuid === uuid
+      if (isTheirs && line.helloAt <= this.now) return true
+    }
+    return false
   }
 
   #hasInbound(acceptor: Party, { uuid, at }: Contact): boolean {
