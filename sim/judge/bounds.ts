@@ -5,7 +5,8 @@
 import type { LyreEvent } from '../../src/events.ts'
 import type { ConnectionRecord, DatagramRecord } from '../history.ts'
 import type { Invariant, Report } from './findings.ts'
-import type { Checker, Contact, Line, Party, Truth } from './truth.ts'
+import type { Contact, Line, Party } from './parties.ts'
+import type { Checker, Truth } from './truth.ts'
 
 /** Beacons of a node: so many at once, and so many in each interval. */
 const BEACONS_MIN = 12

@@ -7,7 +7,8 @@ import type { Frames, Uuid } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
 import type { Action } from '../../src/lyre.ts'
 import type { Invariant, Report } from './findings.ts'
-import type { Checker, Contact, Party, Truth } from './truth.ts'
+import type { Contact, Party } from './parties.ts'
+import type { Checker, Truth } from './truth.ts'
 
 /** A message that was sent to one peer. */
 interface Item {
@@ -33,6 +34,7 @@ class Lane {
   /** What exits of it told as lost, since all before was settled; and whether more may be lost than they told. */
   told = 0
   open = false
+  keptAt = Number.POSITIVE_INFINITY
   missing = 0
   /** The receiver's contact of the last one that arrived, and when that was. */
   contact = -1
@@ -63,6 +65,8 @@ const TICK_MS = 1_000
 const GONE_MAX = 1_024
 const SAMPLE_BYTES = 256
 const AFTERMATH_MS = 60_000
+/** For so long, what waits for a peer that has left is kept for certain. */
+const KEPT_MS = 25_000
 
 /** Checks every message of an application, from the sender's call to the receiver's handler. */
 export class Delivery implements Checker {
@@ -107,8 +111,12 @@ export class Delivery implements Checker {
       const lane = book.lanes.get(event.peer.uuid)
       if (lane === undefined) return
       lane.told += event.lost
-      // What is kept beyond an exit, or goes on being sent while we stop, may be lost untold.
+      // What goes on being sent while we stop may be lost untold; and what is kept for one that is forgotten meanwhile.
       lane.open ||= event.cause === 'stop'
+      lane.keptAt = this.#truth.now
+    } else if (event.type === 'enter') {
+      const lane = this.#bookOf(party).lanes.get(event.peer.uuid)
+      if (lane !== undefined) lane.open ||= this.#truth.now - lane.keptAt > KEPT_MS
     } else if (event.type === 'whisper' || event.type === 'shout') {
       const group = event.type === 'shout' ? event.group : ''
       this.#receive(party, { uuid: event.peer.uuid, group, content: event.content, contact, id })

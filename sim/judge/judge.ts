@@ -6,9 +6,10 @@ import type { Simulation } from '../simulation.ts'
 import { Bounds } from './bounds.ts'
 import { Delivery } from './delivery.ts'
 import type { Finding, Invariant, Report } from './findings.ts'
+import type { Party } from './parties.ts'
 import { Presence } from './presence.ts'
 import { Talk } from './talk.ts'
-import { type Party, Truth } from './truth.ts'
+import { Truth } from './truth.ts'
 
 /** What a judge has to know of the run beside its history. */
 export interface Case {

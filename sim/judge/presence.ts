@@ -6,7 +6,8 @@ import type { Uuid, ZreMessage } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
 import type { Action } from '../../src/lyre.ts'
 import type { Report } from './findings.ts'
-import type { Checker, Contact, Line, Party, Truth } from './truth.ts'
+import type { Contact, Line, Party } from './parties.ts'
+import type { Checker, Truth } from './truth.ts'
 
 /** What the nodes of a run are told to do when; all alike. */
 export interface Timing {

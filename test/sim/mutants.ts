@@ -120,7 +120,7 @@ export const MUTANTS: readonly Mutant[] = [
       const told = new WeakMap<object, AnyEffect>()
       const restores = [
         wrap(Harmony.prototype, 'handleDiscovered', (original, self, args) => {
-          const { uuid, endpoint } = args[0] as { uuid: string; endpoint: string }
+          const { uuid, endpoint } = args[0] as unknown as { uuid: string; endpoint: string }
           const peer = { uuid, endpoint, name: '', headers: {}, groups: [], state: 'entered' }
           if (!told.has(self)) told.set(self, { type: 'event', event: { type: 'enter', peer } })
           return original(...args)
@@ -173,7 +173,7 @@ export const MUTANTS: readonly Mutant[] = [
       const kept = new WeakMap<object, unknown>()
       const choose = nth(7)
       return wrap(Mailbox.prototype, 'push', (original, self, args) => {
-        const letter = args[0] as { command: { type: string } }
+        const letter = args[0] as unknown as { command: { type: string } }
         const isContent = letter.command.type === 'whisper' || letter.command.type === 'shout'
         if (isContent && !kept.has(self) && choose()) {
           kept.set(self, letter)
@@ -251,7 +251,7 @@ export const MUTANTS: readonly Mutant[] = [
     make: () => {
       const choose = nth(10)
       return wrap(Mailbox.prototype, 'push', (original, _self, args) => {
-        const { command } = args[0] as { command: { type: string } }
+        const { command } = args[0] as unknown as { command: { type: string } }
         return command.type === 'join' && choose() ? false : original(...args)
       })
     },
@@ -316,7 +316,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ['I13'],
     make: () =>
       wrap(Mailbox.prototype, 'push', (original, _self, args) => {
-        const { command } = args[0] as { command: { type: string } }
+        const { command } = args[0] as unknown as { command: { type: string } }
         const told = original(...args)
         if (command.type !== 'ping') return told
         for (let count = 0; count < 200; count++) {
@@ -349,7 +349,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ['I13'],
     make: () =>
       wrap(Mailbox.prototype, 'push', (original, _self, args) => {
-        const { command } = args[0] as { command: { type: string } }
+        const { command } = args[0] as unknown as { command: { type: string } }
         const told = original(...args)
         if (command.type !== 'ping-ok') return told
         return original({ command, bytes: 0, holders: 0 } as never) || told
