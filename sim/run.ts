@@ -101,8 +101,11 @@ export interface Repro {
 }
 
 const NODES_MAX = 10_000
-/** A convergence budget as the simulator's page has it: expired, a sweep, the longest back-off, two beacons; with defaults. */
-const CALM_MS = 38_000
+/**
+ * What all may need to agree once nothing is wrong, with the defaults of a node: beacons count as life for half the expired
+ * timeout longer than octets (harmony.md 4.4), then that timeout, a sweep, the longest back-off, two beacons; 50 s.
+ */
+const CALM_MS = 50_000
 /** How much longer it takes until whoever is gone is forgotten, and no dial to it is left. */
 const SETTLE_MS = 12_000
 const SLICE_MS = 1_000

@@ -39,6 +39,8 @@ export interface Statistics {
 
 /** Between two turns of the real event loop, so that a process that simulates still hears signals. */
 const STEPS_MAX = 20_000
+/** What happens at one instant is never so much, unless somebody waits for nothing. */
+const INSTANT_STEPS_MAX = 5_000_000
 const STOP_TIMEOUT_MS = 60_000
 
 /** A node, its process, and what it was made with. */
@@ -475,12 +477,16 @@ export class Simulation {
     try {
       // What was begun before, and only awaits promises, goes first.
       await turn()
+      let instantSteps = 0
       for (let steps = 0; ; steps++) {
         this.#throwFailure()
         const nextUs = clock.nextUs
         if (nextUs > clock.nowUs) {
           if (done?.()) return true
           if (nextUs > endUs) break
+          instantSteps = 0
+        } else if (++instantSteps > INSTANT_STEPS_MAX) {
+          throw new Error(`time stands still at ${clock.now} ms: something asks to be called again`)
         }
         clock.step()
         if (!this.#isWoken && steps < STEPS_MAX) continue

@@ -5,7 +5,8 @@
 import type { LyreEvent } from '../../src/events.ts'
 import type { ConnectionRecord, DatagramRecord } from '../history.ts'
 import type { Invariant, Report } from './findings.ts'
-import type { Checker, Contact, Line, Party, Truth } from './truth.ts'
+import type { Contact, Line, Party } from './parties.ts'
+import type { Checker, Truth } from './truth.ts'
 
 /** Beacons of a node: so many at once, and so many in each interval. */
 const BEACONS_MIN = 12
@@ -18,7 +19,7 @@ const DIALS_IN_FLIGHT_MAX = 64
 /** What a stranger gets before it says HELLO, beside as much as it gives. */
 const STRANGER_BYTES = 256
 /** When nobody connects any more once it is calm. */
-const SETTLED_MS = 35_000
+const SETTLED_MS = 50_000
 /** Reasons that a node counts by: no neighbour can invent one. */
 const COUNTERS_MAX = 128
 

@@ -7,7 +7,8 @@ import type { Frames, Uuid } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
 import type { Action } from '../../src/lyre.ts'
 import type { Invariant, Report } from './findings.ts'
-import type { Checker, Contact, Party, Truth } from './truth.ts'
+import type { Contact, Party } from './parties.ts'
+import type { Checker, Truth } from './truth.ts'
 
 /** A message that was sent to one peer. */
 interface Item {
@@ -30,6 +31,11 @@ class Lane {
   dropped = 0
   /** In `items`: the first that has not arrived and is behind all that have. */
   next = 0
+  /** What exits of it told as lost, since all before was settled; and whether more may be lost than they told. */
+  told = 0
+  open = false
+  keptAt = Number.POSITIVE_INFINITY
+  missing = 0
   /** The receiver's contact of the last one that arrived, and when that was. */
   contact = -1
   deliveredAt = Number.NEGATIVE_INFINITY
@@ -47,6 +53,8 @@ interface Book {
   missing: number
   excused: number
   told: number
+  /** Copies of shouts for which there was no room with somebody. */
+  unsent: number
   /** To whom. */
   readonly lanes: Map<Uuid, Lane>
 }
@@ -57,6 +65,8 @@ const TICK_MS = 1_000
 const GONE_MAX = 1_024
 const SAMPLE_BYTES = 256
 const AFTERMATH_MS = 60_000
+/** For so long, what waits for a peer that has left is kept for certain. */
+const KEPT_MS = 25_000
 
 /** Checks every message of an application, from the sender's call to the receiver's handler. */
 export class Delivery implements Checker {
@@ -96,7 +106,17 @@ export class Delivery implements Checker {
 
   event(party: Party, event: LyreEvent, contact: Contact | undefined, id: number): void {
     if (event.type === 'exit') {
-      this.#bookOf(party).told += event.lost
+      const book = this.#bookOf(party)
+      book.told += event.lost
+      const lane = book.lanes.get(event.peer.uuid)
+      if (lane === undefined) return
+      lane.told += event.lost
+      // What goes on being sent while we stop may be lost untold; and what is kept for one that is forgotten meanwhile.
+      lane.open ||= event.cause === 'stop'
+      lane.keptAt = this.#truth.now
+    } else if (event.type === 'enter') {
+      const lane = this.#bookOf(party).lanes.get(event.peer.uuid)
+      if (lane !== undefined) lane.open ||= this.#truth.now - lane.keptAt > KEPT_MS
     } else if (event.type === 'whisper' || event.type === 'shout') {
       const group = event.type === 'shout' ? event.group : ''
       this.#receive(party, { uuid: event.peer.uuid, group, content: event.content, contact, id })
@@ -132,7 +152,9 @@ export class Delivery implements Checker {
       ? (party.node.lyre?.peersInGroup(group) ?? []).map(({ uuid }) => uuid)
       : members
     for (const uuid of meant) this.#send(party, { uuid, content, group, hash }, id)
-    this.#bookOf(party).sent += count - meant.length
+    const book = this.#bookOf(party)
+    book.sent += count - meant.length
+    book.unsent += Math.max(0, meant.length - count)
     if (count === meant.length || (this.#narrow && count < meant.length) || isAhead) return
     const expected = `a shout to the ${meant.length} members of ${group}`
     this.#report('I6', { party, expected, seen: `it went to ${count}`, id })
@@ -207,7 +229,7 @@ export class Delivery implements Checker {
       this.#skip(lane, items[skipped] as Item, { party, peer, isSame, id })
     }
     this.#bookOf(item.sender).delivered++
-    this.#checkDelay(party, { item, first: index === next, lane, id })
+    this.#checkDelay(party, { item, first: index === next, id })
     lane.next = index + 1
     lane.contact = contact?.number ?? -1
     lane.deliveredAt = this.#truth.now
@@ -238,6 +260,7 @@ export class Delivery implements Checker {
       return
     }
     this.#bookOf(item.sender).missing++
+    lane.missing++
     if (!isSame || this.#narrow) return
     const expected = `no gap in a contact: ${item.group === '' ? 'a whisper' : `a shout to ${item.group}`} sent at ${item.at} ms`
     this.#report('I4', { party, peer, expected, seen: 'what was sent after it', id })
@@ -256,12 +279,10 @@ export class Delivery implements Checker {
     {
       item,
       first,
-      lane,
       id,
     }: {
       readonly item: Item
       readonly first: boolean
-      readonly lane: Lane
       readonly id: number
     },
   ): void {
@@ -269,7 +290,6 @@ export class Delivery implements Checker {
     const { sender } = item
     const delayMs = now - item.at
     if (delayMs <= TICK_MS + 4 * this.#travelMs || this.#slow || !first) return
-    if (lane.next > 0 && now - (lane.items[lane.next - 1]?.at ?? 0) > delayMs + AFTERMATH_MS) return
     const since = item.at - AFTERMATH_MS
     const contact = party.contacts.get(sender.uuid)
     // What waited for an enter, or for a link that was lost and came back.
@@ -313,10 +333,11 @@ export class Delivery implements Checker {
       const left = this.#checkLane(party, lane)
       missing += left.missing
       excused += left.excused
+      this.#checkTold(party, lane, left.missing)
     }
     const { told } = book
     if (told > lost) complain('I19', `lost of all exits, ${told}, within that of all`, `${lost}`)
-    if (missing > lost + waiting + dropped) {
+    if (missing > lost + waiting + dropped + book.unsent) {
       complain('I5', `${missing} that never came, told as lost`, `${lost} lost, ${waiting} waiting`)
     }
     const { delivered } = book
@@ -333,6 +354,17 @@ export class Delivery implements Checker {
     if (party.state !== 'started') return
     if (waiting > 0) complain('I5', 'nothing that waits', `${waiting} wait`)
     if (unconfirmed > 0) complain('I5', 'nothing unconfirmed', `${unconfirmed} are`)
+  }
+
+  /** What did not come to a peer that is here, its exits have told: nothing waits for it any more. */
+  #checkTold(party: Party, lane: Lane, left: number): void {
+    const contact = party.contacts.get(lane.to)
+    const peer = this.#truth.byUuid.get(lane.to)
+    const missing = lane.missing + left
+    if (lane.open || this.#narrow || contact === undefined || missing <= lane.told) return
+    if (peer === undefined || !peer.honest || peer.state !== 'started') return
+    const expected = `${missing} that did not come, told as lost by its exits`
+    this.#report('I19', { party, peer, expected, seen: `${lane.told}` })
   }
 
   /** @returns what did not arrive of this lane, and what need not have. */
@@ -363,7 +395,7 @@ export class Delivery implements Checker {
   #bookOf(party: Party): Book {
     let book = this.#books.get(party)
     if (book === undefined) {
-      book = { sent: 0, delivered: 0, missing: 0, excused: 0, told: 0, lanes: new Map() }
+      book = { sent: 0, delivered: 0, missing: 0, excused: 0, told: 0, unsent: 0, lanes: new Map() }
       this.#books.set(party, book)
     }
     return book

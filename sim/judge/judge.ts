@@ -6,9 +6,10 @@ import type { Simulation } from '../simulation.ts'
 import { Bounds } from './bounds.ts'
 import { Delivery } from './delivery.ts'
 import type { Finding, Invariant, Report } from './findings.ts'
+import type { Party } from './parties.ts'
 import { Presence } from './presence.ts'
 import { Talk } from './talk.ts'
-import { type Party, Truth } from './truth.ts'
+import { Truth } from './truth.ts'
 
 /** What a judge has to know of the run beside its history. */
 export interface Case {
@@ -53,6 +54,8 @@ export class Judge {
       expiredMs: 30_000,
       beaconMs: 1_000,
       travelMs,
+      slow,
+      exact: simulation.fidelity === 'wire',
       lossy: loss + burstMs + reorder + damage + deaf > 0 || slow,
       steady: loss <= 0.3 && burstMs + damage + deaf === 0 && !slow,
       narrow,

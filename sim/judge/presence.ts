@@ -2,10 +2,12 @@
 // how soon they enter, and, once all is calm, that everybody sees everybody with its groups. (I3, I6, I8, I9, I10, I11, I17)
 // Spec: harmony.md 3 to 6, docs/guide/events.md. What is silence is measured at the socket, not asked of the node.
 
-import type { Uuid } from '../../protocol/index.ts'
+import type { Uuid, ZreMessage } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
+import type { Action } from '../../src/lyre.ts'
 import type { Report } from './findings.ts'
-import type { Checker, Contact, Party, Truth } from './truth.ts'
+import type { Contact, Line, Party } from './parties.ts'
+import type { Checker, Truth } from './truth.ts'
 
 /** What the nodes of a run are told to do when; all alike. */
 export interface Timing {
@@ -15,8 +17,12 @@ export interface Timing {
   readonly beaconMs: number
   /** The longest that something takes from one node to another where nothing is wrong, about. */
   readonly travelMs: number
+  /** Whether all octets are told of. */
+  readonly exact: boolean
   /** Whether beacons are lost or late. */
   readonly lossy: boolean
+  /** Whether connections carry so little that messages wait. */
+  readonly slow: boolean
   /** Whether beacons are lost by chance alone, and at most three of ten. */
   readonly steady: boolean
   /** Whether limits are so small that peers may exceed them. */
@@ -45,14 +51,38 @@ export class Presence implements Checker {
   /** How long pairs took to enter at which nothing but loss went wrong, in milliseconds, for a percentile. */
   readonly delays: number[] = []
 
+  /** Of nodes that stop, to whom they have not said goodbye. */
+  readonly #leaving = new Map<Party, Set<Uuid>>()
+
   constructor(truth: Truth, report: Report, timing: Timing) {
     this.#truth = truth
     this.#report = report
     this.#timing = timing
   }
 
+  action(party: Party, { type }: Action): void {
+    if (type !== 'stop') return
+    const { now } = this.#truth
+    // One that entered this very moment may not have our link to it yet.
+    const settled = [...party.contacts.values()].filter(({ at }) => at < now - SWEEP_MS)
+    this.#leaving.set(party, new Set(settled.map(({ uuid }) => uuid)))
+  }
+
+  written({ dialler, acceptor }: Line, message: ZreMessage | undefined): void {
+    if (message?.type !== 'goodbye' || acceptor === undefined) return
+    this.#leaving.get(dialler)?.delete(acceptor.uuid)
+  }
+
+  delivered({ dialler, acceptor, helloAt }: Line, message: ZreMessage | undefined): void {
+    if (message?.type !== 'goodbye' || acceptor === undefined) return
+    const contact = acceptor.contacts.get(dialler.uuid)
+    // What another connection says beside the peer's own is not heard.
+    if (contact !== undefined && helloAt <= contact.at) contact.left = true
+  }
+
   event(party: Party, event: LyreEvent, contact: Contact | undefined, id: number): void {
     if (event.type === 'stop') {
+      this.#checkFarewell(party, id)
       if (party.contacts.size > 0) {
         const expected = 'an exit of each peer before stop'
         this.#report('I3', { party, expected, seen: `${party.contacts.size} had none`, id })
@@ -124,7 +154,8 @@ export class Presence implements Checker {
     const creditMs = this.#timing.expiredMs / 2
     const lifeAt = Math.max(heardAt, Math.min(beaconAt, heardAt + creditMs))
     const slept = party.slept(heardAt - SWEEP_MS, now)
-    const sleptMs = Math.max(0, slept.ms - SWEEP_MS * slept.count)
+    // A sweep that is late by a second counts: so does a pause of up to two (harmony.md 4.7).
+    const sleptMs = Math.max(0, slept.ms - 2 * SWEEP_MS * slept.count)
     return { ms: now - lifeAt, octetsMs: now - heardAt - sleptMs, awake: slept.count === 0 }
   }
 
@@ -140,7 +171,6 @@ export class Presence implements Checker {
       readonly id: number
     },
   ): void {
-    const { now } = this.#truth
     const { type } = event
     const peer = this.#truth.byUuid.get(contact.uuid)
     const dueMs = type === 'evasive' ? this.#timing.evasiveMs : this.#timing.silentMs
@@ -159,7 +189,7 @@ export class Presence implements Checker {
       this.#report('I10', { ...about, expected, seen: `${Math.round(ms)} ms` })
     }
     const before = type === 'evasive' ? contact.evasiveAt : contact.silentAt
-    if (before > lifeAt) {
+    if (before > lifeAt && this.#timing.exact) {
       this.#report('I3', { ...about, expected: `${type} once, until it is heard`, seen: 'twice' })
     }
     if (type === 'silent' && contact.evasiveAt === NEVER) {
@@ -167,9 +197,9 @@ export class Presence implements Checker {
     }
   }
 
-  /** What the history does not tell at message fidelity: when the PINGs of ZMTP came, which follow messages by 100 ms. */
+  /** At message fidelity the history does not tell of handshakes and of PINGs of ZMTP, which are signs of life, too. */
   get #slackMs(): number {
-    return TICK_MS + 250
+    return this.#timing.exact ? 250 + TICK_MS : 15_000
   }
 
   // Exits.
@@ -195,7 +225,7 @@ export class Presence implements Checker {
       return
     }
     // Who is none of ours may have to go for any reason.
-    if (peer === undefined || !peer.honest) return
+    if (peer === undefined || !peer.honest || contact.forged) return
     const why = this.#missingReason(party, { peer, cause, contact })
     if (why === undefined) return
     const seen = `exit with cause ${cause}, lost ${event.lost}`
@@ -215,12 +245,14 @@ export class Presence implements Checker {
     const heard = party.hears(peer.uuid)
     const { octetsMs, ms, awake } = this.#quiet(party, contact)
     const { expiredMs } = this.#timing
-    // It is not where it was, or a datagram said so.
+    if (contact.left && cause !== 'goodbye') return 'cause goodbye, since it said so'
+    // It is not where it was, or a datagram said so, or something is left of who was there before it.
     const isAway =
       peer.state !== 'started' ||
       peer.startedAt > contact.at ||
       peer.movedAt > contact.at ||
-      heard.doubtAt > contact.at
+      heard.doubtAt > contact.at ||
+      this.#hasGhost(peer, contact)
     switch (cause) {
       case 'expired': {
         if (octetsMs >= expiredMs - TICK_MS) {
@@ -234,6 +266,7 @@ export class Presence implements Checker {
         return `silence of ${expiredMs} ms, not ${Math.round(octetsMs)}`
       }
       case 'goodbye': {
+        if (contact.left) return undefined
         if (
           peer.stoppingAt > contact.at - GOODBYE_MS * 5 ||
           peer.crashedAt > contact.at - AFTERMATH_MS
@@ -266,12 +299,23 @@ export class Presence implements Checker {
     }
   }
 
+  /** Whether another node was at its machine not long before, whose connections nobody may have ended. */
+  #hasGhost({ machine }: Party, contact: Contact): boolean {
+    for (const other of this.#truth.parties.values()) {
+      const goneAt = Math.max(other.crashedAt, other.stoppedAt)
+      if (other.machine === machine && goneAt > contact.at - AFTERMATH_MS) return true
+    }
+    return false
+  }
+
   /** @returns what is missing, when nothing has happened to either side, or between them, that could part them. */
   #parted(party: Party, peer: Party, contact: Contact): string | undefined {
+    if (this.#timing.narrow) return undefined
     const since = Math.min(contact.at - 10_000, this.#truth.now - AFTERMATH_MS)
     const from = Math.max(since, contact.at - AFTERMATH_MS)
     for (const one of [party, peer]) {
-      if (one.stoppingAt > from || one.crashedAt > from || one.movedAt > from) return undefined
+      const movedAt = Math.max(one.startedAt, one.stoppingAt, one.crashedAt, one.movedAt)
+      if (movedAt > from) return undefined
       if (one.slept(from, this.#truth.now).ms > PROBE_SILENCE_MS) return undefined
     }
     // It came back under the same uuid.
@@ -337,7 +381,6 @@ export class Presence implements Checker {
 
   /** What should have happened by now. */
   judgeSecond(): void {
-    const { now } = this.#truth
     const { expiredMs } = this.#timing
     for (const party of this.#truth.parties.values()) {
       if (!party.honest || party.state !== 'started' || party.asleep) continue
@@ -352,6 +395,28 @@ export class Presence implements Checker {
         this.#checkGoodbye(party, contact)
       }
     }
+  }
+
+  /** A node that stops says so to everybody who is there and can hear it. */
+  #checkFarewell(party: Party, id: number): void {
+    for (const uuid of this.#leaving.get(party) ?? []) {
+      const peer = this.#truth.byUuid.get(uuid)
+      if (peer === undefined || !peer.honest || this.#timing.slow) continue
+      const since = party.stoppingAt - AFTERMATH_MS
+      if (this.#isDisturbed(party, peer, since)) continue
+      this.#report('I17', { party, peer, expected: 'GOODBYE before stop', seen: 'none', id })
+    }
+    this.#leaving.delete(party)
+  }
+
+  /** Whether anything went wrong with either, or between them, since then. */
+  #isDisturbed(party: Party, peer: Party, since: number): boolean {
+    const { cuts, quietUntil, resetAt } = this.#truth.between(party, peer)
+    if (cuts > 0 || quietUntil > since || resetAt > since) return true
+    for (const one of [party, peer]) {
+      if (one.slept(since, this.#truth.now).count > 0 || one.movedAt > since) return true
+    }
+    return peer.state !== 'started'
   }
 
   /** A node that stopped has been seen to leave. */

@@ -5,11 +5,12 @@
 import type { ZreMessage } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
 import type { Report } from './findings.ts'
-import type { Checker, Contact, Line, Party, Truth } from './truth.ts'
+import type { Contact, Line, Party } from './parties.ts'
+import type { Checker, Truth } from './truth.ts'
 
 /** Pings on a connection: so many at once, for probes, and so many a second. */
 const PINGS_MIN = 5
-const PINGS_PER_SECOND = 1.8
+const PINGS_PER_SECOND = 1.7
 
 /** Checks every message that an honest node writes. */
 export class Talk implements Checker {
