@@ -7,6 +7,7 @@ import type { Wiretap } from './wiretap.ts'
 /** The instant of what has not happened. */
 export const NEVER = Number.NEGATIVE_INFINITY
 const NOTHING: Uint8Array = new Uint8Array(0)
+const NO_LINES: ReadonlySet<Line> = new Set()
 
 /** A time in which a process did not run. */
 interface Sleep {
@@ -72,6 +73,8 @@ export class Party {
   readonly contacts = new Map<Uuid, Contact>()
   /** Its connections, dialled and accepted. */
   readonly lines = new Set<Line>()
+  /** Those of them that were accepted, by the uuid of the other. */
+  readonly #linesWith = new Map<Uuid, Set<Line>>()
   /** What it said last in its epoch with a uuid, which may go on over another connection. */
   readonly said = new Map<Uuid, { sequence: number; status: number }>()
   /** When its application was last told an exit of a uuid. */
@@ -104,6 +107,24 @@ export class Party {
   get asleep(): boolean {
     const last = this.sleeps.at(-1)
     return last !== undefined && last.to === Number.POSITIVE_INFINITY
+  }
+
+  /** Connections with a uuid: of a thousand nodes each has two thousand, and one or two with each other. */
+  linesWith(uuid: Uuid): ReadonlySet<Line> {
+    return this.#linesWith.get(uuid) ?? NO_LINES
+  }
+
+  addLine(line: Line, uuid: Uuid): void {
+    this.lines.add(line)
+    const lines = this.#linesWith.get(uuid)
+    if (lines === undefined) this.#linesWith.set(uuid, new Set([line]))
+    else lines.add(line)
+  }
+
+  deleteLine(line: Line, uuid: Uuid): void {
+    this.lines.delete(line)
+    const lines = this.#linesWith.get(uuid)
+    if (lines?.delete(line) && lines.size === 0) this.#linesWith.delete(uuid)
   }
 
   hears(uuid: Uuid): Heard {

@@ -81,10 +81,9 @@ export class Talk implements Checker {
     const peer = this.#truth.byUuid.get(uuid)
     if (peer === undefined || !peer.honest || this.#truth.hostile) return
     let hasLink = false
-    for (const line of party.lines) {
+    for (const line of party.linesWith(uuid)) {
       hasLink ||=
         line.dialler === party &&
-        line.acceptor?.uuid === uuid &&
         line.openedAt > Number.NEGATIVE_INFINITY &&
         line.diallerClosedAt === Number.NEGATIVE_INFINITY
     }

@@ -68,14 +68,6 @@ export class Truth implements Observer {
     return this.#betweenMachines(one.machine, other.machine)
   }
 
-  /** All connections between a node and one with this uuid. */
-  *linesBetween(party: Party, uuid: Uuid): Iterable<Line> {
-    for (const line of party.lines) {
-      const other = line.dialler === party ? line.acceptor : line.dialler
-      if (other?.uuid === uuid) yield line
-    }
-  }
-
   // What the simulation tells.
 
   fault({ at, fault }: FaultRecord): void {
@@ -361,9 +353,10 @@ export class Truth implements Observer {
 
   /** What was lost last of a pair is kept: it tells why they parted. */
   #forgetLine(line: Line): void {
+    const { dialler, acceptor } = line
     this.lines.delete(line.connection)
-    line.dialler.lines.delete(line)
-    line.acceptor?.lines.delete(line)
+    dialler.deleteLine(line, acceptor?.uuid ?? '')
+    acceptor?.deleteLine(line, dialler.uuid)
   }
 
   #act(party: Party, action: Action): void {
@@ -492,16 +485,16 @@ export class Truth implements Observer {
   }
 
   #hasHello(acceptor: Party, uuid: Uuid): boolean {
-    for (const line of acceptor.lines) {
-      const isTheirs = line.acceptor === acceptor && line.dialler.uuid === uuid
+    for (const line of acceptor.linesWith(uuid)) {
+      const isTheirs = line.acceptor === acceptor
       if (isTheirs && line.helloAt <= this.now) return true
     }
     return false
   }
 
   #hasInbound(acceptor: Party, { uuid, at }: Contact): boolean {
-    for (const line of acceptor.lines) {
-      const isTheirs = line.acceptor === acceptor && line.dialler.uuid === uuid
+    for (const line of acceptor.linesWith(uuid)) {
+      const isTheirs = line.acceptor === acceptor
       if (isTheirs && line.acceptorClosedAt === NEVER && (line.helloAt <= at || line.goesOn)) {
         return true
       }
@@ -555,7 +548,8 @@ export class Truth implements Observer {
     switch (type) {
       case 'accepted':
         line.acceptor = party
-        party.lines.add(line)
+        line.dialler.addLine(line, party.uuid)
+        party.addLine(line, line.dialler.uuid)
         line.acceptedAt = now
         break
       case 'opened':
