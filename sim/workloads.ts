@@ -13,6 +13,7 @@ export type WorkloadName =
   | 'rolling'
   | 'sleepers'
   | 'soak'
+  | 'mesh'
   | 'hostile'
 
 /** What each is, in a line. */
@@ -23,6 +24,7 @@ export const WORKLOADS: Readonly<Record<WorkloadName, string>> = {
   rolling: 'one after the other is stopped or killed and replaced by another node at the same port',
   sleepers: 'a fifth of the nodes sleep for minutes, like laptops',
   soak: 'all are there, and say little, for as long as it takes',
+  mesh: 'all start within a second, and say nothing: a full mesh from nothing',
   hostile: 'as book, among nodes that keep to no protocol',
 }
 
@@ -41,6 +43,8 @@ export interface Workload {
 /** The first octets of each content: how often an answer may still be answered, and a number that no other has. */
 const HEAD_BYTES = 9
 const HOPS_MAX = 3
+/** As many as a run can have. */
+const NODES_MAX = 10_000
 const GROUPS = Array.from({ length: 10 }, (_, index) => `GROUP00${index}`)
 
 /** Makes the applications of a run. */
@@ -59,6 +63,8 @@ export function createWorkload(name: WorkloadName, random: Random): Workload {
       return new Sleepers(random)
     case 'soak':
       return new Soak(random)
+    case 'mesh':
+      return new FullMesh(random)
   }
 }
 
@@ -317,5 +323,20 @@ class Soak extends Talk {
       this.shout(seat, random.pick(GROUPS), random)
       this.toggle(seat, random.pick(GROUPS))
     })
+  }
+}
+
+class FullMesh extends Talk {
+  override options(_index: number): LyreOptions {
+    return { limits: { peersMax: NODES_MAX } }
+  }
+
+  override birth(_seat: Seat): void {}
+
+  protected act(cast: Cast): void {
+    const random = this.random.fork(`mesh at ${cast.simulation.now}`)
+    for (const seat of cast.seats) {
+      this.later(cast, random.below(1_000), () => cast.start(seat, { anew: false }))
+    }
   }
 }
