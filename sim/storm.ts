@@ -26,6 +26,8 @@ export class Storm {
   readonly #random: Random
   #isOn = false
   #ends: (() => void)[] = []
+  /** Pairs whose connections are to be reset after some octets more. */
+  #armed: [Seat, Seat][] = []
   /** Until when what was begun goes on by itself. */
   #stillAt = 0
 
@@ -57,6 +59,8 @@ export class Storm {
     this.#isOn = false
     for (const end of this.#ends) end()
     this.#ends = []
+    for (const [one, other] of this.#armed) this.#simulation.reset(one.lyre, other.lyre)
+    this.#armed = []
     const { seats } = this.#cast
     for (const seat of seats) this.#cast.wake(seat)
     for (const seat of seats) if (seat.state === 'crashed') this.#comeBack(seat)
@@ -129,7 +133,10 @@ export class Storm {
   #reset(random: Random): void {
     const pair = this.#pair(random)
     const afterBytes = random.chance(0.5) ? random.between(0, this.#faults.resetBytes) : 0
-    if (pair !== undefined) this.#simulation.reset(pair[0].lyre, pair[1].lyre, { afterBytes })
+    if (pair === undefined) return
+    this.#simulation.reset(pair[0].lyre, pair[1].lyre, { afterBytes })
+    // One that is still to come is not to come in the calm.
+    if (afterBytes > 0) this.#armed.push(pair)
   }
 
   #partition(random: Random): void {

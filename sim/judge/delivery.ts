@@ -40,8 +40,20 @@ class Lane {
   contact = -1
   deliveredAt = Number.NEGATIVE_INFINITY
 
+  /** The node that sends: another may have had its uuid before. */
+  sender: Party | undefined
+
   constructor(to: Uuid) {
     this.to = to
+  }
+
+  /** From now on another node sends. */
+  begin(sender: Party): void {
+    this.sender = sender
+    this.told = 0
+    this.missing = 0
+    this.open = false
+    this.keptAt = Number.POSITIVE_INFINITY
   }
 }
 
@@ -260,7 +272,7 @@ export class Delivery implements Checker {
       return
     }
     this.#bookOf(item.sender).missing++
-    lane.missing++
+    if (item.sender === lane.sender) lane.missing++
     if (!isSame || this.#narrow) return
     const expected = `no gap in a contact: ${item.group === '' ? 'a whisper' : `a shout to ${item.group}`} sent at ${item.at} ms`
     this.#report('I4', { party, peer, expected, seen: 'what was sent after it', id })
@@ -412,6 +424,7 @@ export class Delivery implements Checker {
       lane = new Lane(to)
       lanes.set(to, lane)
     }
+    if (lane.sender !== party) lane.begin(party)
     this.#bookOf(party).lanes.set(to, lane)
     return lane
   }

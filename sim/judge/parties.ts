@@ -20,6 +20,8 @@ export interface Heard {
   /** When octets last came over the connection of that uuid to it, and a beacon; -Infinity before. */
   octetsAt: number
   beaconAt: number
+  /** When octets came over a connection that may go on with one that was lost. */
+  maybeAt: number
   /** When its HELLO last came, and when a datagram last said that it leaves. */
   helloAt: number
   goodbyeAt: number
@@ -132,6 +134,7 @@ export class Party {
     if (heard === undefined) {
       heard = {
         octetsAt: NEVER,
+        maybeAt: NEVER,
         beaconAt: NEVER,
         helloAt: NEVER,
         goodbyeAt: NEVER,

@@ -76,8 +76,9 @@ export class Presence implements Checker {
   delivered({ dialler, acceptor, helloAt }: Line, message: ZreMessage | undefined): void {
     if (message?.type !== 'goodbye' || acceptor === undefined) return
     const contact = acceptor.contacts.get(dialler.uuid)
-    // What another connection says beside the peer's own is not heard.
-    if (contact !== undefined && helloAt <= contact.at) contact.left = true
+    // What another connection says beside the peer's own is not heard; nor what is held when it closes.
+    if (contact === undefined || contact.at === this.#truth.now) return
+    if (helloAt <= contact.at) contact.left = true
   }
 
   event(party: Party, event: LyreEvent, contact: Contact | undefined, id: number): void {
@@ -149,10 +150,11 @@ export class Presence implements Checker {
     { uuid, at }: Contact,
   ): { readonly ms: number; readonly octetsMs: number; readonly awake: boolean } {
     const { now } = this.#truth
-    const { octetsAt, beaconAt } = party.hears(uuid)
+    const { octetsAt, maybeAt, beaconAt } = party.hears(uuid)
     const heardAt = Math.max(octetsAt, at)
+    const perhapsAt = Math.max(heardAt, maybeAt)
     const creditMs = this.#timing.expiredMs / 2
-    const lifeAt = Math.max(heardAt, Math.min(beaconAt, heardAt + creditMs))
+    const lifeAt = Math.max(perhapsAt, Math.min(beaconAt, perhapsAt + creditMs))
     const slept = party.slept(heardAt - SWEEP_MS, now)
     // A sweep that is late by a second counts: so does a pause of up to two (harmony.md 4.7).
     const sleptMs = Math.max(0, slept.ms - 2 * SWEEP_MS * slept.count)
@@ -174,8 +176,8 @@ export class Presence implements Checker {
     const { type } = event
     const peer = this.#truth.byUuid.get(contact.uuid)
     const dueMs = type === 'evasive' ? this.#timing.evasiveMs : this.#timing.silentMs
-    const { octetsAt, beaconAt } = party.hears(contact.uuid)
-    const lifeAt = Math.max(octetsAt, beaconAt, contact.at)
+    const { octetsAt, maybeAt, beaconAt } = party.hears(contact.uuid)
+    const lifeAt = Math.max(octetsAt, maybeAt, beaconAt, contact.at)
     const { ms, octetsMs, awake } = this.#quiet(party, contact)
     const about = { party, peer, id }
     if (octetsMs < dueMs - TICK_MS) {
@@ -199,7 +201,7 @@ export class Presence implements Checker {
 
   /** At message fidelity the history does not tell of handshakes and of PINGs of ZMTP, which are signs of life, too. */
   get #slackMs(): number {
-    return this.#timing.exact ? 250 + TICK_MS : 15_000
+    return this.#timing.exact ? 250 + TICK_MS : 60_000
   }
 
   // Exits.
@@ -369,7 +371,7 @@ export class Presence implements Checker {
   ): void {
     const { beaconMs, travelMs, nodes } = this.#timing
     // The first dials of a crowd are spread, and there are so many at once; a port with a new owner takes a round more.
-    const crowdMs = 200 + 20 * Math.max(0, nodes - 30)
+    const crowdMs = 700 + 20 * Math.max(0, nodes - 30)
     const boundMs = 2 * beaconMs + 3 * travelMs + crowdMs
     if (delayMs <= boundMs) return
     const expected = `enter within ${Math.round(boundMs)} ms`
@@ -402,6 +404,7 @@ export class Presence implements Checker {
     for (const uuid of this.#leaving.get(party) ?? []) {
       const peer = this.#truth.byUuid.get(uuid)
       if (peer === undefined || !peer.honest || this.#timing.slow) continue
+      if (this.#truth.hostile) continue
       const since = party.stoppingAt - AFTERMATH_MS
       if (this.#isDisturbed(party, peer, since)) continue
       this.#report('I17', { party, peer, expected: 'GOODBYE before stop', seen: 'none', id })

@@ -479,9 +479,8 @@ export class Truth implements Observer {
     if (acceptor === undefined) return
     const contact = acceptor.contacts.get(dialler.uuid)
     const isTheirs = contact === undefined || line.helloAt <= contact.at || line.goesOn
-    if (isTheirs || !this.#hasInbound(acceptor, contact)) {
-      acceptor.hears(dialler.uuid).octetsAt = this.now
-    }
+    if (isTheirs) acceptor.hears(dialler.uuid).octetsAt = this.now
+    else if (!this.#hasInbound(acceptor, contact)) acceptor.hears(dialler.uuid).maybeAt = this.now
   }
 
   #hasHello(acceptor: Party, uuid: Uuid): boolean {
@@ -561,6 +560,9 @@ export class Truth implements Observer {
       case 'closed': {
         const isEnded = reason === 'closed by us'
         const other = party === line.dialler ? line.acceptor : line.dialler
+        if (reason === 'reset on the way' && other !== undefined) {
+          this.between(party, other).resetAt = now
+        }
         if (!isEnded && other !== undefined) party.hears(other.uuid).lostAt = now
         if (party === line.dialler && line.diallerClosedAt === NEVER) {
           line.diallerClosedAt = now

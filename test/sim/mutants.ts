@@ -341,7 +341,7 @@ export const MUTANTS: readonly Mutant[] = [
     name: 'leaks connections',
     breaks: ['I12', 'I13'],
     workload: 'book',
-    faults: 'crash=power',
+    faults: 'crash=power,partition=isolate+halves',
     make: () => effects((effect) => (effect.type === 'close' ? undefined : effect)),
   },
   {
