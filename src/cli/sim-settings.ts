@@ -47,6 +47,8 @@ export interface Seeds {
 /** A run that was asked for. */
 export interface Order {
   readonly plan: Plan
+  /** What the plan is of; a file has a plan alone. */
+  readonly options?: RunOptions
   /** What runs it again, and nothing else: a complete command line. */
   readonly replay: string
   /** What a file says that came of it. */
@@ -134,7 +136,7 @@ export function orderOfSeed(settings: SimSettings, seed: number): Order {
     ...['--faults', faults, '--fidelity', plan.fidelity, '--minutes', plan.ms / MINUTE_MS],
     ...(calm === undefined ? [] : ['--calm', `${calm}ms`]),
   ]
-  return { plan, replay: commandLine(words) }
+  return { plan, options, replay: commandLine(words) }
 }
 
 /**

@@ -85,7 +85,8 @@ export function describeShortly(order: Order, outcome: Outcome, repro: string | 
   const { seed } = order.plan
   const file = repro === undefined ? '' : `\n  file    ${repro}`
   const twice = endingOf(outcome) === 'nondeterministic' ? ' --twice' : ''
-  const replay = `\n  replay  ${order.replay}${twice}`
+  const options = `\n  options ${JSON.stringify(order.options)}`
+  const replay = `\n  replay  ${order.replay}${twice}${options}`
   if (outcome.type === 'died') return `DIED  seed ${seed}: ${outcome.reason}${replay}`
   if (outcome.type === 'interrupted') return `INTERRUPTED  seed ${seed}${replay}`
   if (twice !== '') return `NOT DETERMINISTIC  seed ${seed}${replay}`
@@ -99,7 +100,7 @@ export function describeShortly(order: Order, outcome: Outcome, repro: string | 
 
 /** One run as JSON. */
 export function jsonOf(
-  { plan, replay, recorded }: Order,
+  { plan, options, replay, recorded }: Order,
   outcome: Outcome,
   repro: string | undefined,
 ): JsonLine {
@@ -127,7 +128,7 @@ export function jsonOf(
     ...(failed && { replay: ending === 'failed' ? replay : `${replay} --twice` }),
     ...(repro !== undefined && { repro }),
     ...(findings !== undefined && { finding, findings }),
-    ...(failed && { plan }),
+    ...(failed && { options, plan }),
   }
 }
 

@@ -204,12 +204,16 @@ class Stage {
   }
 
   /** Writes what runs a failed run again. @returns where to. */
-  #keep({ replay }: Order, outcome: Outcome, folder: string | undefined): string | undefined {
+  #keep(
+    { replay, options }: Order,
+    outcome: Outcome,
+    folder: string | undefined,
+  ): string | undefined {
     if (outcome.type !== 'ended' || folder === undefined) return undefined
     const { verdict } = outcome
     const repro = reproOf(verdict)
     if (repro === undefined) return undefined
-    const text = `${JSON.stringify({ ...repro, replay, finding: verdict.finding }, undefined, 2)}\n`
+    const text = `${JSON.stringify({ ...repro, options, replay, finding: verdict.finding }, undefined, 2)}\n`
     try {
       return writeRepro(join(folder, `repro-${verdict.seed}-${repro.invariant}`), text)
     } catch (error) {
