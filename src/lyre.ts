@@ -31,7 +31,7 @@ import { chooseInterface, type InterfaceChoice } from './discovery/interfaces.ts
 import { TimeoutError, UsageError } from './errors.ts'
 import { EventStream, type LyreEvent, type LyreEvents, type OverrunEvent } from './events.ts'
 import type { Host, Timer } from './host.ts'
-import { Mesh } from './mesh.ts'
+import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
 import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
 import { Traces } from './traces.ts'
 import { checkSignal, Waiters } from './waiters.ts'
@@ -60,9 +60,43 @@ export interface Diagnostics {
   readonly counters: Readonly<Record<string, number>>
 }
 
+/** A mesh as a node needs it: ours, or that of a simulation, which carries messages without making octets of them. */
+export type Links = Pick<Mesh, keyof Mesh>
+
+/** What the application of a node did: it was started, it is about to stop, or one of its commands had an effect. */
+export type Action =
+  | { readonly type: 'start' | 'stop' }
+  | { readonly type: 'join' | 'leave'; readonly group: string }
+  | {
+      readonly type: 'whisper'
+      readonly uuid: Uuid
+      readonly content: Frames
+      readonly count: number
+    }
+  | {
+      readonly type: 'shout'
+      readonly group: string
+      readonly content: Frames
+      readonly count: number
+    }
+
+/** Where a node plays when it is not on its own: what a simulation replaces, and how it looks on (docs/adr/0005). */
+export interface Stage {
+  /** Makes the mesh, at each start; undefined where that of octets will do. */
+  createMesh(options: MeshOptions, handlers: MeshHandlers): Links | undefined
+  /** The application did something. */
+  handleAction(action: Action): void
+  /** The application is about to be told an event. */
+  handleEvent(event: LyreEvent): void
+  /** The application was told it. */
+  handleTold(event: LyreEvent): void
+  /** It listens for the event, or what it waited for has come. */
+  handleWake(): void
+}
+
 /** What is there between start() and stop(). */
 interface Session {
-  readonly mesh: Mesh
+  readonly mesh: Links
   readonly beacon: BeaconDiscovery
   readonly timer: Timer
   readonly choice: InterfaceChoice
@@ -76,6 +110,7 @@ interface Session {
  */
 export class Lyre extends EventEmitter<LyreEvents> {
   readonly #host: Host
+  readonly #stage: Stage | undefined
   readonly #settings: Settings
   readonly #uuid: Uuid
   readonly #name: string
@@ -90,10 +125,11 @@ export class Lyre extends EventEmitter<LyreEvents> {
   #draining = false
 
   /** @throws UsageError on an option that cannot work. */
-  constructor(options: LyreOptions, host: Host) {
+  constructor(options: LyreOptions, host: Host, stage?: Stage) {
     super()
     this.#host = host
-    this.#waiters = new Waiters(host.clock)
+    this.#stage = stage
+    this.#waiters = new Waiters(host.clock, () => stage?.handleWake())
     this.#traces = new Traces((trace) => this.#tell(trace))
     this.#settings = resolveOptions(options)
     this.#uuid = v4({ random: host.random(16) }).replaceAll('-', '')
@@ -173,6 +209,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       throw new UsageError(`we are in ${groups.length} groups, there is no room for one more`)
     }
     this.#harmony.join(group, this.#host.clock.now())
+    this.#stage?.handleAction({ type: 'join', group })
     this.#pump()
     return true
   }
@@ -181,6 +218,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   leave(group: string): boolean {
     checkGroup(group)
     const changed = this.#harmony.leave(group, this.#host.clock.now())
+    if (changed) this.#stage?.handleAction({ type: 'leave', group })
     this.#pump()
     return changed
   }
@@ -199,7 +237,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
         `${String(uuid)} is no uuid: 32 lower-case hexadecimal digits, no dashes`,
       )
     }
-    const count = this.#harmony.whisper(uuid, this.#frames(content), this.#host.clock.now())
+    const frames = this.#frames(content)
+    const count = this.#harmony.whisper(uuid, frames, this.#host.clock.now())
+    this.#stage?.handleAction({ type: 'whisper', uuid, content: frames, count })
     this.#pump()
     return count
   }
@@ -211,7 +251,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
    */
   shout(group: string, content: Content): number {
     checkGroup(group)
-    const count = this.#harmony.shout(group, this.#frames(content), this.#host.clock.now())
+    const frames = this.#frames(content)
+    const count = this.#harmony.shout(group, frames, this.#host.clock.now())
+    this.#stage?.handleAction({ type: 'shout', group, content: frames, count })
     this.#pump()
     return count
   }
@@ -388,7 +430,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     if (this.#session !== undefined) return
     this.#state = 'starting'
     const { clock } = this.#host
-    let mesh: Mesh | undefined
+    let mesh: Links | undefined
     let beacon: BeaconDiscovery | undefined
     try {
       const choice = chooseInterface(this.#host.interfaces(), this.#settings.interface)
@@ -402,6 +444,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#session = { mesh, beacon, timer, choice, armedAt: Number.POSITIVE_INFINITY, endpoint }
       await beacon.start(parseEndpoint(endpoint)?.port ?? port)
       this.#state = 'started'
+      this.#stage?.handleAction({ type: 'start' })
       this.#pump()
     } catch (error) {
       this.#session?.timer.set(Number.POSITIVE_INFINITY)
@@ -415,30 +458,28 @@ export class Lyre extends EventEmitter<LyreEvents> {
     }
   }
 
-  #createMesh(): Mesh {
+  #createMesh(): Links {
     const { limits } = this.#settings
     const { messageBytesMax, messageFramesMax, arrivalsMax, queueBytesMax, unreadBytesMax } = limits
-    return new Mesh(
-      this.#host,
-      {
-        uuid: this.#uuid,
-        zmtp: { ...ZMTP_LIMITS, messageBytesMax, messageFramesMax },
-        handshakesMax: arrivalsMax,
-        backlogBytesMax: Math.min(BACKLOG_BYTES_MAX, queueBytesMax / 4),
-        unreadBytesMax,
+    const options: MeshOptions = {
+      uuid: this.#uuid,
+      zmtp: { ...ZMTP_LIMITS, messageBytesMax, messageFramesMax },
+      handshakesMax: arrivalsMax,
+      backlogBytesMax: Math.min(BACKLOG_BYTES_MAX, queueBytesMax / 4),
+      unreadBytesMax,
+    }
+    const handlers: MeshHandlers = {
+      link: (connection, change) => this.#handleLink(connection, change),
+      activity: (connection) => this.#harmony.handleActivity(connection, this.#host.clock.now()),
+      message: (connection, message) => this.#handleMessage(connection, message),
+      poll: (connection) => this.#harmony.pollMessage(connection, this.#host.clock.now()),
+      written: () => {
+        this.#waiters.settle()
+        this.#arm()
       },
-      {
-        link: (connection, change) => this.#handleLink(connection, change),
-        activity: (connection) => this.#harmony.handleActivity(connection, this.#host.clock.now()),
-        message: (connection, message) => this.#handleMessage(connection, message),
-        poll: (connection) => this.#harmony.pollMessage(connection, this.#host.clock.now()),
-        written: () => {
-          this.#waiters.settle()
-          this.#arm()
-        },
-        sooner: () => this.#arm(),
-      },
-    )
+      sooner: () => this.#arm(),
+    }
+    return this.#stage?.createMesh(options, handlers) ?? new Mesh(this.#host, options, handlers)
   }
 
   #createBeacon(choice: InterfaceChoice): BeaconDiscovery {
@@ -466,6 +507,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     { lingerMs, signal }: { readonly lingerMs: number; readonly signal: AbortSignal | undefined },
   ): Promise<void> {
     this.#state = 'stopping'
+    this.#stage?.handleAction({ type: 'stop' })
     const goodbye = beacon.stop()
     this.#harmony.stop()
     this.#pump()
@@ -532,7 +574,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     session.timer.set(at)
   }
 
-  #execute(effect: Effect, mesh: Mesh | undefined): void {
+  #execute(effect: Effect, mesh: Links | undefined): void {
     switch (effect.type) {
       case 'event':
         this.#emit(this.#settings.copy ? copied(effect.event) : effect.event)
@@ -556,13 +598,17 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }
 
   #emit(event: LyreEvent): void {
+    this.#stage?.handleEvent(event)
     for (const stream of this.#streams) stream.push(event)
+    let heard = this.#streams.size > 0
     try {
       // The types of emit() pair each name with its own event, which a union cannot show.
-      this.emit(event.type, event as never)
+      if (this.emit(event.type, event as never)) heard = true
     } catch (error) {
       this.#host.surface(error)
     }
+    if (heard) this.#stage?.handleWake()
+    this.#stage?.handleTold(event)
     this.#waiters.settle()
   }
 

@@ -28,10 +28,13 @@ export interface Patience {
 /** All who wait for something of one node. */
 export class Waiters {
   readonly #clock: Clock
+  readonly #woke: () => void
   readonly #waiters = new Set<Waiter>()
 
-  constructor(clock: Clock) {
+  /** @param woke called whenever one of the promises is resolved or rejected. */
+  constructor(clock: Clock, woke: () => void) {
     this.#clock = clock
+    this.#woke = woke
   }
 
   /**
@@ -53,6 +56,7 @@ export class Waiters {
         timer.set(Number.POSITIVE_INFINITY)
         signal?.removeEventListener('abort', abort)
         this.#waiters.delete(waiter)
+        this.#woke()
       }
       const waiter: Waiter = {
         attempt: () => {

@@ -21,7 +21,8 @@ import {
 } from './support/tidy.ts'
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
-const NOT_OURS = /^(node_modules|dist|dist-examples|dist-fuzz|dist-soak|\.git|\.tap|coverage)$/
+const NOT_OURS =
+  /^(node_modules|dist|dist-bench|dist-examples|dist-fuzz|dist-soak|\.git|\.tap|coverage)$/
 // In pieces, or this page would be its own first offender.
 const TO_DO = ['TO', 'DO'].join('')
 const FIX_ME = ['FIX', 'ME'].join('')
@@ -45,7 +46,13 @@ t.test('imports that go the right way are let pass', async (t) => {
     ['src/system/clock.ts', 'node:timers'],
     ['src/cli/main.ts', '../index.ts'],
     ['src/cli/main.ts', 'commander'],
+    ['src/cli/sim.ts', '../../sim/index.ts'],
+    ['src/cli/sim-player.ts', '../../sim/index.ts'],
+    ['sim/mesh.ts', '../protocol/index.ts'],
+    ['sim/mesh.ts', '../src/lyre.ts'],
+    ['sim/trace.ts', 'node:crypto'],
     ['examples/minimal.ts', 'lyre'],
+    ['examples/test-your-own-app.ts', 'lyre/sim'],
     ['test/protocol/zre.test.ts', '../support/feed.ts'],
     ['test/src/lyre.test.ts', '../../src/system/index.ts'],
   ] as const) {
@@ -67,6 +74,14 @@ t.test('imports that go the wrong way are found', async (t) => {
     ['src/system/clock.ts', '../lyre.ts'],
     ['src/system/clock.ts', '../../protocol/zre.ts'],
     ['src/cli/main.ts', '../lyre.ts'],
+    ['src/cli/main.ts', '../../sim/index.ts'],
+    ['src/cli/sim.ts', '../../sim/run.ts'],
+    ['src/cli/sim.ts', '../lyre.ts'],
+    ['src/lyre.ts', '../sim/index.ts'],
+    ['sim/host.ts', 'node:net'],
+    ['sim/simulation.ts', '../src/index.ts'],
+    ['sim/simulation.ts', '../src/system/index.ts'],
+    ['sim/trace.ts', 'node:net'],
     ['examples/minimal.ts', '../src/index.ts'],
     ['test/protocol/zre.test.ts', '../../src/lyre.ts'],
   ] as const) {
@@ -109,7 +124,12 @@ t.test('banned globals are found, with what to use instead', async (t) => {
     ['const bytes = Buffer.alloc(1)', 'Uint8Array'],
     ['let bytes: Buffer', 'Uint8Array'],
   ] as const) {
-    for (const path of ['protocol/zre.ts', 'src/lyre.ts', 'src/discovery/beacon.ts']) {
+    for (const path of [
+      'protocol/zre.ts',
+      'src/lyre.ts',
+      'src/discovery/beacon.ts',
+      'sim/host.ts',
+    ]) {
       t.match(checkGlobals(file(path, line)).join(), instead, `${line} in ${path}`)
     }
     t.same(checkGlobals(file('src/system/clock.ts', line)), [], `${line} in src/system/`)
@@ -175,6 +195,7 @@ t.test('exports without a docstring are found', async (t) => {
     /Outside/,
   ])
   t.equal(checkDocstrings(file('protocol/a.ts', ...bad)).length, 4)
+  t.equal(checkDocstrings(file('sim/a.ts', ...bad)).length, 4)
   t.same(checkDocstrings(file('src/cli/a.ts', ...bad)), [], 'nobody imports the command')
   const good = ['/** Reads it. */', 'export function read() {}', "export { a } from './a.ts'"]
   t.same(checkDocstrings(file('src/a.ts', ...good, 'const inside = 1')), [])
@@ -201,6 +222,9 @@ t.test('files that nobody imports are found', async (t) => {
     file('src/index.ts', "new URL('./companion.js', import.meta.url)"),
     file('src/companion.ts', ''),
     file('src/lonely.ts', ''),
+    file('sim/index.ts', "export { a } from './a.ts'"),
+    file('sim/a.ts', ''),
+    file('sim/lonely.ts', ''),
     file('test/protocol/a.test.ts', "import '../../protocol/a.ts'", "import './../support/a.ts'"),
     file('test/src/lonely.test.ts', "import '../../src/lonely.ts'", "import '../../protocol/b.ts'"),
     file('test/support/a.ts', ''),
@@ -210,9 +234,10 @@ t.test('files that nobody imports are found', async (t) => {
     /^protocol\/b\.ts: no test in test\/protocol/,
     /^protocol\/lonely\.ts/,
     /^src\/lonely\.ts/,
+    /^sim\/lonely\.ts/,
     /^test\/support\/lonely\.ts/,
   ])
-  t.equal(checkOrphans(tree).length, 4)
+  t.equal(checkOrphans(tree).length, 5)
 })
 
 t.test('rules without a test, and citations without a rule, are found', async (t) => {

@@ -2,12 +2,11 @@
 // by beacons and reached over TCP like any others. On a terminal it is a chat; without one it plays a conversation.
 
 import { createSocket } from 'node:dgram'
-import { basename, relative } from 'node:path'
 import { createLyre } from '../index.ts'
 import { converse } from './chat.ts'
 import { STAGE } from './companion.ts'
 import { perform } from './script.ts'
-import { type NodeSettings, nodeOptions } from './settings.ts'
+import { type NodeSettings, nodeOptions, ownCommand } from './settings.ts'
 import { isInteractive } from './terminal.ts'
 import { Troupe } from './troupe.ts'
 
@@ -36,13 +35,6 @@ export async function demonstrate(settings: NodeSettings, signal: AbortSignal): 
   } finally {
     await troupe.end()
   }
-}
-
-/** How this command is called from where we are: npx finds it where it is installed, not in a checkout. */
-function ownCommand(): string {
-  const [, main = ''] = process.argv
-  if (/[\\/]node_modules[\\/]/.test(main)) return 'npx lyre'
-  return basename(main) === 'lyre' ? 'lyre' : `node ${relative(process.cwd(), main)}`
 }
 
 /** A beacon port that nobody uses: a network of our own. Systems give away no port below 32,768 by themselves. */

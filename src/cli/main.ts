@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// The `lyre` command: reads the command line, and ends with 0 (fine), 1 (it failed) or 2 (it was used wrongly). All verbs
-// use the public API only, and all of them leave politely: what ends them is one AbortSignal.
+// The `lyre` command: reads the command line, and ends with 0 (fine), 1 (it failed), 2 (it was used wrongly), or what
+// `lyre sim` has more. All verbs use the public API only, and all of them leave politely: what ends them is one AbortSignal.
 
 import { createRequire } from 'node:module'
 import { Command, CommanderError } from 'commander'
@@ -17,9 +17,14 @@ import {
   withName,
   withNetwork,
 } from './settings.ts'
+import { replay, simulate } from './sim.ts'
+import { SIM_WORDS, type SimSettings, withPlan, withWatch } from './sim-settings.ts'
 
-/** What a verb does: it ends with an exit code, and soon after `signal` is aborted. */
-type Verb = (settings: NodeSettings, signal: AbortSignal) => Promise<number>
+/**
+ * What a verb does: it ends with an exit code, and soon after `signal` is aborted, with the exit code of one that ends by a
+ * signal as the reason.
+ */
+type Verb<Settings> = (settings: Settings, signal: AbortSignal) => Promise<number>
 
 const EXIT_USAGE = 2
 /** What leaving may take after a signal; longer takes only output that nobody reads. */
@@ -37,6 +42,7 @@ async function main(argv: readonly string[]): Promise<void> {
     .version(version)
     .showHelpAfterError('Try lyre --help.')
     .configureHelp({ showGlobalOptions: false })
+    .enablePositionalOptions()
     .exitOverride()
     .addHelpText(
       'after',
@@ -45,12 +51,14 @@ Examples:
   lyre demo
   lyre chat --name ada
   lyre pipe --help
+  lyre sim --nodes 50 --minutes 5
 
-Exit codes: 0 fine, 1 it failed, 2 it was used wrongly.`,
+Exit codes: 0 fine, 1 it failed, 2 it was used wrongly; lyre sim has more.`,
     )
   addChat(program)
   addPipe(program)
   addDemo(program)
+  addSim(program)
   addCompanion(program)
   await program.parseAsync(argv)
 }
@@ -117,13 +125,54 @@ Examples:
     .action(run(demonstrate))
 }
 
+function addSim(program: Command): void {
+  const command = program
+    .command('sim')
+    .showHelpAfterError('Try lyre sim --help.')
+    .description('real nodes in a virtual network, judged; the seed tells the run')
+  withWatch(withPlan(command))
+    .usage('[options] | replay [options] <file>')
+    .addHelpText(
+      'after',
+      `
+${SIM_WORDS}
+
+Examples:
+  lyre sim
+  lyre sim --nodes 100 --seed 42 --hours 24 --faults loss=0.1,pause,crash
+  lyre sim --seeds 1..500 --jobs 2 --budget 8m --json
+  lyre sim replay repro-42-I6.json --trace history.ndjson
+
+Exit codes: 0 nothing was found, 1 an invariant broke, 2 it was used wrongly,
+3 it was not the same twice, 4 it could not be finished, 130 Ctrl-C.`,
+    )
+    .action(run(simulate))
+  withWatch(command.command('replay <file>'))
+    .showHelpAfterError('Try lyre sim replay --help.')
+    .description('run the file that a failed run left')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  lyre sim replay repro-42-I6.json
+  lyre sim replay repro-42-I6.json --until 00:13:08 --trace history.ndjson`,
+    )
+    .action((file: string, settings: SimSettings) => {
+      const given = Object.keys(command.opts())
+      if (given.some((name) => command.getOptionValueSource(name) === 'cli')) {
+        throw new UsageError('a repro file tells the run: options of replay stand behind it')
+      }
+      return run((_: SimSettings, signal) => replay(file, settings, signal))(settings)
+    })
+}
+
 /** What the demonstration starts; nobody else has a use for it. */
 function addCompanion(program: Command): void {
   withNetwork(withName(program.command('companion', { hidden: true }))).action(run(accompany))
 }
 
 /** The first signal asks to leave, the second ends the process at once. */
-function run(verb: Verb): (settings: NodeSettings) => Promise<void> {
+function run<Settings = NodeSettings>(verb: Verb<Settings>): (settings: Settings) => Promise<void> {
   return async (settings) => {
     // From here on the verb minds its output itself.
     process.stdout.off('error', handleOutputError)
@@ -131,7 +180,7 @@ function run(verb: Verb): (settings: NodeSettings) => Promise<void> {
     for (const [name, number] of Object.entries({ SIGINT: 2, SIGTERM: 15, SIGHUP: 1 })) {
       process.on(name, () => {
         if (leaving.signal.aborted) process.exit(128 + number)
-        leaving.abort()
+        leaving.abort(128 + number)
         // Unreferenced: it is there for the case that something else keeps us here.
         setTimeout(() => process.exit(1), LEAVE_TIMEOUT_MS).unref()
       })

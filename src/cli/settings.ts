@@ -1,5 +1,6 @@
-// The options that the verbs share, and what they mean to a node.
+// The options that the verbs share, and what they mean to a node; and how the command itself is called.
 
+import { basename, relative } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { LyreOptions } from '../index.ts'
 
@@ -64,6 +65,13 @@ export function parsePort(port: string): number {
   const number = /^[0-9]{1,5}$/.test(port) ? Number(port) : 0
   if (number >= 1 && number <= 65_535) return number
   throw new InvalidArgumentError('A port is an integer from 1 to 65535; ZRE has 5670.')
+}
+
+/** How this command is called from where we are: npx finds it where it is installed, not in a checkout. */
+export function ownCommand(): string {
+  const [, main = ''] = process.argv
+  if (/[\\/]node_modules[\\/]/.test(main)) return 'npx lyre'
+  return basename(main) === 'lyre' ? 'lyre' : `node ${relative(process.cwd(), main)}`
 }
 
 function parseHeader(header: string): Record<string, string> {

@@ -88,6 +88,21 @@ function dotted(bits: number): string {
   return [24, 16, 8, 0].map((shift) => (bits >>> shift) & 0xff).join('.')
 }
 
+/** Digit by digit, without parts: it is done several times for each beacon that comes. */
 function ipv4(text: string): number {
-  return text.split('.').reduce((bits, part) => (bits << 8) | Number(part), 0)
+  let bits = 0
+  let part = 0
+  for (let index = 0; index < text.length; index++) {
+    const unit = text.charCodeAt(index)
+    if (unit === DOT) {
+      bits = (bits << 8) | part
+      part = 0
+    } else {
+      part = 10 * part + unit - ZERO
+    }
+  }
+  return (bits << 8) | part
 }
+
+const DOT = 0x2e
+const ZERO = 0x30

@@ -46,10 +46,17 @@ export class Command {
   }
 }
 
-/** Starts `lyre ARGUMENTS`. tap hooks into child processes through NODE_OPTIONS; ours go without. */
-export function startCommand(t: Pick<Test, 'teardown'>, args: readonly string[]): Command {
+/**
+ * Starts `lyre ARGUMENTS`. tap hooks into child processes through NODE_OPTIONS; ours go without.
+ * @param options of Node.js itself.
+ */
+export function startCommand(
+  t: Pick<Test, 'teardown'>,
+  args: readonly string[],
+  options: readonly string[] = [],
+): Command {
   const { NODE_OPTIONS: _, ...env } = process.env
-  return own(t, spawn(process.execPath, [MAIN, ...args], { env, stdio: 'pipe' }))
+  return own(t, spawn(process.execPath, [...options, MAIN, ...args], { env, stdio: 'pipe' }))
 }
 
 /** Starts `lyre ARGUMENTS` with its standard output on a file descriptor of ours. */

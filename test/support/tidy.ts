@@ -30,6 +30,11 @@ const LAYERS: readonly Layer[] = [
     says: 'src/system/ imports host.ts, errors.ts and node:*: it does, and decides nothing',
   },
   {
+    files: /^src\/cli\/sim[^/]*\.ts$/,
+    may: /^(src\/cli\/.*|src\/index\.ts|sim\/index\.ts|commander|node:.*)$/,
+    says: 'lyre sim uses the public API and that of lyre/sim: what it cannot do is a gap in them',
+  },
+  {
     files: /^src\/cli\//,
     may: /^(src\/cli\/.*|src\/index\.ts|commander|node:.*)$/,
     says: 'the command uses the public API only: what it cannot do is a gap in src/index.ts',
@@ -45,8 +50,18 @@ const LAYERS: readonly Layer[] = [
     says: 'src/ imports protocol/, src/, eventemitter3 and uuid; what it runs on is a Host from host.ts',
   },
   {
+    files: /^sim\/trace\.ts$/,
+    may: /^(sim\/.*|node:crypto)$/,
+    says: 'trace.ts imports node:crypto for its hash, and nothing else of Node.js',
+  },
+  {
+    files: /^sim\//,
+    may: /^(sim\/.*|protocol\/.*|src\/(?!cli\/|system\/|index\.ts$).*)$/,
+    says: 'sim/ imports protocol/ and src/: what it stands on is virtual',
+  },
+  {
     files: /^examples\//,
-    may: /^(lyre|lyre\/protocol|node:.*)$/,
+    may: /^(lyre|lyre\/protocol|lyre\/sim|node:.*)$/,
     says: "an example imports 'lyre', as its reader will",
   },
   {
@@ -82,7 +97,7 @@ const LINES_MAX = 600
 
 /** Whether a file is bound to the Host for time, randomness and all that is outside. */
 export function isPure(path: string): boolean {
-  return /^(protocol|src)\//.test(path) && !/^src\/(system|cli)\//.test(path)
+  return /^(protocol|src|sim)\//.test(path) && !/^src\/(system|cli)\//.test(path)
 }
 
 /** Imports that go the wrong way. */
@@ -139,7 +154,7 @@ export function checkText({ path, text }: File): string[] {
 
 /** What is exported, from the library, without a docstring of its own above it. */
 export function checkDocstrings({ path, text }: File): string[] {
-  if (!/^(protocol|src)\//.test(path) || path.startsWith('src/cli/')) return []
+  if (!/^(protocol|src|sim)\//.test(path) || path.startsWith('src/cli/')) return []
   const tree = parse({ path, text })
   return tree.statements
     .filter((statement) => isExported(statement) && !hasDocstring(statement, text))
@@ -200,9 +215,11 @@ export function checkScripts(
 
 /** Source files that nothing we ship imports, and protocol files that no test of protocol/ loads. */
 export function checkOrphans(files: readonly File[]): string[] {
-  const sources = files.filter(({ path }) => /^(protocol|src|test\/support)\/.*\.ts$/.test(path))
+  const sources = files.filter(({ path }) =>
+    /^(protocol|src|sim|test\/support)\/.*\.ts$/.test(path),
+  )
   const entries = files.filter(({ path }) =>
-    /^(protocol\/index|src\/index|src\/cli\/main)\.ts$/.test(path),
+    /^(protocol\/index|sim\/index|src\/index|src\/cli\/main)\.ts$/.test(path),
   )
   const tests = files.filter(({ path }) => /^test\/.*\.test\.ts$/.test(path))
   const shipped = reachable(entries, files)
@@ -242,7 +259,7 @@ export function checkRules(files: readonly File[]): string[] {
       .map(
         (rule) => `${rule} is cited by no test in test/protocol/: a rule without a test is a draft`,
       ),
-    ...cited(/^(protocol|src|test\/protocol)\//)
+    ...cited(/^(protocol|src|sim|test\/protocol)\//)
       .filter(({ rule }) => !rules.has(rule))
       .map(({ path, rule }) => `${path} cites ${rule}, which the page does not have`),
   ]

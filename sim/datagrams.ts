@@ -1,0 +1,305 @@
+// UDP between machines. One broadcast is one entry of the heap for all who hear it at the same time, which is everybody
+// whose path is an ordinary one: there are as many receptions as pairs of nodes, and this is where a large crowd's time goes.
+
+import { NetworkError } from '../src/errors.ts'
+import type { Address, DatagramHandlers, DatagramSocket } from '../src/host.ts'
+import type { Entry } from './clock.ts'
+import type { SimulatedNode } from './history.ts'
+import type { Link, Path } from './links.ts'
+import type { Machine, Process, Subnet } from './network.ts'
+
+/** Octets of the largest datagram of UDP over IPv4. */
+const DATAGRAM_BYTES_MAX = 65_507
+/** What may wait in a socket whose process is asleep: each datagram counts with what a system keeps beside it. */
+const WAITING_BYTES_MAX = 212_992
+const WAITING_COST_BYTES = 576
+
+/** A UDP socket of a process. */
+export class VirtualSocket implements DatagramSocket {
+  readonly process: Process
+  readonly address: string
+  readonly port: number
+  readonly shared: boolean
+  readonly handlers: DatagramHandlers
+  readonly #broadcasts: boolean
+  #isOpen = true
+  #waiting: Flight[] = []
+  #waitingBytes = 0
+
+  /** @throws NetworkError when the address or port cannot be had. */
+  constructor(
+    process: Process,
+    options: Address & { readonly shared: boolean; readonly broadcast: boolean },
+    handlers: DatagramHandlers,
+  ) {
+    const { machine } = process
+    const { address, shared } = options
+    if (address !== '0.0.0.0' && !machine.has(address)) {
+      throw portError(options, 'EADDRNOTAVAIL')
+    }
+    const port =
+      options.port === 0 ? machine.anyPort((free) => !machine.sockets.has(free)) : options.port
+    const others = machine.sockets.get(port) ?? []
+    if (others.some((other) => !shared || !other.shared)) throw portError(options, 'EADDRINUSE')
+    this.process = process
+    this.address = address
+    this.port = port
+    this.shared = shared
+    this.handlers = handlers
+    this.#broadcasts = options.broadcast
+    machine.sockets.set(port, [...others, this])
+    process.sockets.add(this)
+    this.enter()
+  }
+
+  send(bytes: Uint8Array, to: Address): void {
+    const { process } = this
+    if (!this.#isOpen || process.state === 'crashed') return
+    const { machine, network } = process
+    const isBroadcast = to.address.endsWith('.255.255')
+    if (bytes.length > DATAGRAM_BYTES_MAX) this.#fail('EMSGSIZE: it is too large')
+    else if (isBroadcast && !this.#broadcasts) this.#fail('EACCES: broadcasting was not asked for')
+    else if (this.address !== '0.0.0.0' && !machine.has(this.address)) {
+      this.#fail(`ENETUNREACH: ${this.address} is no address of this machine any more`)
+    } else {
+      const isLocal = to.address.startsWith('127.')
+      const address = isLocal ? '127.0.0.1' : machine.address
+      const flight = new Flight(this, {
+        bytes: bytes.slice(),
+        from: { address, port: this.port },
+        to,
+      })
+      network.history.datagram('sent', flight)
+      if (!isBroadcast) flight.toOne()
+      else if (isLocal) flight.toItself()
+      else if (to.address === machine.subnet.broadcast || to.address === '255.255.255.255') {
+        flight.toAll()
+      } else flight.drop(undefined, 'unreachable')
+    }
+  }
+
+  async close(): Promise<void> {
+    this.vanish()
+    this.process.sockets.delete(this)
+  }
+
+  /** It is closed, from one instant to the next. */
+  vanish(): void {
+    if (!this.#isOpen) return
+    this.#isOpen = false
+    const { sockets } = this.process.machine
+    const others = sockets.get(this.port)?.filter((other) => other !== this) ?? []
+    if (others.length > 0) sockets.set(this.port, others)
+    else sockets.delete(this.port)
+    this.leave()
+  }
+
+  /** Is heard of on the subnet of its machine. */
+  enter(): void {
+    const { listeners } = this.process.machine.subnet
+    listeners.set(this.port, [...(listeners.get(this.port) ?? []), this])
+  }
+
+  /** Is not, any more. */
+  leave(): void {
+    const { listeners } = this.process.machine.subnet
+    const others = listeners.get(this.port)?.filter((other) => other !== this) ?? []
+    if (others.length > 0) listeners.set(this.port, others)
+    else listeners.delete(this.port)
+  }
+
+  /** Takes a datagram that has come. */
+  receive(flight: Flight): void {
+    const { process } = this
+    if (!this.#isOpen) return
+    if (process.state === 'asleep') {
+      const bytes = flight.bytes.length + WAITING_COST_BYTES
+      if (this.#waitingBytes + bytes > WAITING_BYTES_MAX) {
+        flight.drop(process.node, 'asleep')
+        return
+      }
+      this.#waitingBytes += bytes
+      this.#waiting.push(flight)
+      return
+    }
+    process.network.history.datagram('delivered', flight, process.node)
+    this.handlers.receive(process.network.slab.copy(flight.bytes), flight.from)
+    process.touch()
+  }
+
+  /** Its process is awake again, and reads what came meanwhile. */
+  wake(): void {
+    const waiting = this.#waiting
+    this.#waiting = []
+    this.#waitingBytes = 0
+    for (const flight of waiting) this.receive(flight)
+  }
+
+  #fail(reason: string): void {
+    const { clock } = this.process.network
+    const fail = () => this.handlers.fail(new NetworkError(reason))
+    clock.after(0, () => this.process.run(fail))
+  }
+}
+
+/** A datagram on its way. */
+class Flight implements Entry {
+  at = Number.POSITIVE_INFINITY
+  queuedAt = Number.POSITIVE_INFINITY
+  readonly socket: VirtualSocket
+  readonly datagram: number
+  readonly sender: SimulatedNode
+  readonly from: Address
+  readonly to: Address
+  readonly bytes: Uint8Array
+  readonly #machine: Machine
+  /** Where it was sent: its machine may have moved since. */
+  readonly #subnet: Subnet
+  /** For all on that subnet whose path has this link, or for one machine. */
+  #link: Link | undefined
+  #receiver: Machine | undefined
+
+  constructor(
+    socket: VirtualSocket,
+    about: { readonly bytes: Uint8Array; readonly from: Address; readonly to: Address },
+    datagram?: number,
+  ) {
+    this.socket = socket
+    this.datagram = datagram ?? ++socket.process.network.datagramCount
+    this.sender = socket.process.node
+    this.from = about.from
+    this.to = about.to
+    this.bytes = about.bytes
+    this.#machine = socket.process.machine
+    this.#subnet = this.#machine.subnet
+  }
+
+  toOne(): void {
+    const { network } = this.socket.process
+    const receiver = network.machineAt(this.to.address, this.#machine)
+    if (receiver === undefined) {
+      this.drop(undefined, 'unreachable')
+      return
+    }
+    this.#receiver = receiver
+    this.#schedule(network.path(this.#machine, receiver).delayUs())
+  }
+
+  /** A broadcast on 127.0.0.0/8. */
+  toItself(): void {
+    this.#receiver = this.#machine
+    this.#schedule(this.socket.process.network.path(this.#machine, this.#machine).delayUs())
+  }
+
+  /** Goes out once for each kind of link: all whose paths have the same one hear it at the same time. */
+  toAll(): void {
+    const { network } = this.socket.process
+    const links = new Set([network.link])
+    const listeners = this.#subnet.listeners.get(this.to.port) ?? []
+    if (network.mixed) {
+      for (const { process } of listeners) {
+        if (process.machine !== this.#machine) links.add(this.#linkTo(process.machine))
+      }
+    }
+    for (const link of links) {
+      const flight = links.size === 1 ? this : new Flight(this.socket, this, this.datagram)
+      flight.#link = link
+      const { jitterUs } = link
+      const jitter = jitterUs === 0 ? 0 : this.#machine.random.exponential(jitterUs)
+      flight.#schedule(link.latencyUs + jitter)
+    }
+  }
+
+  drop(receiver: SimulatedNode | undefined, reason: string): void {
+    this.socket.process.network.history.datagram('dropped', this, receiver, reason)
+  }
+
+  run(): void {
+    const { port, address } = this.to
+    if (this.#receiver !== undefined) {
+      // Whoever has been bound to a shared port last gets what is for this machine alone.
+      const sockets = this.#receiver.sockets.get(port) ?? []
+      const hears = sockets.filter(
+        (socket) => socket.address === '0.0.0.0' || socket.address === address,
+      )
+      const all = address.endsWith('.255.255') ? hears : hears.slice(-1)
+      if (all.length === 0) this.drop(undefined, 'nobody listens')
+      for (const socket of all) this.#arrive(socket)
+      return
+    }
+    const { network } = this.socket.process
+    for (const socket of this.#subnet.listeners.get(port) ?? []) {
+      const { machine } = socket.process
+      if (socket.address !== '0.0.0.0') continue
+      const isOurs = !network.mixed || machine === this.#machine
+      if (isOurs ? this.#link !== network.link : this.#linkTo(machine) !== this.#link) continue
+      this.#arrive(socket)
+    }
+  }
+
+  #linkTo(machine: Machine): Link {
+    return this.socket.process.network.path(this.#machine, machine).link
+  }
+
+  #schedule(delayUs: number): void {
+    const { clock } = this.socket.process.network
+    clock.set(this, clock.nowUs + delayUs)
+  }
+
+  /** It is at a machine, or lost just before. */
+  #arrive(socket: VirtualSocket): void {
+    const { network, machine, node } = socket.process
+    if (machine === this.#machine || (network.harmless && !network.parted)) {
+      socket.receive(this)
+      return
+    }
+    if (network.isBlocked(this.#machine.index, machine.index)) {
+      this.drop(node, 'partition')
+      return
+    }
+    if (network.harmless) {
+      socket.receive(this)
+      return
+    }
+    this.#suffer(socket, network.path(this.#machine, machine))
+  }
+
+  /** Whatever a path does to a datagram. */
+  #suffer(socket: VirtualSocket, path: Path): void {
+    const { network, node } = socket.process
+    if (this.#link !== undefined && !path.link.broadcast) {
+      this.drop(node, 'broadcast')
+      return
+    }
+    const doubles = path.doubles()
+    const loses = path.loses(network.clock.nowUs)
+    const lateUs = path.lateUs()
+    const damaged = path.damage(this.bytes)
+    if (loses !== undefined) {
+      this.drop(node, loses)
+      return
+    }
+    let flight: Flight = this
+    if (damaged !== undefined) {
+      flight = new Flight(this.socket, { ...this, bytes: damaged }, this.datagram)
+      network.history.damaged(damaged)
+    }
+    if (lateUs > 0) flight.#later(socket, lateUs)
+    else socket.receive(flight)
+    if (doubles) flight.#later(socket, 1 + path.delayUs())
+  }
+
+  /** It comes to this one socket, then and as it is. */
+  #later(socket: VirtualSocket, delayUs: number): void {
+    const { network, machine, node } = socket.process
+    network.clock.after(delayUs, () => {
+      if (!network.isBlocked(this.#machine.index, machine.index)) socket.receive(this)
+      else this.drop(node, 'partition')
+    })
+  }
+}
+
+function portError({ address, port }: Address, code: string): NetworkError {
+  const cause = Object.assign(new Error(code), { code })
+  return new NetworkError(`cannot open UDP port ${port} at ${address}: ${code}`, { cause })
+}

@@ -1,0 +1,309 @@
+// What can go wrong in a run, as plain numbers: read from a line (`loss=0.1,burst=3s,partition=halves,pause`), or drawn from
+// a seed, each kind from a stream of its own, so that taking one away shifts no other. storm.ts does it.
+// A swarm leaves out half the kinds each time: what everything at once hides, a few alone show.
+
+import { UsageError } from '../src/errors.ts'
+import type { Random } from './random.ts'
+
+/** How a partition divides the machines; `bridge` leaves one that hears both halves, `oneway` cuts one direction. */
+export type PartitionShape = 'halves' | 'coin' | 'isolate' | 'bridge' | 'oneway'
+
+/** How a node crashes: its machine loses power and says nothing, or its process is killed and its system ends what it had. */
+export type CrashKind = 'power' | 'kill'
+
+/** Everything that goes wrong in a run, as plain JSON. A probability, mean or gap of 0 is never. */
+export interface Faults {
+  /** Probability that a datagram is lost. */
+  readonly loss: number
+  /** Mean length of bursts in which all datagrams are lost, and mean time between two. */
+  readonly burstMs: number
+  readonly burstGapMs: number
+  readonly duplicate: number
+  /** Probability that a datagram is late, and by how much at most. */
+  readonly reorder: number
+  readonly reorderMs: number
+  readonly damage: number
+  /** Share of the directed pairs of nodes between which broadcasts do not get through. */
+  readonly deaf: number
+  readonly latencyMs: number
+  readonly jitterMs: number
+  /** Octets a second of each connection; 0 is without a limit. */
+  readonly bandwidthBytes: number
+  readonly windowBytes: number
+  /** Octets that come at once at most: 1 splits everything everywhere. */
+  readonly chunkBytes: number
+  /** Longest time for which nothing of a pair's connections arrives, and mean time between two. */
+  readonly stallMs: number
+  readonly stallGapMs: number
+  /** Mean time between two resets of a pair's connections, and after how many octets more at most. */
+  readonly resetGapMs: number
+  readonly resetBytes: number
+  readonly partitions: readonly PartitionShape[]
+  readonly partitionMs: number
+  readonly partitionGapMs: number
+  /** Mean time between two swizzles: the links of some nodes are cut one by one, and come back in another order. */
+  readonly swizzleGapMs: number
+  /** Longest time that a process sleeps, and mean time between two. */
+  readonly pauseMs: number
+  readonly pauseGapMs: number
+  readonly crashes: readonly CrashKind[]
+  readonly crashGapMs: number
+  /** Mean time until another node is in the place of one that crashed. */
+  readonly downMs: number
+  /** Whether that node takes the port of the one before, and whether it has its uuid. */
+  readonly portReuse: boolean
+  readonly sameUuid: boolean
+  /** Mean time between two changes of a machine's address; the node is started again some seconds later. */
+  readonly moveGapMs: number
+}
+
+/** Nothing goes wrong. */
+export const NO_FAULTS: Faults = {
+  loss: 0,
+  burstMs: 0,
+  burstGapMs: 0,
+  duplicate: 0,
+  reorder: 0,
+  reorderMs: 0,
+  damage: 0,
+  deaf: 0,
+  latencyMs: 0.5,
+  jitterMs: 0.2,
+  bandwidthBytes: 0,
+  windowBytes: 262_144,
+  chunkBytes: 65_536,
+  stallMs: 0,
+  stallGapMs: 0,
+  resetGapMs: 0,
+  resetBytes: 0,
+  partitions: [],
+  partitionMs: 0,
+  partitionGapMs: 0,
+  swizzleGapMs: 0,
+  pauseMs: 0,
+  pauseGapMs: 0,
+  crashes: [],
+  crashGapMs: 0,
+  downMs: 0,
+  portReuse: false,
+  sameUuid: false,
+  moveGapMs: 0,
+}
+
+const SHAPES: readonly PartitionShape[] = ['halves', 'coin', 'isolate', 'bridge', 'oneway']
+const CRASHES: readonly CrashKind[] = ['power', 'kill']
+
+/** One kind of fault: what its value means, what it is without one, and what a swarm draws. */
+interface Kind {
+  /** @throws UsageError on a value that it cannot be. */
+  read(value: string | undefined): Partial<Faults>
+  draw(random: Random): Partial<Faults>
+}
+
+/** By the name that a line of faults calls it. */
+const KINDS: Readonly<Record<string, Kind>> = {
+  loss: {
+    read: (value) => ({ loss: share('loss', value, 0.1) }),
+    draw: (random) => ({ loss: random.between(1, 50) / 100 }),
+  },
+  burst: {
+    read: (value) => burst(duration('burst', value, 3_000)),
+    draw: (random) => burst(random.between(200, 10_000)),
+  },
+  duplicate: {
+    read: (value) => ({ duplicate: share('duplicate', value, 0.1) }),
+    draw: (random) => ({ duplicate: random.between(1, 50) / 100 }),
+  },
+  reorder: {
+    read: (value) => late(duration('reorder', value, 1_000)),
+    draw: (random) => late(random.between(10, 1_000)),
+  },
+  damage: {
+    read: (value) => ({ damage: share('damage', value, 0.01) }),
+    draw: (random) => ({ damage: random.between(1, 10) / 1_000 }),
+  },
+  deaf: {
+    read: (value) => ({ deaf: share('deaf', value, 0.1) }),
+    draw: (random) => ({ deaf: random.between(5, 30) / 100 }),
+  },
+  latency: {
+    read: (value) => slow(duration('latency', value, 20)),
+    draw: (random) => ({
+      latencyMs: random.between(0, 300) / 10,
+      jitterMs: 0.5 + random.exponential(10_000) / 1_000,
+    }),
+  },
+  bandwidth: {
+    read: (value) => ({ bandwidthBytes: octets('bandwidth', value, 131_072) }),
+    draw: (random) => ({ bandwidthBytes: 32_768 << random.between(0, 11) }),
+  },
+  window: {
+    read: (value) => ({ windowBytes: octets('window', value, 1_460) }),
+    draw: (random) => ({ windowBytes: 256 << random.between(0, 10) }),
+  },
+  split: {
+    read: (value) => ({ chunkBytes: octets('split', value, 1) }),
+    draw: (random) => ({ chunkBytes: random.chance(0.5) ? 1 : random.between(2, 200) }),
+  },
+  stall: {
+    read: (value) => stall(duration('stall', value, 20_000)),
+    draw: (random) => stall(random.between(500, 20_000)),
+  },
+  reset: {
+    read: (value) => reset(duration('reset', value, 10_000)),
+    draw: (random) => reset(random.between(500, 20_000)),
+  },
+  partition: {
+    read: (value) => partition(list('partition', value, SHAPES), 20_000),
+    draw: (random) => {
+      const shapes = SHAPES.filter(() => random.chance(0.5))
+      const some = shapes.length > 0 ? shapes : [random.pick(SHAPES)]
+      return partition(some, random.between(500, 60_000))
+    },
+  },
+  swizzle: {
+    read: (value) => ({ swizzleGapMs: duration('swizzle', value, 60_000) }),
+    draw: (random) => ({ swizzleGapMs: random.between(10_000, 60_000) }),
+  },
+  pause: {
+    read: (value) => pause(duration('pause', value, 60_000)),
+    draw: (random) => pause(random.between(100, 120_000)),
+  },
+  crash: {
+    read: (value) => crash(list('crash', value, CRASHES), 5_000),
+    draw: (random) => {
+      const kinds = CRASHES.filter(() => random.chance(0.6))
+      return crash(kinds.length > 0 ? kinds : ['kill'], random.between(100, 20_000))
+    },
+  },
+  portreuse: {
+    read: (value) => ({ portReuse: bare('portreuse', value) }),
+    draw: () => ({ portReuse: true }),
+  },
+  sameuuid: {
+    read: (value) => ({ sameUuid: bare('sameuuid', value) }),
+    draw: (random) => ({ sameUuid: random.chance(0.3) }),
+  },
+  move: {
+    read: (value) => ({ moveGapMs: duration('move', value, 60_000) }),
+    draw: (random) => ({ moveGapMs: random.between(20_000, 120_000) }),
+  },
+}
+
+/** The kinds of faults there are, as readFaults() takes them. */
+export const FAULT_KINDS: readonly string[] = Object.keys(KINDS)
+
+/**
+ * Reads a line of faults: kinds with or without a value, between commas; `none`, and `swarm`, which draws from the seed.
+ * What stands later wins, and `=0` takes one away: `swarm,crash=0,loss=0.3`. Durations are `250ms`, `3s`, `1m`, `1h`.
+ * @throws UsageError that names the kind, and what it could have been.
+ */
+export function readFaults(line: string, random: Random): Faults {
+  let faults = NO_FAULTS
+  for (const word of line.split(',').map((part) => part.trim())) {
+    if (word === '' || word === 'none') continue
+    if (word === 'swarm') {
+      faults = { ...faults, ...drawFaults(random) }
+      continue
+    }
+    const [name = '', ...rest] = word.split('=')
+    const kind = Object.hasOwn(KINDS, name) ? KINDS[name] : undefined
+    if (kind === undefined) {
+      throw new UsageError(
+        `there is no fault ${name}; there are swarm, none, ${FAULT_KINDS.join(', ')}`,
+      )
+    }
+    const value = rest.length > 0 ? rest.join('=') : undefined
+    faults = { ...faults, ...(value === '0' ? without(kind) : kind.read(value)) }
+  }
+  return faults
+}
+
+/** What goes wrong in the run of a seed: each kind is there half the time. */
+export function drawFaults(random: Random): Faults {
+  let faults = NO_FAULTS
+  for (const [name, kind] of Object.entries(KINDS)) {
+    const stream = random.fork(name)
+    if (stream.chance(0.5)) faults = { ...faults, ...kind.draw(stream) }
+  }
+  return faults
+}
+
+function without(kind: Kind): Partial<Faults> {
+  const keys = Object.keys(kind.read(undefined)) as (keyof Faults)[]
+  return Object.fromEntries(keys.map((key) => [key, NO_FAULTS[key]]))
+}
+
+function burst(burstMs: number): Partial<Faults> {
+  return { burstMs, burstGapMs: 10_000 + 5 * burstMs }
+}
+
+function late(reorderMs: number): Partial<Faults> {
+  return { reorder: 0.1, reorderMs }
+}
+
+function slow(latencyMs: number): Partial<Faults> {
+  return { latencyMs, jitterMs: latencyMs / 4 }
+}
+
+function stall(stallMs: number): Partial<Faults> {
+  return { stallMs, stallGapMs: 5_000 }
+}
+
+function reset(resetGapMs: number): Partial<Faults> {
+  return { resetGapMs, resetBytes: 4_096 }
+}
+
+function partition(partitions: readonly PartitionShape[], partitionMs: number): Partial<Faults> {
+  return { partitions, partitionMs, partitionGapMs: 30_000 }
+}
+
+function pause(pauseMs: number): Partial<Faults> {
+  return { pauseMs, pauseGapMs: 20_000 }
+}
+
+function crash(crashes: readonly CrashKind[], downMs: number): Partial<Faults> {
+  return { crashes, crashGapMs: 10_000, downMs }
+}
+
+const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+function duration(name: string, value: string | undefined, usual: number): number {
+  if (value === undefined) return usual
+  const [, digits, unit = 'ms'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(value) ?? []
+  if (digits === undefined) {
+    throw new UsageError(`${name} takes a duration, such as 250ms, 3s or 1m, not ${value}`)
+  }
+  return Math.round(Number(digits) * (MILLISECONDS[unit] as number))
+}
+
+function share(name: string, value: string | undefined, usual: number): number {
+  const number = value === undefined ? usual : Number(value)
+  if (number >= 0 && number <= 1 && value !== '') return number
+  throw new UsageError(`${name} takes a share from 0 to 1, such as ${usual}, not ${value}`)
+}
+
+function octets(name: string, value: string | undefined, usual: number): number {
+  const number = value === undefined ? usual : Number(value)
+  if (Number.isInteger(number) && number >= 1) return number
+  throw new UsageError(`${name} takes a number of octets from 1, such as ${usual}, not ${value}`)
+}
+
+function bare(name: string, value: string | undefined): boolean {
+  if (value === undefined) return true
+  throw new UsageError(`${name} takes no value, or 0, not ${value}`)
+}
+
+function list<Word extends string>(
+  name: string,
+  value: string | undefined,
+  words: readonly Word[],
+): readonly Word[] {
+  if (value === undefined) return words
+  const given = value.split('+')
+  for (const word of given) {
+    if (words.includes(word as Word)) continue
+    throw new UsageError(`${name} takes some of ${words.join('+')}, not ${word}`)
+  }
+  return given as Word[]
+}

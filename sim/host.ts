@@ -1,0 +1,71 @@
+// The virtual Host: what a node of a simulation runs on. Everything but time belongs to its process, which can sleep or die
+// without the node being asked.
+
+import type { Clock, Host, Stream, StreamHandlers, Timer } from '../src/host.ts'
+import { Alarm, type VirtualClock } from './clock.ts'
+import { VirtualSocket } from './datagrams.ts'
+import type { Process } from './network.ts'
+import type { Random } from './random.ts'
+import { End, type EndHandlers, Server } from './streams.ts'
+
+/**
+ * Makes the host of a process.
+ * @param random what its node draws from. @param surface takes what a handler of the application threw.
+ */
+export function createHost(
+  process: Process,
+  { random, surface }: { readonly random: Random; readonly surface: (error: unknown) => void },
+): Host {
+  return {
+    clock: createClock(process),
+    datagrams: {
+      open: async (options, handlers) => new VirtualSocket(process, options, handlers),
+    },
+    streams: {
+      async listen(at, accept) {
+        const server = new Server(process, at, accept as (end: Stream) => EndHandlers)
+        if (process.awaited !== 'all') process.awaited = 'nothing'
+        return {
+          port: server.port,
+          close() {
+            // Whoever stops awaits the end of what there is.
+            if (process.awaited !== 'all') process.awaited = 'end'
+            server.close()
+          },
+        }
+      },
+      connect: (to, handlers: StreamHandlers) =>
+        End.dial(process, to).tell(handlers as EndHandlers),
+    },
+    interfaces: () => process.machine.interfaces,
+    random: (count) => random.bytes(count),
+    surface,
+  }
+}
+
+function createClock(process: Process): Clock {
+  const { clock } = process.network
+  return {
+    now: () => clock.nowUs / 1_000,
+    timer: (callback) => new VirtualTimer(process, clock, callback),
+    defer: (callback) => clock.defer(() => process.run(callback)),
+  }
+}
+
+class VirtualTimer implements Timer {
+  readonly #clock: VirtualClock
+  readonly #alarm: Alarm
+
+  constructor(process: Process, clock: VirtualClock, callback: () => void) {
+    this.#clock = clock
+    this.#alarm = new Alarm(() => process.run(callback))
+    process.addTimer(this.#alarm)
+  }
+
+  set(at: number): void {
+    let atUs = Math.ceil(at * 1_000)
+    // Never early, not by the last bit either: whoever is called too early sets it again for the same instant.
+    if (atUs / 1_000 < at) atUs++
+    this.#clock.set(this.#alarm, atUs)
+  }
+}

@@ -1,0 +1,36 @@
+// What 'lyre/sim' exports: a network in a box, to test programs that use Lyre in.
+
+export { TimeoutError, UsageError } from '../src/errors.ts'
+export type { Action, Lyre } from '../src/lyre.ts'
+export { FAULT_KINDS, type Faults, NO_FAULTS, readFaults } from './faults.ts'
+export type {
+  ActionRecord,
+  ConnectionRecord,
+  DatagramRecord,
+  EventRecord,
+  Fault,
+  FaultRecord,
+  MessageRecord,
+  Observer,
+  OctetsRecord,
+  SimulatedNode,
+} from './history.ts'
+export type { Finding, Invariant, Link } from './judge/findings.ts'
+export type { LinkSettings } from './links.ts'
+export type { Place, SimulationOptions } from './options.ts'
+export { Random } from './random.ts'
+export {
+  describePlan,
+  type Plan,
+  type Progress,
+  planRun,
+  type Repro,
+  type RunOptions,
+  readRepro,
+  reproOf,
+  run,
+  type Verdict,
+  type Watch,
+} from './run.ts'
+export { Simulation, type Statistics, type Whereabouts } from './simulation.ts'
+export { WORKLOADS, type WorkloadName } from './workloads.ts'

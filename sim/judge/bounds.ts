@@ -1,0 +1,180 @@
+// Holds nodes to their limits: what they keep, what they do, and that nothing is left of them once they have stopped.
+// (I12, I13, I17)
+// Spec: harmony.md 7, 2.8, docs/guide/diagnostics.md.
+
+import type { LyreEvent } from '../../src/events.ts'
+import type { ConnectionRecord, DatagramRecord } from '../history.ts'
+import type { Invariant, Report } from './findings.ts'
+import type { Contact, Line, Party } from './parties.ts'
+import type { Checker, Truth } from './truth.ts'
+
+/** Beacons of a node: so many at once, and so many in each interval. */
+const BEACONS_MIN = 12
+const BEACONS_PER_INTERVAL = 1.6
+/** Dials of a node: for each other node so many at once, and so many a second. */
+const DIALS_MIN = 12
+const DIALS_PER_SECOND = 1
+/** Dials in flight: 32 to those whose HELLO has come, and as many to others. */
+const DIALS_IN_FLIGHT_MAX = 64
+/** What a stranger gets before it says HELLO, beside as much as it gives. */
+const STRANGER_BYTES = 256
+/** When nobody connects any more once it is calm. */
+const SETTLED_MS = 50_000
+/** Reasons that a node counts by: no neighbour can invent one. */
+const COUNTERS_MAX = 128
+
+interface Work {
+  beacons: number
+  dials: number
+  inFlight: number
+  /** When it began to count. */
+  readonly since: number
+}
+
+/** Checks what nodes hold and do. */
+export class Bounds implements Checker {
+  readonly #truth: Truth
+  readonly #report: Report
+  readonly #beaconMs: number
+  readonly #work = new Map<Party, Work>()
+  /** How many connections were made since all had settled. */
+  #calmDials = new Map<Party, number>()
+  #calmAt = Number.POSITIVE_INFINITY
+
+  constructor(truth: Truth, report: Report, { beaconMs }: { readonly beaconMs: number }) {
+    this.#truth = truth
+    this.#report = report
+    this.#beaconMs = beaconMs
+  }
+
+  event(party: Party, event: LyreEvent, _contact: Contact | undefined, id: number): void {
+    if (event.type === 'stop') this.#checkLeft(party, id)
+  }
+
+  datagram({ type, bytes }: DatagramRecord, sender: Party): void {
+    if (type !== 'sent' || !sender.honest) return
+    const work = this.#workOf(sender)
+    const seconds = (this.#truth.now - work.since) / this.#beaconMs
+    if (++work.beacons > BEACONS_MIN + BEACONS_PER_INTERVAL * seconds) {
+      const seen = `${work.beacons} in ${seconds} intervals`
+      this.#complain('I13', { party: sender, expected: 'a beacon in each interval', seen })
+    }
+    if (bytes.length !== 22) {
+      const seen = `${bytes.length} octets`
+      this.#complain('I13', { party: sender, expected: 'beacons of 22 octets', seen })
+    }
+  }
+
+  connection(line: Line, { type }: ConnectionRecord): void {
+    const { dialler } = line
+    if (!dialler.honest) {
+      if (type === 'closed') this.#checkStranger(line)
+      return
+    }
+    const work = this.#workOf(dialler)
+    if (type === 'dialled') {
+      work.inFlight++
+      this.#checkDials(dialler, work)
+    }
+    if (type === 'opened' && this.#truth.now > this.#calmAt + SETTLED_MS) {
+      this.#calmDials.set(dialler, (this.#calmDials.get(dialler) ?? 0) + 1)
+    }
+    if (type === 'opened' || (type === 'closed' && line.openedAt === Number.NEGATIVE_INFINITY)) {
+      if (work.inFlight > 0 && line.acceptor !== dialler) work.inFlight--
+    }
+  }
+
+  /** It is calm from now on. */
+  beginCalm(): void {
+    this.#calmAt = this.#truth.now
+    this.#calmDials = new Map()
+  }
+
+  /** All has settled: nobody holds more than what there is. */
+  judgeSettled(): void {
+    for (const party of this.#truth.parties.values()) {
+      const { lyre } = party.node
+      if (lyre === undefined || party.state !== 'started' || party.asleep) continue
+      const { peers, connections, dials, arrivals, counters, messages } = lyre.diagnostics()
+      const complain = (expected: string, seen: number) =>
+        this.#complain('I12', { party, expected, seen: `${seen}` })
+      const count = party.contacts.size
+      if (Object.keys(counters).length > COUNTERS_MAX) {
+        complain('a few counters', Object.keys(counters).length)
+      }
+      if (messages.waitingBytes !== 0 && messages.waiting === 0) {
+        complain('no octets that wait where no message does', messages.waitingBytes)
+      }
+      let open = 0
+      for (const line of party.lines) {
+        const isOurs = line.dialler === party
+        const closedAt = isOurs ? line.diallerClosedAt : line.acceptorClosedAt
+        if (closedAt === Number.NEGATIVE_INFINITY) open++
+      }
+      if (this.#truth.hostile) continue
+      if (peers.length > count) complain(`${count} peers known, as have entered`, peers.length)
+      if (connections > 2 * count) complain(`two connections to each of ${count}`, connections)
+      if (open > 2 * count) complain(`two open sockets for each of ${count}`, open)
+      if (dials > 0) complain('no dial in flight', dials)
+      if (arrivals > 0) complain('no connection that has not said HELLO', arrivals)
+      const recent = this.#calmDials.get(party) ?? 0
+      if (recent > 0) {
+        const expected = 'no new connection when everybody is here'
+        this.#complain('I13', { party, expected, seen: `${recent} in the last seconds` })
+      }
+    }
+  }
+
+  /** Lets go of what is known of a node. */
+  forget(party: Party): void {
+    this.#work.delete(party)
+  }
+
+  #workOf(party: Party): Work {
+    let work = this.#work.get(party)
+    if (work === undefined) {
+      work = { beacons: 0, dials: 0, inFlight: 0, since: this.#truth.now }
+      this.#work.set(party, work)
+    }
+    return work
+  }
+
+  #checkDials(party: Party, work: Work): void {
+    const { now } = this.#truth
+    const others = this.#truth.parties.size
+    const seconds = (now - work.since) / 1_000
+    if (++work.dials > others * (DIALS_MIN + DIALS_PER_SECOND * seconds)) {
+      const seen = `${work.dials} in ${seconds} s`
+      this.#complain('I13', { party, expected: `few dials to ${others} others`, seen })
+    }
+    if (work.inFlight > DIALS_IN_FLIGHT_MAX) {
+      const expected = `at most ${DIALS_IN_FLIGHT_MAX} dials in flight`
+      this.#complain('I13', { party, expected, seen: `${work.inFlight}` })
+    }
+  }
+
+  /** Who never said HELLO got no more than it gave, and a little. */
+  #checkStranger(line: Line): void {
+    const { acceptor, tap, answerBytes } = line
+    if (acceptor === undefined || !acceptor.honest || line.messageCount > 0) return
+    const givenBytes = tap?.writtenBytes ?? 0
+    if (answerBytes <= givenBytes + STRANGER_BYTES) return
+    const expected = `at most ${givenBytes + STRANGER_BYTES} octets to a stranger`
+    this.#complain('I13', { party: acceptor, expected, seen: `${answerBytes}` })
+  }
+
+  #checkLeft(party: Party, id: number): void {
+    const { holds } = party.node
+    const left = Object.entries(holds).filter(([, count]) => count > 0)
+    if (left.length === 0) return
+    const seen = left.map(([what, count]) => `${count} ${what}`).join(', ')
+    this.#report('I17', { party, expected: 'nothing left after stop()', seen, id })
+  }
+
+  #complain(
+    invariant: Invariant,
+    { party, expected, seen }: { party: Party; expected: string; seen: string },
+  ): void {
+    this.#report(invariant, { party, expected, seen })
+  }
+}

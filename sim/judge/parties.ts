@@ -1,0 +1,229 @@
+// What is true of nodes and connections in a run, as records that truth.ts keeps: flat, and changed by nobody else.
+
+import type { Uuid, ZreMessage } from '../../protocol/index.ts'
+import type { SimulatedNode } from '../history.ts'
+import type { Wiretap } from './wiretap.ts'
+
+/** The instant of what has not happened. */
+export const NEVER = Number.NEGATIVE_INFINITY
+const NOTHING: Uint8Array = new Uint8Array(0)
+const NO_LINES: ReadonlySet<Line> = new Set()
+
+/** A time in which a process did not run. */
+interface Sleep {
+  readonly from: number
+  to: number
+}
+
+/** What one node heard of another, by uuid. */
+export interface Heard {
+  /** When octets last came over the connection of that uuid to it, and a beacon; -Infinity before. */
+  octetsAt: number
+  beaconAt: number
+  /** When octets came over a connection that may go on with one that was lost. */
+  maybeAt: number
+  /** When its HELLO last came, and when a datagram last said that it leaves. */
+  helloAt: number
+  goodbyeAt: number
+  /** How many of its HELLOs came, and how many enters were told. */
+  helloCount: number
+  enterCount: number
+  /** When a datagram last said something false: of where it is, or of another where it is. */
+  doubtAt: number
+  /** When a connection with it was last lost: because of somebody else than the node that heard it. */
+  lostAt: number
+}
+
+/** What an application was told of a peer, from enter to exit. */
+export interface Contact {
+  readonly uuid: Uuid
+  /** Counted for each node from 1. */
+  readonly number: number
+  readonly at: number
+  readonly groups: Set<string>
+  /** When it was last told to be evasive, and silent. */
+  evasiveAt: number
+  silentAt: number
+  /** Whether its GOODBYE came. */
+  left: boolean
+  /** Whether somebody else said HELLO in its name. */
+  readonly forged: boolean
+  /** Number of the record of its enter. */
+  readonly id: number
+}
+
+/** Whether a node is in a group, and since when it is, or was, not. */
+export interface Membership {
+  isIn: boolean
+  joinedAt: number
+  leftAt: number
+}
+
+/** A node, as it truly is. */
+export class Party {
+  readonly node: SimulatedNode
+  readonly index: number
+  readonly machine: number
+  uuid: Uuid
+  state: 'created' | 'started' | 'stopping' | 'stopped' | 'crashed' = 'created'
+  startedAt = NEVER
+  stoppingAt = NEVER
+  stoppedAt = NEVER
+  crashedAt = NEVER
+  movedAt = NEVER
+  readonly sleeps: Sleep[] = []
+  readonly contacts = new Map<Uuid, Contact>()
+  /** Its connections, dialled and accepted. */
+  readonly lines = new Set<Line>()
+  /** Those of them that were accepted, by the uuid of the other. */
+  readonly #linesWith = new Map<Uuid, Set<Line>>()
+  /** What it said last in its epoch with a uuid, which may go on over another connection. */
+  readonly said = new Map<Uuid, { sequence: number; status: number }>()
+  /** When its application was last told an exit of a uuid. */
+  readonly exits = new Map<Uuid, number>()
+  readonly heard = new Map<Uuid, Heard>()
+  readonly groups = new Map<string, Membership>()
+  /** Its joins and leaves, the newest last, and how many there ever were. */
+  readonly changes: { readonly type: 'join' | 'leave'; readonly group: string }[] = []
+  changeCount = 0
+  contactCount = 0
+  /** The last datagram that it sent. */
+  beacon = NOTHING
+  /** What it was last told or did, and when. */
+  lastId = 0
+  lastAt = NEVER
+  eventAt = NEVER
+
+  constructor(node: SimulatedNode, machine: number) {
+    this.node = node
+    this.index = node.index
+    this.machine = machine
+    this.uuid = node.uuid
+  }
+
+  /** Whether it is a Lyre, and not a bare host. */
+  get honest(): boolean {
+    return this.node.lyre !== undefined
+  }
+
+  get asleep(): boolean {
+    const last = this.sleeps.at(-1)
+    return last !== undefined && last.to === Number.POSITIVE_INFINITY
+  }
+
+  /** Connections with a uuid: of a thousand nodes each has two thousand, and one or two with each other. */
+  linesWith(uuid: Uuid): ReadonlySet<Line> {
+    return this.#linesWith.get(uuid) ?? NO_LINES
+  }
+
+  addLine(line: Line, uuid: Uuid): void {
+    this.lines.add(line)
+    const lines = this.#linesWith.get(uuid)
+    if (lines === undefined) this.#linesWith.set(uuid, new Set([line]))
+    else lines.add(line)
+  }
+
+  deleteLine(line: Line, uuid: Uuid): void {
+    this.lines.delete(line)
+    const lines = this.#linesWith.get(uuid)
+    if (lines?.delete(line) && lines.size === 0) this.#linesWith.delete(uuid)
+  }
+
+  hears(uuid: Uuid): Heard {
+    let heard = this.heard.get(uuid)
+    if (heard === undefined) {
+      heard = {
+        octetsAt: NEVER,
+        maybeAt: NEVER,
+        beaconAt: NEVER,
+        helloAt: NEVER,
+        goodbyeAt: NEVER,
+        helloCount: 0,
+        enterCount: 0,
+        doubtAt: NEVER,
+        lostAt: NEVER,
+      }
+      this.heard.set(uuid, heard)
+    }
+    return heard
+  }
+
+  /** How long it slept since then, and in how many pieces. */
+  slept(since: number, now: number): { readonly ms: number; readonly count: number } {
+    let ms = 0
+    let count = 0
+    for (const { from, to } of this.sleeps) {
+      const part = Math.min(to, now) - Math.max(from, since)
+      if (part < 0) continue
+      ms += part
+      count++
+    }
+    return { ms, count }
+  }
+
+  /** The groups that it is in. */
+  ownGroups(): string[] {
+    return [...this.groups].filter(([, { isIn }]) => isIn).map(([group]) => group)
+  }
+}
+
+/** What lies between two machines, either way. */
+export interface Between {
+  /** How many partitions cut it now, and since when. */
+  cuts: number
+  cutAt: number
+  /** Until when silence may have been its doing, stalls and what TCP needs to go on included. */
+  quietUntil: number
+  /** When connections over it were last reset. */
+  resetAt: number
+}
+
+/** A connection. */
+export class Line {
+  readonly connection: number
+  readonly dialler: Party
+  readonly at: number
+  acceptor: Party | undefined
+  acceptedAt = NEVER
+  openedAt = NEVER
+  /** When each side was told that it is over, and whether it ended it itself. */
+  diallerClosedAt = NEVER
+  acceptorClosedAt = NEVER
+  diallerEnded = false
+  acceptorEnded = false
+  refused = false
+  closedId = 0
+  /** Octets from the one who accepted, and those to it before its dialler's HELLO was delivered. */
+  answerBytes = 0
+  messageCount = 0
+  deliveredCount = 0
+  /** Whether it is the rest of one that was lost. */
+  goesOn = false
+  /** When its dialler's HELLO was delivered; Infinity before. */
+  helloAt = Number.POSITIVE_INFINITY
+  lastSequence = -1
+  lastStatus = -1
+  pingCount = 0
+  tap: Wiretap | undefined
+  /** Written, and not delivered: with the octet behind it, and the number of its record. */
+  readonly flying: {
+    readonly message: ZreMessage | undefined
+    readonly ends: number
+    readonly id: number
+  }[] = []
+
+  constructor(connection: number, dialler: Party, at: number) {
+    this.connection = connection
+    this.dialler = dialler
+    this.at = at
+  }
+
+  /** Whether both sides have it, as far as they were told. */
+  get open(): boolean {
+    return (
+      this.acceptor !== undefined &&
+      this.diallerClosedAt === NEVER &&
+      this.acceptorClosedAt === NEVER
+    )
+  }
+}

@@ -1,0 +1,168 @@
+// Holds what nodes say to each other over connections to what they did: HELLO first, numbers in a row, the status of groups,
+// no more pings and answers than there may be, and nothing after a node has stopped. (I1, I2, I4, I7, I13, I17)
+// Spec: harmony.md 2.1, 4.1, 4.3, 4.8, 5.7.
+
+import type { ZreMessage } from '../../protocol/index.ts'
+import type { LyreEvent } from '../../src/events.ts'
+import type { Report } from './findings.ts'
+import type { Contact, Line, Party } from './parties.ts'
+import type { Checker, Truth } from './truth.ts'
+
+/** Pings on a connection: so many at once, for probes, and so many a second. */
+const PINGS_MIN = 5
+const PINGS_PER_SECOND = 1.7
+
+/** Checks every message that an honest node writes. */
+export class Talk implements Checker {
+  readonly #truth: Truth
+  readonly #report: Report
+  /** Pings that came and were not answered, by who heard them and whose they were. */
+  readonly #pings = new Map<Party, Map<string, number>>()
+
+  constructor(truth: Truth, report: Report) {
+    this.#truth = truth
+    this.#report = report
+  }
+
+  event(party: Party, event: LyreEvent, _contact: Contact | undefined, id: number): void {
+    if (event.type === 'enter') this.#entered(party, event.peer.uuid, id)
+  }
+
+  written(line: Line, message: ZreMessage | undefined, id: number): void {
+    const { dialler, acceptor } = line
+    if (!dialler.honest || acceptor === undefined) return
+    const complain = (invariant: 'I1' | 'I4' | 'I7' | 'I13' | 'I17', expected: string) => {
+      const seen = message === undefined ? 'noise' : describe(message)
+      this.#report(invariant, { party: dialler, peer: acceptor, expected, seen, id })
+    }
+    if (message === undefined) {
+      complain('I4', 'a message that can be read')
+      return
+    }
+    if (dialler.state === 'stopped') complain('I17', 'nothing after stop()')
+    const uuid = acceptor.uuid
+    const said = dialler.said.get(uuid)
+    const isHello = message.type === 'hello'
+    if (line.messageCount === 1) {
+      const goesOn = said !== undefined && message.sequence === ((said.sequence + 1) & 0xffff)
+      if (isHello ? message.sequence !== 1 : !goesOn) {
+        complain('I1', 'HELLO with sequence 1 first, or what follows the link before')
+      }
+      if (!isHello && goesOn) line.lastStatus = said.status
+    } else if (isHello) {
+      complain('I1', 'one HELLO on a connection')
+    } else if (message.sequence !== ((line.lastSequence + 1) & 0xffff)) {
+      complain('I4', `sequence ${(line.lastSequence + 1) & 0xffff}`)
+    }
+    line.lastSequence = message.sequence
+    this.#checkStatus(line, message, (expected) => complain('I7', expected))
+    if (acceptor.honest) this.#checkPings(line, message, (expected) => complain('I13', expected))
+    dialler.said.set(uuid, { sequence: line.lastSequence, status: line.lastStatus })
+  }
+
+  delivered({ dialler, acceptor }: Line, message: ZreMessage | undefined): void {
+    if (message?.type !== 'ping' || acceptor === undefined) return
+    let pings = this.#pings.get(acceptor)
+    if (pings === undefined) {
+      pings = new Map()
+      this.#pings.set(acceptor, pings)
+    }
+    pings.set(dialler.uuid, (pings.get(dialler.uuid) ?? 0) + 1)
+  }
+
+  /** Lets go of what is known of a node. */
+  forget(party: Party): void {
+    this.#pings.delete(party)
+    for (const pings of this.#pings.values()) pings.delete(party.uuid)
+  }
+
+  /** Both directions are open, and its HELLO has been read (harmony.md 3.2). */
+  #entered(party: Party, uuid: string, id: number): void {
+    const peer = this.#truth.byUuid.get(uuid)
+    if (peer === undefined || !peer.honest || this.#truth.hostile) return
+    let hasLink = false
+    for (const line of party.linesWith(uuid)) {
+      hasLink ||=
+        line.dialler === party &&
+        line.openedAt > Number.NEGATIVE_INFINITY &&
+        line.diallerClosedAt === Number.NEGATIVE_INFINITY
+    }
+    const about = { party, peer, id }
+    if (!hasLink) {
+      const expected = 'a connection of its own to the peer before enter'
+      this.#report('I2', { ...about, expected, seen: 'none' })
+    }
+    const heard = party.hears(uuid)
+    heard.enterCount++
+    if (heard.helloCount >= heard.enterCount) return
+    const expected = 'a HELLO of the peer before each enter'
+    const seen = `enter ${heard.enterCount} after ${heard.helloCount} of them`
+    this.#report('I1', { ...about, expected, seen })
+  }
+
+  /** The status tells the number of the change, modulo 256, and the groups are those after it (harmony.md 4.3). */
+  #checkStatus(line: Line, message: ZreMessage, complain: (expected: string) => void): void {
+    const { dialler } = line
+    const { type } = message
+    if (type === 'hello') {
+      line.lastStatus = message.status
+      const back = (dialler.changeCount - message.status) & 0xff
+      const groups = groupsBefore(dialler, back)
+      const isSame =
+        groups !== undefined &&
+        groups.size === message.groups.length &&
+        message.groups.every((group) => groups.has(group))
+      if (!isSame) complain(`status ${message.status} with ${[...(groups ?? [])].join(' ')}`)
+    } else if (type === 'join' || type === 'leave') {
+      const wanted = (line.lastStatus + 1) & 0xff
+      line.lastStatus = message.status
+      if (message.status !== wanted) {
+        complain(`status ${wanted}`)
+        return
+      }
+      const back = (dialler.changeCount - message.status) & 0xff
+      const { changes } = dialler
+      const isOurs = [back, back + 256].some((count) => {
+        const change = changes[changes.length - 1 - count]
+        return change?.type === type && change.group === message.group
+      })
+      if (!isOurs) complain('a change of groups that its application made')
+    }
+  }
+
+  #checkPings(line: Line, { type }: ZreMessage, complain: (expected: string) => void): void {
+    const { dialler, acceptor } = line
+    if (type === 'ping') {
+      const seconds = (this.#truth.now - line.at) / 1_000
+      if (++line.pingCount > PINGS_MIN + PINGS_PER_SECOND * seconds) {
+        complain(`no more than a PING a second; this is number ${line.pingCount} in ${seconds} s`)
+      }
+    } else if (type === 'ping-ok') {
+      const pings = this.#pings.get(dialler)
+      const count = pings?.get((acceptor as Party).uuid) ?? 0
+      pings?.set((acceptor as Party).uuid, count - 1)
+      if (count <= 0) complain('one answer for each PING')
+    }
+  }
+}
+
+/** The groups that a node was in so many changes ago; undefined where nobody remembers. */
+function groupsBefore(party: Party, count: number): Set<string> | undefined {
+  const groups = new Set(party.ownGroups())
+  const { changes } = party
+  if (count > changes.length) return undefined
+  for (let back = 0; back < count; back++) {
+    const change = changes[changes.length - 1 - back]
+    if (change?.type === 'join') groups.delete(change.group)
+    else if (change !== undefined) groups.add(change.group)
+  }
+  return groups
+}
+
+function describe(message: ZreMessage): string {
+  const { type, sequence } = message
+  const status = 'status' in message ? ` status ${message.status}` : ''
+  const groups = 'groups' in message ? ` groups ${message.groups.join(' ')}` : ''
+  const group = 'group' in message ? ` ${message.group}` : ''
+  return `${type}${group} sequence ${sequence}${status}${groups}`
+}

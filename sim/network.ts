@@ -1,0 +1,375 @@
+// The machines of a simulation, the subnets they are on, and what keeps them apart. What moves between them is in
+// datagrams.ts and streams.ts.
+
+import { NetworkError, UsageError } from '../src/errors.ts'
+import type { NetworkInterface } from '../src/host.ts'
+import type { VirtualClock } from './clock.ts'
+import type { VirtualSocket } from './datagrams.ts'
+import type { History, SimulatedNode } from './history.ts'
+import { type Link, LOOPBACK, Path } from './links.ts'
+import type { Random } from './random.ts'
+import { Slab } from './slab.ts'
+import type { End, Server } from './streams.ts'
+
+/** Ports that are given away: those from here on, one after the other. */
+const PORT_MIN = 32_768
+const PORT_MAX = 60_999
+const MACHINES_MAX = 65_000
+const SUBNETS_MAX = 250
+const TIMERS_MAX = 64
+
+/** Machines that hear each other's broadcasts: 10.N.0.0/16. */
+export interface Subnet {
+  readonly name: string
+  readonly index: number
+  readonly broadcast: string
+  /** Whoever is bound to a UDP port, by port; the lists are replaced, never changed. */
+  readonly listeners: Map<number, readonly VirtualSocket[]>
+  hostCount: number
+}
+
+/** A computer, with one address; processes on it share its ports. */
+export class Machine {
+  readonly index: number
+  readonly name: string
+  readonly random: Random
+  readonly processes = new Set<Process>()
+  readonly sockets = new Map<number, readonly VirtualSocket[]>()
+  readonly servers = new Set<Server>()
+  subnet: Subnet
+  address: string
+  #port = PORT_MIN - 1
+
+  constructor(
+    identity: { readonly index: number; readonly name: string; readonly address: string },
+    subnet: Subnet,
+    random: Random,
+  ) {
+    this.index = identity.index
+    this.name = identity.name
+    this.address = identity.address
+    this.subnet = subnet
+    this.random = random
+  }
+
+  /** Whether it is switched on: as long as a process on it runs, or sleeps. */
+  get up(): boolean {
+    return this.processes.size > 0
+  }
+
+  get interfaces(): NetworkInterface[] {
+    const { address } = this
+    return [
+      { name: 'lo', family: 'IPv4', address: '127.0.0.1', netmask: '255.0.0.0', loopback: true },
+      { name: 'eth0', family: 'IPv4', address, netmask: '255.255.0.0', loopback: false },
+    ]
+  }
+
+  /** Whether an address is one of its own. */
+  has(address: string): boolean {
+    return address === this.address || address.startsWith('127.')
+  }
+
+  /** A port that `isFree` says nobody has. @throws NetworkError when there is none. */
+  anyPort(isFree: (port: number) => boolean): number {
+    for (let count = PORT_MIN; count <= PORT_MAX; count++) {
+      this.#port = this.#port === PORT_MAX ? PORT_MIN : this.#port + 1
+      if (isFree(this.#port)) return this.#port
+    }
+    throw new NetworkError(`${this.name} has no port left`)
+  }
+}
+
+/** What a node runs in: it can sleep, and it can die. */
+export class Process {
+  readonly machine: Machine
+  readonly network: Network
+  /** As everybody else knows it; set by who made it, before anything happens. */
+  node!: SimulatedNode
+  state: SimulatedNode['state'] = 'running'
+  readonly ends = new Set<End>()
+  readonly sockets = new Set<VirtualSocket>()
+  readonly servers = new Set<Server>()
+  /** The timers that were made for it; of those that are not set, the newest. */
+  timers: { readonly at: number }[] = []
+  /**
+   * Who may be waiting for what it is told: `all`, for anything, as on a bare host; `end`, for the end of connections and
+   * for timers, as a node that stops.
+   */
+  awaited: 'all' | 'end' | 'nothing' = 'nothing'
+  /** What it has missed while it was asleep, in order. */
+  #missed: (() => void)[] = []
+
+  constructor(machine: Machine, network: Network) {
+    this.machine = machine
+    this.network = network
+    machine.processes.add(this)
+  }
+
+  /** Does something of this process: now, when it wakes up, or never. */
+  run(act: () => void): void {
+    if (this.state === 'asleep') this.#missed.push(act)
+    else if (this.state === 'running') {
+      act()
+      if (this.awaited !== 'nothing') this.network.woke()
+    }
+  }
+
+  /** A timer was made for it. */
+  addTimer(timer: { readonly at: number }): void {
+    if (this.timers.length >= TIMERS_MAX) {
+      this.timers = this.timers.filter(({ at }) => at !== Number.POSITIVE_INFINITY)
+    }
+    this.timers.push(timer)
+  }
+
+  /** It was told something that comes from others. */
+  touch(): void {
+    if (this.awaited === 'all') this.network.woke()
+  }
+
+  /** It goes on: first with what it has missed, timers mostly, then with what came for it. */
+  wake(): void {
+    this.state = 'running'
+    const missed = this.#missed
+    this.#missed = []
+    for (const act of missed) this.run(act)
+    for (const socket of this.sockets) socket.wake()
+    for (const end of this.ends) end.wake()
+    this.touch()
+  }
+
+  /** Its sockets are gone, and nobody is told; its machine, if it runs on, answers who still speaks to them. */
+  vanish(): void {
+    this.state = 'crashed'
+    this.machine.processes.delete(this)
+    this.#missed = []
+    for (const socket of this.sockets) socket.vanish()
+    for (const server of this.servers) server.close()
+    for (const end of this.ends) end.vanish()
+    this.ends.clear()
+  }
+}
+
+/** What keeps machines apart. */
+export interface Partition {
+  /** By the number of a machine, the side it is on. */
+  readonly sides: ReadonlyMap<number, number>
+  /** The side of all others; undefined where they are on none, and hear everybody. */
+  readonly rest: number | undefined
+  /** Whether only what goes from an earlier side to a later one is kept back. */
+  readonly oneWay: boolean
+}
+
+/** All machines, and what is between them. */
+export class Network {
+  readonly clock: VirtualClock
+  readonly history: History
+  /** Called when somebody who awaits something may go on. */
+  readonly woke: () => void
+  readonly machines: Machine[] = []
+  readonly slab = new Slab()
+  readonly subnets = new Map<string, Subnet>()
+  /** Whether every datagram arrives: then nobody looks at paths. */
+  harmless: boolean
+  /** Whether some pair has a link of its own. */
+  mixed = false
+  connectionCount = 0
+  datagramCount = 0
+  readonly #random: Random
+  readonly #routed: boolean
+  readonly #byName = new Map<string, Machine>()
+  readonly #byAddress = new Map<string, Machine>()
+  readonly #paths = new Map<number, Path>()
+  readonly #blocked = new Set<End>()
+  readonly #fork = (path: Path, concern: string): Random => {
+    const [from, to] = [this.machines[path.from], this.machines[path.to]]
+    return this.#random.fork(`${concern} from ${from?.name} to ${to?.name}`)
+  }
+  #link: Link
+  #partitions: Partition[] = []
+
+  constructor(options: {
+    readonly clock: VirtualClock
+    readonly history: History
+    readonly random: Random
+    readonly link: Link
+    readonly routed: boolean
+    readonly woke: () => void
+  }) {
+    this.clock = options.clock
+    this.history = options.history
+    this.woke = options.woke
+    this.#random = options.random
+    this.#routed = options.routed
+    this.#link = options.link
+    this.harmless = options.link.harmless
+  }
+
+  /** The machine of that name, if there is one. */
+  known(name: string): Machine | undefined {
+    return this.#byName.get(name)
+  }
+
+  /** The machine of that name, created where there is none. @throws UsageError when it is on another subnet. */
+  machine(name: string | undefined, subnetName: string | undefined): Machine {
+    const known = name === undefined ? undefined : this.#byName.get(name)
+    if (known !== undefined) {
+      if (subnetName === undefined || known.subnet.name === subnetName) return known
+      throw new UsageError(`machine ${name} is on subnet ${known.subnet.name}, not ${subnetName}`)
+    }
+    if (this.machines.length >= MACHINES_MAX) throw new UsageError('there are too many machines')
+    const subnet = this.#subnet(subnetName ?? 'lan')
+    const index = this.machines.length
+    const unnamed = name ?? `machine-${index + 1}`
+    const random = this.#random.fork(`machine ${unnamed}`)
+    const identity = { index, name: unnamed, address: this.#freeAddress(subnet) }
+    const machine = new Machine(identity, subnet, random)
+    this.machines.push(machine)
+    this.#byName.set(unnamed, machine)
+    this.#byAddress.set(machine.address, machine)
+    return machine
+  }
+
+  /** The machine at an address, as another one sees it; undefined where there is none, or no way to it. */
+  machineAt(address: string, from: Machine): Machine | undefined {
+    if (from.has(address)) return from
+    const machine = this.#byAddress.get(address)
+    if (machine === undefined) return undefined
+    return machine.subnet === from.subnet || this.#routed ? machine : undefined
+  }
+
+  /** Gives a machine another address. @throws UsageError when it is on no subnet, or another machine's. */
+  move(machine: Machine, address: string): void {
+    const subnet = [...this.subnets.values()].find(({ index }) =>
+      address.startsWith(`10.${index}.`),
+    )
+    if (subnet === undefined || !/^10\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(address)) {
+      const names = [...this.subnets.values()].map(({ index }) => `10.${index}.0.0/16`).join(', ')
+      throw new UsageError(`the address ${address} is on no subnet; there are ${names}`)
+    }
+    if (this.#byAddress.has(address)) throw new UsageError(`${address} is another machine's`)
+    for (const process of machine.processes) {
+      for (const end of process.ends) end.strand()
+      for (const socket of process.sockets) socket.leave()
+    }
+    this.#byAddress.delete(machine.address)
+    machine.address = address
+    machine.subnet = subnet
+    this.#byAddress.set(address, machine)
+    for (const process of machine.processes) for (const socket of process.sockets) socket.enter()
+  }
+
+  /** An address that nobody has, on a subnet that is created where there is none of that name. */
+  freeAddress(subnetName: string): string {
+    return this.#freeAddress(this.#subnet(subnetName))
+  }
+
+  path(from: Machine, to: Machine): Path {
+    const key = from.index * 0x10000 + to.index
+    const known = this.#paths.get(key)
+    if (known !== undefined) return known
+    const link = from === to ? LOOPBACK : this.#link
+    const path = new Path({ from: from.index, to: to.index }, link, this.#fork)
+    this.#paths.set(key, path)
+    return path
+  }
+
+  /** Changes what all paths are like that have no link of their own. */
+  setLink(link: Link): void {
+    const before = this.#link
+    this.#link = link
+    for (const path of this.#paths.values()) if (path.link === before) path.link = link
+    this.#judge()
+  }
+
+  /** Gives one path a link of its own; undefined takes that away. */
+  setPath(from: Machine, to: Machine, link: Link | undefined): void {
+    this.path(from, to).link = link ?? this.#link
+    this.#judge()
+  }
+
+  /** The link that most paths have. */
+  get link(): Link {
+    return this.#link
+  }
+
+  /** Whether nothing gets from one machine to another at present. */
+  isBlocked(from: number, to: number): boolean {
+    if (from === to) return false
+    for (const { sides, rest, oneWay } of this.#partitions) {
+      const one = sides.get(from) ?? rest
+      const other = sides.get(to) ?? rest
+      if (one === undefined || other === undefined || one === other) continue
+      if (!oneWay || one < other) return true
+    }
+    return !(this.machines[to] as Machine).up
+  }
+
+  /** Whether there is any partition. */
+  get parted(): boolean {
+    return this.#partitions.length > 0
+  }
+
+  part(partition: Partition): void {
+    this.#partitions.push(partition)
+  }
+
+  /** Ends one partition. @returns false when it has ended before. */
+  unite(partition: Partition): boolean {
+    const others = this.#partitions.filter((other) => other !== partition)
+    if (others.length === this.#partitions.length) return false
+    this.#partitions = others
+    this.retry()
+    return true
+  }
+
+  /** Ends all partitions; what waits to be sent again is, when its time comes. */
+  heal(): void {
+    this.#partitions = []
+    this.retry()
+  }
+
+  /** A connection cannot go on at present. */
+  block(end: End): void {
+    this.#blocked.add(end)
+  }
+
+  unblock(end: End): void {
+    this.#blocked.delete(end)
+  }
+
+  /** Something has changed for the better: what is blocked may not be any more. */
+  retry(): void {
+    for (const end of [...this.#blocked]) end.retry()
+  }
+
+  #subnet(name: string): Subnet {
+    const known = this.subnets.get(name)
+    if (known !== undefined) return known
+    const index = this.subnets.size
+    if (index >= SUBNETS_MAX) throw new UsageError('there are too many subnets')
+    const broadcast = `10.${index}.255.255`
+    const subnet: Subnet = { name, index, broadcast, listeners: new Map(), hostCount: 0 }
+    this.subnets.set(name, subnet)
+    return subnet
+  }
+
+  #freeAddress(subnet: Subnet): string {
+    for (;;) {
+      const host = ++subnet.hostCount
+      const address = `10.${subnet.index}.${host >> 8}.${host & 0xff}`
+      if (!this.#byAddress.has(address)) return address
+    }
+  }
+
+  #judge(): void {
+    this.mixed = false
+    this.harmless = this.#link.harmless
+    for (const { link, from, to } of this.#paths.values()) {
+      if (link === this.#link || from === to) continue
+      this.mixed = true
+      if (!link.harmless) this.harmless = false
+    }
+  }
+}

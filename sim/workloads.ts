@@ -1,0 +1,342 @@
+// What the applications of a run do: each workload starts and stops nodes, joins, leaves, whispers and shouts, between
+// begin() and end(), and draws from streams of its own. Contents are unique, so that a message can be told from all others.
+
+import type { LyreOptions } from '../src/options.ts'
+import type { Cast, Seat } from './cast.ts'
+import type { Random } from './random.ts'
+
+/** The workloads there are. */
+export type WorkloadName =
+  | 'book'
+  | 'flap'
+  | 'flashcrowd'
+  | 'rolling'
+  | 'sleepers'
+  | 'soak'
+  | 'mesh'
+  | 'hostile'
+
+/** What each is, in a line. */
+export const WORKLOADS: Readonly<Record<WorkloadName, string>> = {
+  book: 'the tester of the ZeroMQ guide: random starts and stops, groups, whispers and shouts that are answered',
+  flap: 'several hundred groups, joined and left in bursts, and mailboxes that hold ten messages',
+  flashcrowd: 'all start within a second, talk, and stop within another',
+  rolling: 'one after the other is stopped or killed and replaced by another node at the same port',
+  sleepers: 'a fifth of the nodes sleep for minutes, like laptops',
+  soak: 'all are there, and say little, for as long as it takes',
+  mesh: 'all start within a second, and say nothing: a full mesh from nothing',
+  hostile: 'as book, among nodes that keep to no protocol',
+}
+
+/** The applications of a run. */
+export interface Workload {
+  /** How the node of a place is created. */
+  options(index: number): LyreOptions
+  /** A node was created. */
+  birth(seat: Seat): void
+  /** From now on they act. */
+  begin(cast: Cast): void
+  /** They only answer no more; nodes that run go on running. */
+  end(): void
+}
+
+/** The first octets of each content: how often an answer may still be answered, and a number that no other has. */
+const HEAD_BYTES = 9
+const HOPS_MAX = 3
+/** As many as a run can have. */
+const NODES_MAX = 10_000
+const GROUPS = Array.from({ length: 10 }, (_, index) => `GROUP00${index}`)
+
+/** Makes the applications of a run. */
+export function createWorkload(name: WorkloadName, random: Random): Workload {
+  switch (name) {
+    case 'book':
+    case 'hostile':
+      return new Book(random)
+    case 'flap':
+      return new Flap(random)
+    case 'flashcrowd':
+      return new FlashCrowd(random)
+    case 'rolling':
+      return new Rolling(random)
+    case 'sleepers':
+      return new Sleepers(random)
+    case 'soak':
+      return new Soak(random)
+    case 'mesh':
+      return new FullMesh(random)
+  }
+}
+
+/** What all of them do: answer what they hear, and act now and then. */
+abstract class Talk implements Workload {
+  protected readonly random: Random
+  protected cast: Cast | undefined
+  #contentCount = 0
+  #calls: (() => void)[] = []
+
+  constructor(random: Random) {
+    this.random = random
+  }
+
+  options(_index: number): LyreOptions {
+    return {}
+  }
+
+  birth(seat: Seat): void {
+    this.#answer(seat)
+  }
+
+  begin(cast: Cast): void {
+    this.cast = cast
+    this.act(cast)
+  }
+
+  end(): void {
+    this.cast = undefined
+    for (const call of this.#calls) call()
+    this.#calls = []
+  }
+
+  /** Begins all that is done again and again. */
+  protected abstract act(cast: Cast): void
+
+  /** Does something with this time in between, as a mean, until the end. */
+  protected again(name: string, gapMs: number, act: (random: Random, cast: Cast) => void): void {
+    const { cast } = this
+    if (cast === undefined) return
+    const random = this.random.fork(`${name} from ${cast.simulation.now}`)
+    const index = this.#calls.length
+    const wait = () => {
+      this.#calls[index] = cast.simulation.schedule(random.between(1, 2 * gapMs), () => {
+        act(random, cast)
+        wait()
+      })
+    }
+    wait()
+  }
+
+  /** Does something once, unless the end comes first. */
+  protected later(cast: Cast, ms: number, act: () => void): void {
+    this.#calls.push(cast.simulation.schedule(ms, act))
+  }
+
+  protected content(random: Random, hops: number): Uint8Array {
+    const bytes = new Uint8Array(HEAD_BYTES + sizeOf(random))
+    const number = ++this.#contentCount
+    bytes[0] = hops
+    new DataView(bytes.buffer).setFloat64(1, number)
+    return bytes
+  }
+
+  protected whisper(seat: Seat, uuid: string, random: Random): void {
+    seat.lyre.whisper(uuid, this.content(random, HOPS_MAX))
+  }
+
+  protected shout(seat: Seat, group: string, random: Random, hops = HOPS_MAX): void {
+    seat.lyre.shout(group, this.content(random, hops))
+  }
+
+  /** Joins a group, or leaves it. */
+  protected toggle({ lyre }: Seat, group: string): void {
+    if (!lyre.join(group)) lyre.leave(group)
+  }
+
+  /** As the tester of the guide does: whispers are answered half the time, shouts a third of it. */
+  #answer(seat: Seat): void {
+    const { lyre } = seat
+    const random = this.random.fork(`answers of ${lyre.uuid}`)
+    // From within the handlers: that is where an application answers.
+    lyre.on('enter', ({ peer }) => this.whisper(seat, peer.uuid, random))
+    lyre.on('exit', ({ peer, cause }) => {
+      if (cause !== 'stop') this.whisper(seat, peer.uuid, random)
+    })
+    lyre.on('whisper', ({ peer }) => {
+      if (this.cast !== undefined && random.chance(0.5)) this.whisper(seat, peer.uuid, random)
+    })
+    lyre.on('shout', ({ peer, group, content }) => {
+      if (this.cast === undefined) return
+      const hops = content[0]?.[0] ?? 0
+      if (random.chance(1 / 3)) this.whisper(seat, peer.uuid, random)
+      // A third of a large group would be many times more each time: one of the group at most answers, on average.
+      const members = Math.max(3, lyre.peersInGroup(group).length)
+      if (hops > 0 && random.below(members) === 0) this.shout(seat, group, random, hops - 1)
+    })
+  }
+}
+
+/** Mostly small; now and then what takes several frames, and seldom much. */
+function sizeOf(random: Random): number {
+  const kind = random.below(1_000)
+  if (kind < 900) return kind % 40
+  return kind < 998 ? random.below(2_000) : random.below(100_000)
+}
+
+class Book extends Talk {
+  protected act(cast: Cast): void {
+    if (cast.awake.length === 0) {
+      for (const seat of cast.seats) {
+        if (seat.index % 2 === 0) cast.start(seat, { anew: false })
+      }
+    }
+    this.again('start or stop', 750, (random) => {
+      const seat = random.pick(cast.seats)
+      const anew = random.chance(0.8)
+      const lingerMs = random.chance(0.2) ? 0 : 1_000
+      if (seat.state === 'started') cast.stop(seat, lingerMs)
+      else if (seat.state === 'stopped') cast.start(seat, { anew })
+    })
+    for (const { index } of cast.seats) {
+      this.again(`groups of ${index}`, 1_000, (random) => {
+        const seat = cast.seats[index] as Seat
+        const group = random.pick(GROUPS)
+        const shouts = random.below(10) === 0
+        if (seat.asleep || seat.state === 'crashed') return
+        this.toggle(seat, group)
+        if (shouts) this.shout(seat, random.pick(GROUPS), random)
+      })
+    }
+  }
+}
+
+class Flap extends Talk {
+  readonly #groups = Array.from({ length: 300 }, (_, index) => `FLAP${index}`)
+
+  override options(_index: number): LyreOptions {
+    return { limits: { queueMessagesMax: 10 } }
+  }
+
+  protected act(cast: Cast): void {
+    for (const seat of cast.seats) cast.start(seat, { anew: false })
+    for (const { index } of cast.seats) {
+      this.again(`groups of ${index}`, 2_000, (random) => {
+        const seat = cast.seats[index] as Seat
+        const count = random.below(10) === 0 ? random.between(8, 30) : random.between(1, 6)
+        if (seat.asleep || seat.state === 'crashed') return
+        for (let toggle = 0; toggle < count; toggle++) {
+          this.toggle(seat, random.pick(this.#groups))
+        }
+        this.shout(seat, random.pick(this.#groups), random)
+      })
+    }
+  }
+}
+
+class FlashCrowd extends Talk {
+  override birth(seat: Seat): void {
+    super.birth(seat)
+    seat.lyre.join(GROUPS[seat.index % 5] as string)
+  }
+
+  protected act(cast: Cast): void {
+    const random = this.random.fork(`crowd at ${cast.simulation.now}`)
+    for (const seat of cast.seats) {
+      this.later(cast, random.below(1_000), () => cast.start(seat, { anew: random.chance(0.5) }))
+    }
+    this.again('shouts', 500, (stream) => {
+      const seat = cast.pick(stream)
+      if (seat !== undefined) this.shout(seat, stream.pick(GROUPS), stream)
+    })
+    this.again('goes', 20_000, (stream) => {
+      for (const seat of cast.awake) this.later(cast, stream.below(1_000), () => cast.stop(seat))
+      this.later(cast, 4_000, () => {
+        for (const seat of cast.seats) {
+          this.later(cast, stream.below(1_000), () => cast.start(seat, { anew: true }))
+        }
+      })
+    })
+  }
+
+  override end(): void {
+    const { cast } = this
+    super.end()
+    for (const seat of cast?.seats ?? []) cast?.start(seat, { anew: false })
+  }
+}
+
+class Rolling extends Talk {
+  #index = 0
+
+  override birth(seat: Seat): void {
+    super.birth(seat)
+    seat.lyre.join(GROUPS[seat.index % 3] as string)
+  }
+
+  protected act(cast: Cast): void {
+    for (const seat of cast.seats) cast.start(seat, { anew: false })
+    this.again('restart', 1_000, (random) => {
+      const seat = cast.seats[this.#index++ % cast.seats.length] as Seat
+      const kills = random.chance(0.5)
+      const backMs = random.below(3_000)
+      if (kills) cast.crash(seat, 'kill')
+      else cast.stop(seat, random.chance(0.5) ? 0 : 1_000)
+      this.#comeBack(cast, seat, backMs)
+    })
+    this.again('shouts', 300, (random) => {
+      const seat = cast.pick(random)
+      if (seat !== undefined) this.shout(seat, random.pick(GROUPS.slice(0, 3)), random)
+    })
+  }
+
+  #comeBack(cast: Cast, seat: Seat, ms: number): void {
+    cast.simulation.schedule(ms, () => {
+      if (seat.state === 'moving') this.#comeBack(cast, seat, 500)
+      else cast.start(seat, { anew: true, keepPort: true })
+    })
+  }
+}
+
+class Sleepers extends Talk {
+  override birth(seat: Seat): void {
+    super.birth(seat)
+    seat.lyre.join(GROUPS[seat.index % 3] as string)
+  }
+
+  protected act(cast: Cast): void {
+    for (const seat of cast.seats) cast.start(seat, { anew: false })
+    this.again('sleep', 5_000, (random) => {
+      const asleep = cast.seats.filter((seat) => seat.asleep)
+      const seat = cast.pick(random)
+      const ms = random.between(10_000, 300_000)
+      if (seat === undefined || 5 * asleep.length >= cast.seats.length) return
+      cast.sleep(seat)
+      this.later(cast, ms, () => cast.wake(seat))
+    })
+    this.again('shouts', 500, (random) => {
+      const seat = cast.pick(random)
+      if (seat !== undefined) this.shout(seat, random.pick(GROUPS.slice(0, 3)), random)
+    })
+  }
+}
+
+class Soak extends Talk {
+  override birth(seat: Seat): void {
+    super.birth(seat)
+    seat.lyre.join(GROUPS[seat.index % 10] as string)
+  }
+
+  protected act(cast: Cast): void {
+    for (const seat of cast.seats) cast.start(seat, { anew: false })
+    this.again('shouts', 30_000, (random) => {
+      const seat = cast.pick(random)
+      if (seat === undefined) return
+      this.shout(seat, random.pick(GROUPS), random)
+      this.toggle(seat, random.pick(GROUPS))
+    })
+  }
+}
+
+class FullMesh extends Talk {
+  override options(_index: number): LyreOptions {
+    return { limits: { peersMax: NODES_MAX } }
+  }
+
+  override birth(_seat: Seat): void {}
+
+  protected act(cast: Cast): void {
+    const random = this.random.fork(`mesh at ${cast.simulation.now}`)
+    for (const seat of cast.seats) {
+      this.later(cast, random.below(1_000), () => cast.start(seat, { anew: false }))
+    }
+  }
+}
