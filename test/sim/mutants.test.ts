@@ -8,7 +8,7 @@ import { planRun, type RunOptions, run } from '../../sim/index.ts'
 import { MUTANTS, type Mutant } from './mutants.ts'
 
 /** A mutant need not show in every run. */
-const SEEDS = [1, 2, 3]
+const SEEDS = [1, 2, 3, 4]
 
 function optionsOf(mutant: Mutant, seed: number): RunOptions {
   const { faults = 'none', workload = 'soak', fidelity = 'message' } = mutant
