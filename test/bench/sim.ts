@@ -1,12 +1,13 @@
 /**
  * How fast the simulator is: `npm run bench:sim`, or `npm run bench:sim -- --nodes 100 --fidelity message --seconds 60`.
- * Each line is the median of some runs, with the digest on and an observer that is told everything: virtual seconds in a
- * second of real time, the same in a second of processor time, which a busy machine changes less, and what happened in each.
+ * Each line is the median of some runs, with the digest on: virtual seconds in a second of real time, the same in a second of
+ * processor time, which a busy machine changes less, and what happened in each. First whole runs, as `lyre sim --faults none`
+ * plays them, with all checkers; with `--bare`, the core alone, and an observer that is told everything. Last, a full mesh.
  */
 
 import { parseArgs } from 'node:util'
 import type { Lyre } from 'lyre'
-import { type Observer, type Random, Simulation } from 'lyre/sim'
+import { type Observer, planRun, type Random, run, Simulation } from 'lyre/sim'
 
 const { values } = parseArgs({
   options: {
@@ -14,6 +15,7 @@ const { values } = parseArgs({
     fidelity: { type: 'string' },
     seconds: { type: 'string', default: '60' },
     runs: { type: 'string', default: '5' },
+    bare: { type: 'boolean', default: false },
     mesh: { type: 'boolean', default: false },
   },
 })
@@ -29,6 +31,12 @@ const CASES: readonly Case[] = [
   { nodes: 10, fidelity: 'message', seconds: 3_600 },
   { nodes: 100, fidelity: 'wire', seconds: 30 },
   { nodes: 100, fidelity: 'message', seconds: 60 },
+]
+
+const JUDGED: readonly Case[] = [
+  { nodes: 10, fidelity: 'wire', seconds: 3_600 },
+  { nodes: 100, fidelity: 'wire', seconds: 120 },
+  { nodes: 100, fidelity: 'message', seconds: 300 },
 ]
 
 const GROUPS = Array.from({ length: 10 }, (_, index) => `GROUP${index}`)
@@ -144,11 +152,39 @@ function median(numbers: number[]): number {
   return numbers.sort((one, other) => one - other)[numbers.length >> 1] ?? 0
 }
 
+/** A run with nothing wrong, in which everything is judged. */
+async function judged({ nodes, fidelity, seconds }: Case, seed: number) {
+  const startedAt = performance.now()
+  const started = process.cpuUsage()
+  const plan = planRun({ seed, nodes, fidelity, ms: seconds * 1_000, faults: 'none' })
+  const { virtualSeconds, digest, verdict, ...counts } = await run(plan)
+  if (verdict !== 'passed') console.log(`seed ${seed} ${verdict}: ${counts.invariant}`)
+  const speed = virtualSeconds / ((performance.now() - startedAt) / 1_000)
+  const power = virtualSeconds / secondsOf(started)
+  const of = (count: number) => count / virtualSeconds
+  const { events, steps, records } = counts
+  return { speed, power, events: of(events), steps: of(steps), records: of(records), digest }
+}
+
+async function benchJudged(one: Case): Promise<void> {
+  const runs: Awaited<ReturnType<typeof judged>>[] = []
+  for (let count = 0; count < Number(values.runs); count++) runs.push(await judged(one, 1))
+  const of = (key: 'speed' | 'power' | 'events' | 'steps' | 'records') =>
+    Math.round(median(runs.map((each) => each[key])))
+  const digests = new Set(runs.map(({ digest }) => digest))
+  console.log(
+    `${one.nodes} nodes, ${one.fidelity}, book, judged: ${of('speed')}x real time, ` +
+      `${of('power')}x processor time; in a virtual second ${of('events')} events, ` +
+      `${of('steps')} steps, ${of('records')} records; ` +
+      `${digests.size === 1 ? '' : 'NOT '}the same each time`,
+  )
+}
+
 async function bench(one: Case): Promise<void> {
   const runs: Awaited<ReturnType<typeof measure>>[] = []
-  for (let run = 0; run < Number(values.runs); run++) runs.push(await measure(one, 1))
+  for (let count = 0; count < Number(values.runs); count++) runs.push(await measure(one, 1))
   const of = (key: 'speed' | 'power' | 'events' | 'steps' | 'received') =>
-    Math.round(median(runs.map((run) => run[key])))
+    Math.round(median(runs.map((each) => each[key])))
   const digests = new Set(runs.map(({ digest }) => digest))
   console.log(
     `${one.nodes} nodes, ${one.fidelity}: ${of('speed')}x real time, ${of('power')}x processor time; in a virtual second ` +
@@ -157,48 +193,47 @@ async function bench(one: Case): Promise<void> {
   )
 }
 
-/** A full mesh from nothing. */
+/** A full mesh from nothing, judged, and then ten virtual seconds in which nobody says anything. */
 async function mesh(nodes: number): Promise<void> {
-  const simulation = new Simulation({ seed: 1, fidelity: 'message' })
-  const counts = {
-    datagram: 0,
-    octets: 0,
-    message: 0,
-    connection: 0,
-    event: 0,
-    action: 0,
-    fault: 0,
-  }
-  let enters = 0
-  simulation.observe({
-    ...count(counts),
-    event: ({ event }) => {
-      if (event.type === 'enter') enters++
-    },
-  })
   const startedAt = performance.now()
   const started = process.cpuUsage()
-  const limits = { peersMax: 2 * nodes }
-  for (let index = 0; index < nodes; index++) await simulation.createLyre({ limits }).start()
-  await simulation.runUntil(() => enters >= nodes * (nodes - 1), { timeoutMs: 120_000 })
-  const coldSeconds = (performance.now() - startedAt) / 1_000
-  const { now } = simulation
-  const mib = Math.round(process.memoryUsage().rss / 2 ** 20)
-  console.log(
-    `${nodes} nodes, message: a full mesh, ${enters} enters, after ${now / 1_000} virtual seconds, ` +
-      `${coldSeconds.toFixed(1)} s (${secondsOf(started).toFixed(1)} s of processors); ${mib} MiB`,
-  )
-  const quietAt = performance.now()
-  await simulation.run(10_000)
-  const speed = 10_000 / (performance.now() - quietAt)
-  console.log(`${nodes} nodes, message: then ${speed.toFixed(2)}x real time`)
+  const plan = planRun({ seed: 1, nodes, workload: 'mesh', fidelity: 'message', faults: 'none' })
+  let told = { at: 0, seconds: 0 }
+  const wanted = nodes * (nodes - 1)
+  const watch = {
+    progress: ({ pairs, virtualMs }: { readonly pairs: number; readonly virtualMs: number }) => {
+      if (told.at > 0 || pairs < wanted) return
+      told = { at: virtualMs, seconds: (performance.now() - startedAt) / 1_000 }
+      console.log(
+        `${nodes} nodes, message, judged: a full mesh, ${pairs} enters, within ${virtualMs / 1_000} virtual seconds, ` +
+          `${told.seconds.toFixed(1)} s (${secondsOf(started).toFixed(1)} s of processors); ${mib()} MiB`,
+      )
+    },
+  }
+  const { virtualSeconds } = await run(plan, watch, { untilMs: 20_000 })
+  const quietSeconds = (performance.now() - startedAt) / 1_000 - told.seconds
+  const speed = (virtualSeconds - told.at / 1_000) / quietSeconds
+  console.log(`${nodes} nodes, message, judged: then ${speed.toFixed(2)}x real time; ${mib()} MiB`)
 }
 
+/** Most memory so far. */
+function mib(): number {
+  return Math.round(process.resourceUsage().maxRSS / 1_024)
+}
+
+const { nodes, fidelity, seconds } = values
 if (values.mesh) {
-  await mesh(Number(values.nodes ?? 1_000))
-} else if (values.nodes !== undefined) {
-  const fidelity = values.fidelity === 'message' ? 'message' : 'wire'
-  await bench({ nodes: Number(values.nodes), fidelity, seconds: Number(values.seconds) })
-} else {
+  await mesh(Number(nodes ?? 1_000))
+} else if (nodes !== undefined) {
+  const one: Case = {
+    nodes: Number(nodes),
+    fidelity: fidelity === 'message' ? 'message' : 'wire',
+    seconds: Number(seconds),
+  }
+  await (values.bare ? bench(one) : benchJudged(one))
+} else if (values.bare) {
   for (const one of CASES) await bench(one)
+} else {
+  for (const one of JUDGED) await benchJudged(one)
+  await mesh(1_000)
 }
