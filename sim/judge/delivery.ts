@@ -109,6 +109,10 @@ export class Delivery implements Checker {
   }
 
   action(party: Party, action: Action, id: number): void {
+    if (action.type === 'stop') {
+      // What still waits, for those that are here and those that are not, may be lost, and no exit tells of it.
+      for (const lane of this.#bookOf(party).lanes.values()) lane.open = true
+    }
     if (action.type === 'whisper') {
       if (action.count > 0) this.#send(party, { ...action, group: '', hash: 0 }, id)
     } else if (action.type === 'shout') {
@@ -123,8 +127,7 @@ export class Delivery implements Checker {
       const lane = book.lanes.get(event.peer.uuid)
       if (lane === undefined) return
       lane.told += event.lost
-      // What goes on being sent while we stop may be lost untold; and what is kept for one that is forgotten meanwhile.
-      lane.open ||= event.cause === 'stop'
+      // What is kept for one that is forgotten meanwhile is lost untold.
       lane.keptAt = this.#truth.now
     } else if (event.type === 'enter') {
       const lane = this.#bookOf(party).lanes.get(event.peer.uuid)
