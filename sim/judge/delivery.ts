@@ -37,7 +37,7 @@ class Lane {
   keptAt = Number.POSITIVE_INFINITY
   missing = 0
   /** The receiver's contact of the last one that arrived, and when that was. */
-  contact = -1
+  contact: Contact | undefined
   deliveredAt = Number.NEGATIVE_INFINITY
 
   /** The node that sends: another may have had its uuid before. */
@@ -239,14 +239,14 @@ export class Delivery implements Checker {
       if (!this.#truth.hostile) this.#report('I4', { party, peer, expected, seen, id })
       return
     }
-    const isSame = contact !== undefined && lane.contact === contact.number
+    const isSame = contact !== undefined && lane.contact === contact
     for (let skipped = next; skipped < index; skipped++) {
       this.#skip(lane, items[skipped] as Item, { party, peer, isSame, id })
     }
     this.#bookOf(item.sender).delivered++
     this.#checkDelay(party, { item, first: index === next, id })
     lane.next = index + 1
-    lane.contact = contact?.number ?? -1
+    lane.contact = contact
     lane.deliveredAt = this.#truth.now
     if (lane.next < GONE_MAX) return
     lane.items.splice(0, lane.next)
