@@ -1,6 +1,8 @@
 // What the applications of a run do: each workload starts and stops nodes, joins, leaves, whispers and shouts, between
 // begin() and end(), and draws from streams of its own. Contents are unique, so that a message can be told from all others.
 
+import type { LyreEvent } from '../src/events.ts'
+import type { Lyre } from '../src/lyre.ts'
 import type { LyreOptions } from '../src/options.ts'
 import type { Cast, Seat } from './cast.ts'
 import type { Random } from './random.ts'
@@ -68,10 +70,18 @@ export function createWorkload(name: WorkloadName, random: Random): Workload {
   }
 }
 
+/** Somebody who answers. */
+interface Actor {
+  readonly seat: Seat
+  readonly random: Random
+}
+
 /** What all of them do: answer what they hear, and act now and then. */
 abstract class Talk implements Workload {
   protected readonly random: Random
   protected cast: Cast | undefined
+  readonly #actors = new WeakMap<Lyre, Actor>()
+  #isHeard = false
   #contentCount = 0
   #calls: (() => void)[] = []
 
@@ -84,11 +94,19 @@ abstract class Talk implements Workload {
   }
 
   birth(seat: Seat): void {
-    this.#answer(seat)
+    const { lyre } = seat
+    this.#actors.set(lyre, { seat, random: this.random.fork(`answers of ${lyre.uuid}`) })
   }
 
   begin(cast: Cast): void {
     this.cast = cast
+    if (!this.#isHeard) {
+      cast.simulation.react(({ lyre }, event) => {
+        const actor = lyre && this.#actors.get(lyre)
+        if (actor !== undefined) this.#answer(actor, event)
+      })
+    }
+    this.#isHeard = true
     this.act(cast)
   }
 
@@ -142,26 +160,32 @@ abstract class Talk implements Workload {
     if (!lyre.join(group)) lyre.leave(group)
   }
 
-  /** As the tester of the guide does: whispers are answered half the time, shouts a third of it. */
-  #answer(seat: Seat): void {
-    const { lyre } = seat
-    const random = this.random.fork(`answers of ${lyre.uuid}`)
-    // From within the handlers: that is where an application answers.
-    lyre.on('enter', ({ peer }) => this.whisper(seat, peer.uuid, random))
-    lyre.on('exit', ({ peer, cause }) => {
-      if (cause !== 'stop') this.whisper(seat, peer.uuid, random)
-    })
-    lyre.on('whisper', ({ peer }) => {
-      if (this.cast !== undefined && random.chance(0.5)) this.whisper(seat, peer.uuid, random)
-    })
-    lyre.on('shout', ({ peer, group, content }) => {
-      if (this.cast === undefined) return
-      const hops = content[0]?.[0] ?? 0
-      if (random.chance(1 / 3)) this.whisper(seat, peer.uuid, random)
-      // A third of a large group would be many times more each time: one of the group at most answers, on average.
-      const members = Math.max(3, lyre.peersInGroup(group).length)
-      if (hops > 0 && random.below(members) === 0) this.shout(seat, group, random, hops - 1)
-    })
+  /** As the tester of the guide does: whispers are answered half the time, shouts a third of it; within the event. */
+  #answer({ seat, random }: Actor, event: LyreEvent): void {
+    switch (event.type) {
+      case 'enter':
+        this.whisper(seat, event.peer.uuid, random)
+        break
+      case 'exit':
+        if (event.cause !== 'stop') this.whisper(seat, event.peer.uuid, random)
+        break
+      case 'whisper':
+        if (this.cast === undefined || random.chance(0.5)) break
+        this.whisper(seat, event.peer.uuid, random)
+        break
+      case 'shout': {
+        if (this.cast === undefined) break
+        const { peer, group, content } = event
+        const hops = content[0]?.[0] ?? 0
+        if (random.chance(1 / 3)) this.whisper(seat, peer.uuid, random)
+        // A third of a large group would be many times more each time: one of the group at most answers, on average.
+        const members = Math.max(3, seat.lyre.peersInGroup(group).length)
+        if (hops > 0 && random.below(members) === 0) this.shout(seat, group, random, hops - 1)
+        break
+      }
+      default:
+        break
+    }
   }
 }
 
@@ -186,8 +210,10 @@ class Book extends Talk {
       if (seat.state === 'started') cast.stop(seat, lingerMs)
       else if (seat.state === 'stopped') cast.start(seat, { anew })
     })
+    // Each node each second; in a large network, ten changes a second in all, or there is nothing but JOINs.
+    const gapMs = Math.max(1_000, 100 * cast.seats.length)
     for (const { index } of cast.seats) {
-      this.again(`groups of ${index}`, 1_000, (random) => {
+      this.again(`groups of ${index}`, gapMs, (random) => {
         const seat = cast.seats[index] as Seat
         const group = random.pick(GROUPS)
         const shouts = random.below(10) === 0

@@ -37,7 +37,7 @@ class Lane {
   keptAt = Number.POSITIVE_INFINITY
   missing = 0
   /** The receiver's contact of the last one that arrived, and when that was. */
-  contact = -1
+  contact: Contact | undefined
   deliveredAt = Number.NEGATIVE_INFINITY
 
   /** The node that sends: another may have had its uuid before. */
@@ -109,6 +109,10 @@ export class Delivery implements Checker {
   }
 
   action(party: Party, action: Action, id: number): void {
+    if (action.type === 'stop') {
+      // What still waits, for those that are here and those that are not, may be lost, and no exit tells of it.
+      for (const lane of this.#bookOf(party).lanes.values()) lane.open = true
+    }
     if (action.type === 'whisper') {
       if (action.count > 0) this.#send(party, { ...action, group: '', hash: 0 }, id)
     } else if (action.type === 'shout') {
@@ -123,8 +127,7 @@ export class Delivery implements Checker {
       const lane = book.lanes.get(event.peer.uuid)
       if (lane === undefined) return
       lane.told += event.lost
-      // What goes on being sent while we stop may be lost untold; and what is kept for one that is forgotten meanwhile.
-      lane.open ||= event.cause === 'stop'
+      // What is kept for one that is forgotten meanwhile is lost untold.
       lane.keptAt = this.#truth.now
     } else if (event.type === 'enter') {
       const lane = this.#bookOf(party).lanes.get(event.peer.uuid)
@@ -236,14 +239,14 @@ export class Delivery implements Checker {
       if (!this.#truth.hostile) this.#report('I4', { party, peer, expected, seen, id })
       return
     }
-    const isSame = contact !== undefined && lane.contact === contact.number
+    const isSame = contact !== undefined && lane.contact === contact
     for (let skipped = next; skipped < index; skipped++) {
       this.#skip(lane, items[skipped] as Item, { party, peer, isSame, id })
     }
     this.#bookOf(item.sender).delivered++
     this.#checkDelay(party, { item, first: index === next, id })
     lane.next = index + 1
-    lane.contact = contact?.number ?? -1
+    lane.contact = contact
     lane.deliveredAt = this.#truth.now
     if (lane.next < GONE_MAX) return
     lane.items.splice(0, lane.next)

@@ -71,6 +71,8 @@ export class Party {
   stoppedAt = NEVER
   crashedAt = NEVER
   movedAt = NEVER
+  /** When a bare host last said HELLO to it, in whoever's name. */
+  strangerAt = NEVER
   readonly sleeps: Sleep[] = []
   readonly contacts = new Map<Uuid, Contact>()
   /** Its connections, dialled and accepted. */

@@ -63,9 +63,14 @@ export class Presence implements Checker {
   action(party: Party, { type }: Action): void {
     if (type !== 'stop') return
     const { now } = this.#truth
-    // One that entered this very moment may not have our link to it yet.
-    const settled = [...party.contacts.values()].filter(({ at }) => at < now - SWEEP_MS)
-    this.#leaving.set(party, new Set(settled.map(({ uuid }) => uuid)))
+    const reached = new Set<Uuid>()
+    for (const { dialler, acceptor, openedAt, diallerClosedAt } of party.lines) {
+      const isOurs = dialler === party && diallerClosedAt === NEVER
+      // One that is new may still be asked whether it goes on.
+      if (!isOurs || acceptor === undefined || !(openedAt < now - SWEEP_MS)) continue
+      if (openedAt !== NEVER && party.contacts.has(acceptor.uuid)) reached.add(acceptor.uuid)
+    }
+    this.#leaving.set(party, reached)
   }
 
   written({ dialler, acceptor }: Line, message: ZreMessage | undefined): void {
@@ -268,13 +273,8 @@ export class Presence implements Checker {
         return `silence of ${expiredMs} ms, not ${Math.round(octetsMs)}`
       }
       case 'goodbye': {
-        if (contact.left) return undefined
-        if (
-          peer.stoppingAt > contact.at - GOODBYE_MS * 5 ||
-          peer.crashedAt > contact.at - AFTERMATH_MS
-        ) {
-          return undefined
-        }
+        if (contact.left || peer.stoppingAt > contact.at - AFTERMATH_MS) return undefined
+        if (peer.crashedAt > contact.at - AFTERMATH_MS) return undefined
         if (heard.goodbyeAt > contact.at - PROBE_MS && octetsMs >= PROBE_SILENCE_MS)
           return undefined
         if (heard.goodbyeAt > now - 2 * PROBE_MS && heard.lostAt > contact.at) return undefined
@@ -383,20 +383,34 @@ export class Presence implements Checker {
 
   /** What should have happened by now. */
   judgeSecond(): void {
+    const { now } = this.#truth
     const { expiredMs } = this.#timing
+    const stopped: Party[] = []
+    for (const party of this.#truth.parties.values()) {
+      if (party.state === 'stopped' && party.stoppedAt > now - AFTERMATH_MS) stopped.push(party)
+    }
     for (const party of this.#truth.parties.values()) {
       if (!party.honest || party.state !== 'started' || party.asleep) continue
       for (const contact of party.contacts.values()) {
-        const { ms, awake } = this.#quiet(party, contact)
-        const isLate = ms > expiredMs + SWEEP_MS + this.#slackMs
-        if (isLate && awake) {
-          const peer = this.#truth.byUuid.get(contact.uuid)
-          const expected = `an exit by ${expiredMs + SWEEP_MS} ms of silence`
-          this.#report('I10', { party, peer, expected, seen: `${Math.round(ms)} ms and no exit` })
-        }
-        this.#checkGoodbye(party, contact)
+        // Most were heard lately, and this is asked of all pairs.
+        const heardAt = party.heard.get(contact.uuid)?.octetsAt ?? NEVER
+        if (now - heardAt < expiredMs || now - contact.at < expiredMs) continue
+        this.#checkSilence(party, contact)
+      }
+      for (const { uuid } of stopped) {
+        const contact = party.contacts.get(uuid)
+        if (contact !== undefined) this.#checkGoodbye(party, contact)
       }
     }
+  }
+
+  #checkSilence(party: Party, contact: Contact): void {
+    const { ms, awake } = this.#quiet(party, contact)
+    const boundMs = this.#timing.expiredMs + SWEEP_MS
+    if (ms <= boundMs + this.#slackMs || !awake) return
+    const peer = this.#truth.byUuid.get(contact.uuid)
+    const expected = `an exit by ${boundMs} ms of silence`
+    this.#report('I10', { party, peer, expected, seen: `${Math.round(ms)} ms and no exit` })
   }
 
   /** A node that stops says so to everybody who is there and can hear it. */

@@ -415,7 +415,7 @@ export class Truth implements Observer {
           evasiveAt: NEVER,
           silentAt: NEVER,
           left: false,
-          forged: this.hostile && !this.#hasHello(party, uuid),
+          forged: party.strangerAt > now - 30_000,
           id,
         })
         break
@@ -483,14 +483,6 @@ export class Truth implements Observer {
     else if (!this.#hasInbound(acceptor, contact)) acceptor.hears(dialler.uuid).maybeAt = this.now
   }
 
-  #hasHello(acceptor: Party, uuid: Uuid): boolean {
-    for (const line of acceptor.linesWith(uuid)) {
-      const isTheirs = line.acceptor === acceptor
-      if (isTheirs && line.helloAt <= this.now) return true
-    }
-    return false
-  }
-
   #hasInbound(acceptor: Party, { uuid, at }: Contact): boolean {
     for (const line of acceptor.linesWith(uuid)) {
       const isTheirs = line.acceptor === acceptor
@@ -533,6 +525,7 @@ export class Truth implements Observer {
       detail: `#${line.connection}`,
     })
     this.#touch(acceptor, id)
+    if (message?.type === 'hello' && !dialler.honest) acceptor.strangerAt = this.now
     if (message?.type === 'hello') {
       const heard = acceptor.hears(dialler.uuid)
       line.helloAt = this.now

@@ -5,8 +5,9 @@ import type { WriteStream } from 'node:tty'
 
 const WIDTH_MAX = 30
 const WIDTH_MIN = 8
-/** What a terminal has that does not say. */
+/** What a terminal has that does not say; and what stays free for the `^C` that it shows. */
 const COLUMNS = 80
+const FREE = 3
 
 /** Draws itself over what it was before; where there is no terminal, not at all. */
 export class Bar {
@@ -28,7 +29,7 @@ export class Bar {
   draw(share: number, facts: readonly string[]): void {
     if (this.#stream === undefined) return
     this.#isDrawn = true
-    const line = lineOf(share, facts, (this.#stream.columns || COLUMNS) - 1)
+    const line = lineOf(share, facts, (this.#stream.columns || COLUMNS) - FREE)
     this.#stream.write(`\r${line}\x1b[K`)
   }
 

@@ -121,7 +121,7 @@ export function orderOf(settings: SimSettings): Order {
 /** As orderOf(), of one seed of many. */
 export function orderOfSeed(settings: SimSettings, seed: number): Order {
   const { nodes, workload, faults = 'swarm', fidelity, calm } = settings
-  const options: RunOptions = {
+  const plan = planRun({
     seed,
     faults,
     ...timeOf(settings),
@@ -129,8 +129,17 @@ export function orderOfSeed(settings: SimSettings, seed: number): Order {
     ...(workload !== undefined && { workload }),
     ...(fidelity !== undefined && { fidelity }),
     ...(calm !== undefined && { calmMs: calm }),
+  })
+  // All of them, with what was left to defaults.
+  const options: RunOptions = {
+    seed,
+    nodes: plan.nodes,
+    workload: plan.workload,
+    faults,
+    fidelity: plan.fidelity,
+    ms: plan.ms,
+    ...(calm !== undefined && { calmMs: calm }),
   }
-  const plan = planRun(options)
   const words = [
     ...['--seed', plan.seed, '--nodes', plan.nodes, '--workload', plan.workload],
     ...['--faults', faults, '--fidelity', plan.fidelity, '--minutes', plan.ms / MINUTE_MS],

@@ -58,7 +58,7 @@ export function describeOutcome(order: Order, outcome: Outcome, repro: string | 
   if (outcome.type === 'interrupted') {
     const { progress, wallMs } = outcome
     const at = `${instant(progress?.virtualMs ?? 0)} of ${instant(plan.ms, { withMs: false })}`
-    return `INTERRUPTED  at ${at}, after ${seconds(wallMs / 1_000)}; nothing was found until then\n  replay  ${replay}`
+    return `INTERRUPTED  at ${at}, after ${seconds(wallMs / 1_000)}\n  nothing was found until then\n  replay  ${replay}`
   }
   const { verdict, twin } = outcome
   const lines: string[] = []

@@ -111,7 +111,7 @@ class Stage {
         instant(progress.virtualMs, { withMs: false }),
         speedOf(speed),
         `${figure(progress.events)} events`,
-        `${figure(progress.pairs)} peers of ${progress.nodes} nodes`,
+        `${progress.nodes} nodes, ${figure(progress.pairs)} peers`,
       ])
     })
     this.#bar.clear()

@@ -340,8 +340,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: 'leaks connections',
     breaks: ['I12', 'I13'],
-    workload: 'book',
-    faults: 'crash=power,partition=isolate+halves',
+    faults: 'pause=3m',
     make: () => effects((effect) => (effect.type === 'close' ? undefined : effect)),
   },
   {
