@@ -83,7 +83,13 @@ export class Presence implements Checker {
     const contact = acceptor.contacts.get(dialler.uuid)
     // What another connection says beside the peer's own is not heard; nor what is held when it closes.
     if (contact === undefined || contact.at === this.#truth.now) return
-    if (helloAt <= contact.at) contact.left = true
+    if (helloAt > contact.at) return
+    let count = 0
+    for (const line of acceptor.lines) {
+      const isTheirs = line.acceptor === acceptor && line.dialler.uuid === contact.uuid
+      if (isTheirs && line.acceptorClosedAt === NEVER && line.helloAt <= this.#truth.now) count++
+    }
+    if (count === 1) contact.left = true
   }
 
   event(party: Party, event: LyreEvent, contact: Contact | undefined, id: number): void {
@@ -302,7 +308,7 @@ export class Presence implements Checker {
   }
 
   /** Whether another node was at its machine not long before, whose connections nobody may have ended. */
-  #hasGhost({ machine }: Party, contact: Contact): boolean {
+  #hasGhost({ machine }: Party, contact: { readonly at: number }): boolean {
     for (const other of this.#truth.parties.values()) {
       const goneAt = Math.max(other.crashedAt, other.stoppedAt)
       if (other.machine === machine && goneAt > contact.at - AFTERMATH_MS) return true
@@ -324,6 +330,11 @@ export class Presence implements Checker {
     if (peer.startedAt > contact.at) return undefined
     const between = this.#truth.between(party, peer)
     if (between.resetAt > from) return undefined
+    // It has ended a connection over which it said HELLO, and we have not been told yet.
+    for (const line of party.lines) {
+      const isTheirs = line.acceptor === party && line.dialler.uuid === peer.uuid
+      if (isTheirs && line.diallerClosedAt !== NEVER && line.helloAt < contact.at) return undefined
+    }
     // It parted from us, for a reason that it was held to itself.
     const exitAt = peer.exits.get(party.uuid) ?? NEVER
     if (exitAt > contact.at - 10_000) return undefined
@@ -372,7 +383,10 @@ export class Presence implements Checker {
     const { beaconMs, travelMs, nodes } = this.#timing
     // The first dials of a crowd are spread, and there are so many at once; a port with a new owner takes a round more.
     const crowdMs = 700 + 20 * Math.max(0, nodes - 30)
-    const boundMs = 2 * beaconMs + 3 * travelMs + crowdMs
+    const { now } = this.#truth
+    const ghost = { at: now - AFTERMATH_MS / 2 }
+    const reuseMs = this.#hasGhost(peer, ghost) || this.#hasGhost(party, ghost) ? 2_000 : 0
+    const boundMs = 2 * beaconMs + 3 * travelMs + crowdMs + reuseMs
     if (delayMs <= boundMs) return
     const expected = `enter within ${Math.round(boundMs)} ms`
     const seen = `${Math.round(delayMs)} ms`

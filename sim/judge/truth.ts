@@ -52,6 +52,8 @@ export class Truth implements Observer {
   readonly #checkers: Checker[] = []
   readonly #machines = new Map<string, number>()
   readonly #between = new Map<number, Between>()
+  /** Whose record was the last: the next is often of the same. */
+  #last: Party | undefined
   #partitions: { readonly sides: ReadonlyMap<number, number>; readonly key: string }[] = []
 
   constructor(tell: ((line: string) => void) | undefined) {
@@ -207,17 +209,21 @@ export class Truth implements Observer {
   // What it makes of it.
 
   #party(node: SimulatedNode): Party {
+    const last = this.#last
+    if (last?.node === node) return last
     let party = this.parties.get(node.index)
     if (party === undefined) {
       party = new Party(node, this.#machine(node.machine))
       this.parties.set(node.index, party)
       if (!party.honest) this.hostile ||= node.uuid === ''
     }
+    this.#last = party
     return party
   }
 
   /** Lets go of a node of which nothing is left. */
   forget(party: Party): void {
+    this.#last = undefined
     this.parties.delete(party.index)
     if (this.byUuid.get(party.uuid) === party) this.byUuid.delete(party.uuid)
     for (const other of this.parties.values()) {
