@@ -275,11 +275,13 @@ export class Presence implements Checker {
           return undefined
         }
         // It did not answer when there was doubt, such as of another node where it was (harmony.md 2.10).
-        if (isAway && (octetsMs >= PROBE_SILENCE_MS || heard.lostAt > contact.at)) return undefined
+        if (isAway && (octetsMs >= PROBE_SILENCE_MS || heard.lostAt >= contact.at)) return undefined
         return `silence of ${expiredMs} ms, not ${Math.round(octetsMs)}`
       }
       case 'goodbye': {
         if (contact.left || peer.stoppingAt > contact.at - AFTERMATH_MS) return undefined
+        // Another node has its uuid since.
+        if (peer.startedAt > contact.at) return undefined
         if (peer.crashedAt > contact.at - AFTERMATH_MS) return undefined
         if (heard.goodbyeAt > contact.at - PROBE_MS && octetsMs >= PROBE_SILENCE_MS)
           return undefined
@@ -385,7 +387,7 @@ export class Presence implements Checker {
     const crowdMs = 700 + 20 * Math.max(0, nodes - 30)
     const { now } = this.#truth
     const ghost = { at: now - AFTERMATH_MS / 2 }
-    const reuseMs = this.#hasGhost(peer, ghost) || this.#hasGhost(party, ghost) ? 2_000 : 0
+    const reuseMs = this.#hasGhost(peer, ghost) || this.#hasGhost(party, ghost) ? 3_000 : 0
     const boundMs = 2 * beaconMs + 3 * travelMs + crowdMs + reuseMs
     if (delayMs <= boundMs) return
     const expected = `enter within ${Math.round(boundMs)} ms`
