@@ -332,10 +332,10 @@ export class Presence implements Checker {
     if (peer.startedAt > contact.at) return undefined
     const between = this.#truth.between(party, peer)
     if (between.resetAt > from) return undefined
-    // It has ended a connection over which it said HELLO, and we have not been told yet.
+    // It has ended a connection, and we have not been told yet.
     for (const line of party.lines) {
       const isTheirs = line.acceptor === party && line.dialler.uuid === peer.uuid
-      if (isTheirs && line.diallerClosedAt !== NEVER && line.helloAt < contact.at) return undefined
+      if (isTheirs && line.diallerClosedAt !== NEVER && line.at < contact.at) return undefined
     }
     // It parted from us, for a reason that it was held to itself.
     const exitAt = peer.exits.get(party.uuid) ?? NEVER
