@@ -32,6 +32,8 @@ export interface Heard {
   doubtAt: number
   /** When a connection with it was last lost: because of somebody else than the node that heard it. */
   lostAt: number
+  /** When that one was dialled. */
+  lostSince: number
 }
 
 /** What an application was told of a peer, from enter to exit. */
@@ -144,6 +146,7 @@ export class Party {
         enterCount: 0,
         doubtAt: NEVER,
         lostAt: NEVER,
+        lostSince: NEVER,
       }
       this.heard.set(uuid, heard)
     }

@@ -332,7 +332,9 @@ export class Presence implements Checker {
     if (peer.startedAt > contact.at) return undefined
     const between = this.#truth.between(party, peer)
     if (between.resetAt > from) return undefined
-    // It has ended a connection, and we have not been told yet.
+    // It has ended a connection of the contact before, and we were not told until now, or are not yet.
+    const { lostAt, lostSince } = party.hears(peer.uuid)
+    if (lostAt === this.#truth.now && lostSince < contact.at - 10_000) return undefined
     for (const line of party.lines) {
       const isTheirs = line.acceptor === party && line.dialler.uuid === peer.uuid
       if (isTheirs && line.diallerClosedAt !== NEVER && line.at < contact.at) return undefined

@@ -562,7 +562,11 @@ export class Truth implements Observer {
         if (reason === 'reset on the way' && other !== undefined) {
           this.between(party, other).resetAt = now
         }
-        if (!isEnded && other !== undefined) party.hears(other.uuid).lostAt = now
+        if (!isEnded && other !== undefined) {
+          const heard = party.hears(other.uuid)
+          heard.lostAt = now
+          heard.lostSince = line.at
+        }
         if (party === line.dialler && line.diallerClosedAt === NEVER) {
           line.diallerClosedAt = now
           line.diallerEnded = isEnded
