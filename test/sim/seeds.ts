@@ -86,4 +86,33 @@ export const SEEDS: readonly Seed[] = [
     ms: MS,
     found: 'judge: who takes over the port of a node that lost its power may have to answer for it',
   },
+  {
+    seed: 9,
+    fidelity: 'message',
+    nodes: 8,
+    ms: MS,
+    found: 'node: a peer whose endpoint swallows dials was not forgotten (harmony.md 6.3)',
+  },
+  {
+    seed: 51,
+    fidelity: 'message',
+    nodes: 8,
+    ms: MS,
+    found: 'node: who stopped confirmed what nobody heard (harmony.md 6.5)',
+  },
+  {
+    seed: 6,
+    fidelity: 'wire',
+    nodes: 8,
+    ms: MS,
+    found: 'node: who stopped confirmed what nobody heard (harmony.md 6.5)',
+  },
+  {
+    seed: 108,
+    workload: 'rolling',
+    fidelity: 'wire',
+    nodes: 8,
+    ms: MS,
+    found: 'node: who stopped confirmed what nobody heard (harmony.md 6.5)',
+  },
 ]
