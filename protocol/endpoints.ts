@@ -5,13 +5,13 @@ const ENDPOINT = /^tcp:\/\/(\[[0-9a-fA-F:.]+\]|[^\s:/[\]]+):([0-9]{1,5})$/
 /** Four numbers from 0 to 255: what only looks like that would be looked up as a name. */
 const IPV4 = /^((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(?!$)|$)){4}$/
 
-/** No address; those of nobody alone: broadcast and multicast; and those of this machine only. */
+/** No address, and those of nobody alone: broadcast and multicast. */
 const NOWHERE = /^([0.:]*|255\.255\.255\.255|(22[4-9]|23\d)\..*|ff[0-9a-f]{2}:.*)$/i
-const OURS = /^(127\..*|::1|::ffff:(127\..*|7f[0-9a-f]{2}:.*))$/i
+const LOOPBACK = /^(|127\..*|::1|::ffff:(127\..*|7f[0-9a-f]{2}:.*))$/i
 
 /** An address of this machine only, or none. */
 export function isLoopback(address: string): boolean {
-  return address === '' || address === '::1' || address.startsWith('127.')
+  return LOOPBACK.test(address)
 }
 
 /**
@@ -20,11 +20,9 @@ export function isLoopback(address: string): boolean {
  */
 export function reachable(endpoint: string, address: string): string {
   const { host, port } = parseEndpoint(endpoint) as { host: string; port: number }
-  const isHere = isLoopback(address)
-  if (address === '' || (isAddress(host) && !NOWHERE.test(host) && (isHere || !OURS.test(host)))) {
-    return endpoint
-  }
-  return formatEndpoint(address, port)
+  const isReachable = isAddress(host) && !NOWHERE.test(host)
+  const isOurs = isLoopback(host) && !isLoopback(address)
+  return address === '' || (isReachable && !isOurs) ? endpoint : formatEndpoint(address, port)
 }
 
 /** Whether it is an IP address in full, which nobody has to look up. */

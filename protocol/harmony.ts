@@ -659,7 +659,9 @@ export class Harmony {
       peer.measured = undefined
       peer.mailbox.open()
       this.#effects.push({ type: 'write', connection: peer.outbound })
-      if (peer.whole && peer.probeCause === 'link') this.#restored(peer)
+      if (!peer.whole) return
+      if (peer.probeCause === 'link') this.#settle(peer)
+      peer.lostAt = NEVER
       return
     }
     if (peer.measured !== undefined) peer.mailbox.confirm(peer.measured)
@@ -858,7 +860,8 @@ export class Harmony {
 
   /** Both directions are open. */
   #enter(peer: PeerRecord, now: number): void {
-    this.#restored(peer)
+    this.#settle(peer)
+    peer.lostAt = NEVER
     this.#unreached.delete(peer)
     peer.met = true
     peer.state = 'entered'
@@ -1197,12 +1200,6 @@ export class Harmony {
     peer.probeCause = cause
     this.#probed.add(peer)
     this.#wake(deadline)
-  }
-
-  /** Both directions are open again. */
-  #restored(peer: PeerRecord): void {
-    peer.lostAt = NEVER
-    this.#settle(peer)
   }
 
   #settle(peer: PeerRecord): void {

@@ -1,21 +1,29 @@
 // The mesh that skips ZMTP: the same connections, back-pressure and endings as src/mesh.ts has, but each message is carried
 // as it is. What a ZMTP connection would say is said in a few objects; content is there once, however many get it. A message
-// is whole or not there, so what bounds unfinished ones (`unreadBytesMax`) has nothing to bound.
+// is whole or not there, and a turn takes no time, so what bounds unfinished ones (`unreadBytesMax`) and shares out a turn has
+// nothing to do.
 // Spec: harmony.md 2, zmtp.md, as far as a node can tell the difference.
 
 import {
   type ConnectionId,
-  HELLO_BYTES_MAX,
   type LinkChange,
+  Places,
   parseEndpoint,
   type Uuid,
   WireError,
   type ZreCommand,
   type ZreMessage,
 } from '../protocol/index.ts'
-import { NetworkError } from '../src/errors.ts'
 import type { Links } from '../src/lyre.ts'
-import type { MeshHandlers, MeshOptions, PortRange } from '../src/mesh.ts'
+import {
+  DIAL_TIMEOUT_MS,
+  HELD_BYTES_MAX,
+  listenAt,
+  type MeshHandlers,
+  type MeshOptions,
+  type PortRange,
+  STRANGER_BYTES_MAX,
+} from '../src/mesh.ts'
 import { Alarm } from './clock.ts'
 import type { Process } from './network.ts'
 import { End, type EndHandlers, type Load, Server } from './streams.ts'
@@ -26,10 +34,6 @@ type Saying =
   | { readonly type: 'message'; readonly message: ZreMessage }
   | { readonly type: 'ping' | 'pong'; readonly number: number }
 
-/** As in src/mesh.ts. */
-const DIAL_TIMEOUT_MS = 15_000
-const HELD_BYTES_MAX = 16_384
-const STRANGER_BYTES_MAX = HELLO_BYTES_MAX + 64
 /** What a greeting and READY take on the wire, a PING, and the header of a message, about. */
 const READY_BYTES = 130
 const PING_BYTES = 11
@@ -97,9 +101,9 @@ export class MessageMesh implements Links {
   /** Links whose handshake is not done. */
   readonly #timed = new Set<Link>()
   readonly #counters = new Map<string, number>()
+  readonly #handshakes: Places<ConnectionId>
   #server: Server | undefined
   #acceptedCount = 0
-  #handshakeCount = 0
   #wakeAt = Number.POSITIVE_INFINITY
   #dirty: Link[] = []
   #stopped: (() => void) | undefined
@@ -111,18 +115,15 @@ export class MessageMesh implements Links {
     this.#process = process
     this.#options = options
     this.#handlers = handlers
+    this.#handshakes = new Places(options.handshakesMax)
   }
 
   async listen(address: string, ports: PortRange): Promise<number> {
-    for (let port = ports.from; port <= ports.to; port++) {
-      try {
-        this.#server = new Server(this.#process, { address, port }, (end) => this.#accept(end))
-        return this.#server.port
-      } catch (error) {
-        if (port === ports.to || !isPortTaken(error)) throw error
-      }
-    }
-    throw new NetworkError(`no TCP port between ${ports.from} and ${ports.to}`)
+    this.#server = await listenAt(
+      ports,
+      (port) => new Server(this.#process, { address, port }, (end) => this.#accept(end)),
+    )
+    return this.#server.port
   }
 
   dial(connection: ConnectionId, endpoint: string, sequence?: number): void {
@@ -256,11 +257,11 @@ export class MessageMesh implements Links {
   #accept(end: End): EndHandlers {
     const connection = -++this.#acceptedCount
     const link = this.#add(connection, end)
-    this.#handshakeCount++
-    if (this.#handshakeCount > this.#options.handshakesMax) {
+    const evicted = this.#handshakes.take(connection, end.remoteAddress)
+    if (evicted !== undefined) {
       this.#count('handshakes-limit')
-      this.close(connection)
-      return link
+      this.close(evicted)
+      if (evicted === connection) return link
     }
     this.#time(link, this.#now() + this.#options.zmtp.handshakeTimeoutMs)
     const { uuid } = this.#options
@@ -312,7 +313,7 @@ export class MessageMesh implements Links {
     switch (saying.type) {
       case 'ready': {
         link.up = true
-        if (connection < 0) this.#handshakeCount--
+        this.#handshakes.free(connection)
         this.#timed.delete(link)
         const { uuid, sequence } = saying
         const address = link.end.remoteAddress
@@ -366,7 +367,7 @@ export class MessageMesh implements Links {
     link.counts = false
     this.#links.delete(link.connection)
     this.#timed.delete(link)
-    if (link.connection < 0 && !link.up) this.#handshakeCount--
+    this.#handshakes.free(link.connection)
     if (this.#stopped !== undefined && !this.#hasMailboxes()) this.#stopped()
   }
 
@@ -494,9 +495,4 @@ function bytesOf(message: ZreMessage): number {
       break
   }
   return bytes
-}
-
-function isPortTaken(error: unknown): boolean {
-  const cause = error instanceof NetworkError ? error.cause : undefined
-  return cause instanceof Error && 'code' in cause && cause.code === 'EADDRINUSE'
 }

@@ -66,11 +66,11 @@ const PORTION_BYTES = 262_144
  * What a dial may take to the end of its handshake. Longer than what we grant those who dial us, whose octets are here: a
  * process of many nodes accepts one connection a turn for each, and who gives up and dials again makes it worse.
  */
-const DIAL_TIMEOUT_MS = 15_000
+export const DIAL_TIMEOUT_MS = 15_000
 /** What a connection may send while it is held, before we stop to read: so we still see that it closes. */
-const HELD_BYTES_MAX = 16_384
+export const HELD_BYTES_MAX = 16_384
 /** Octets of a message before the HELLO, and of the HELLO: a stranger gets no more of our memory. */
-const STRANGER_BYTES_MAX = HELLO_BYTES_MAX + 64
+export const STRANGER_BYTES_MAX = HELLO_BYTES_MAX + 64
 /**
  * What all connections together may have us do in one turn of the event loop, and each of them however many they are:
  * octets, and a number for each message beside them. libuv reads up to 2 MiB from one socket in a row, and so many small
@@ -151,17 +151,10 @@ export class Mesh {
    * @throws NetworkError when no port of the range can be had.
    */
   async listen(address: string, ports: PortRange): Promise<number> {
-    for (let port = ports.from; port <= ports.to; port++) {
-      try {
-        this.#server = await this.#host.streams.listen({ address, port }, (stream) =>
-          this.#accept(stream),
-        )
-        return this.#server.port
-      } catch (error) {
-        if (port === ports.to || !isPortTaken(error)) throw error
-      }
-    }
-    throw new NetworkError(`no TCP port between ${ports.from} and ${ports.to}`)
+    this.#server = await listenAt(ports, (port) =>
+      this.#host.streams.listen({ address, port }, (stream) => this.#accept(stream)),
+    )
+    return this.#server.port
   }
 
   /** Begins a mailbox's connection. What becomes of it is told to `link`. @param sequence told in the handshake, if any. */
@@ -610,6 +603,24 @@ export class Mesh {
 /** libzmq says nothing when it does not like our greeting, not even what it would have liked (zmtp.md 2.4). */
 function explain(reason: string): string {
   return `${reason} before the handshake was done: it may be no ZRE node, or want another security mechanism`
+}
+
+/**
+ * Opens an inbox at the first port that can be had.
+ * @throws what `open` threw for the last one, or for another reason than that the port is taken.
+ */
+export async function listenAt<Server>(
+  { from, to }: PortRange,
+  open: (port: number) => Server | Promise<Server>,
+): Promise<Server> {
+  for (let port = from; port < to; port++) {
+    try {
+      return await open(port)
+    } catch (error) {
+      if (!isPortTaken(error)) throw error
+    }
+  }
+  return open(to)
 }
 
 function isPortTaken(error: unknown): boolean {

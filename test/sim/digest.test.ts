@@ -1,5 +1,5 @@
 /**
- * The same seed is the same run on other versions of Node.js and other processors. `LYRE_NODES` names them, one command to
+ * The same seed is the same run on other versions of Node.js and other processors. `LYRE_OTHER_NODEJS` names them, one command to
  * a line, such as `/opt/node-24/bin/node`, or `qemu-aarch64-static -L /usr/aarch64-linux-gnu /opt/arm64/bin/node`; `.ci/run`
  * gets them where it can.
  */
@@ -19,8 +19,8 @@ const RUNS = [
 ]
 const TIMEOUT_MS = 600_000
 
-const { LYRE_NODES } = process.env
-const others = (LYRE_NODES ?? '')
+const { LYRE_OTHER_NODEJS } = process.env
+const others = (LYRE_OTHER_NODEJS ?? '')
   .split('\n')
   .map((line) => line.trim())
   .filter((line) => line !== '')
@@ -50,7 +50,7 @@ t.test('another process has the same digests', async (t) => {
 
 t.test(
   'other versions of Node.js and other processors have the same digests',
-  { skip: others.length === 0 && 'LYRE_NODES names no other Node.js' },
+  { skip: others.length === 0 && 'LYRE_OTHER_NODEJS names no other Node.js' },
   async (t) => {
     for (const run of RUNS) {
       const here = await digestOf(process.execPath, run)
