@@ -21,6 +21,15 @@ import { createInterface } from 'node:readline'
 const require = createRequire(import.meta.url)
 const zeromq5 = require('zeromq/v5-compat')
 require.cache[require.resolve('zeromq')].exports = zeromq5
+
+// The imitation goes on to receive while a socket unbinds, is told that it is busy, and asks again in the same turn of the
+// event loop, for ever: who unbinds reads no more.
+const { unbind } = zeromq5.Socket.prototype
+zeromq5.Socket.prototype.unbind = function (...args) {
+  this.pause()
+  return unbind.apply(this, args)
+}
+
 const Zyre = require('zyre.js')
 
 const [name, beaconPort, ...groups] = process.argv.slice(2)
