@@ -72,13 +72,13 @@ export const HELD_BYTES_MAX = 16_384
 /** Octets of a message before the HELLO, and of the HELLO: a stranger gets no more of our memory. */
 export const STRANGER_BYTES_MAX = HELLO_BYTES_MAX + 64
 /**
- * What all connections together may have us do in one turn of the event loop, and each of them however many they are:
- * octets, and a number for each message beside them. libuv reads up to 2 MiB from one socket in a row, and so many small
- * messages can take a second.
+ * What all connections together may have us do in one turn of the event loop, in equal shares, and each of them however many
+ * they are: octets, and a number for each message beside them. libuv reads up to 2 MiB from one socket in a row, and so many
+ * small messages can take a second; of large messages a connection that is alone never reaches its share.
  */
-const TURN_COST_MAX = 1_048_576
-const TURN_COST_MIN = 32_768
-const MESSAGE_COST = 1_024
+const TURN_COST_MAX = 4_194_304
+const TURN_COST_MIN = 131_072
+const MESSAGE_COST = 4_096
 const NOTHING = new Uint8Array(0)
 
 /** One connection, accepted or dialled. */
@@ -102,8 +102,9 @@ interface Link {
   held: boolean
   /** Whether it is to be read on in a moment. */
   resuming: boolean
-  /** What it had us do since it last let others go first; whether it is doing so now. */
+  /** What it had us do in which turn; whether it lets others go first. */
   cost: number
+  turn: number
   resting: boolean
   dirty: boolean
   /** Whether write() was called since the last flush. */
@@ -129,9 +130,12 @@ export class Mesh {
   #unreadBytes = 0
   #wakeAt = Number.POSITIVE_INFINITY
   #dirty: Link[] = []
-  /** Those that had their share of this turn, and how much a share is: the less, the more of them there were in the last. */
+  /** The turn, what it has cost so far, and whether its end is awaited; those that had their share of it; and what that is. */
+  #turn = 0
+  #turnCost = 0
+  #turning = false
   #resting: Link[] = []
-  #turnCostMax = TURN_COST_MAX
+  #share = TURN_COST_MAX
   #stopped: (() => void) | undefined
   /** Streams whose end we have not heard of, those that we closed ourselves too. */
   #streamCount = 0
@@ -331,6 +335,7 @@ export class Mesh {
       held: false,
       resuming: false,
       cost: 0,
+      turn: 0,
       resting: false,
       dirty: false,
       told: false,
@@ -350,7 +355,7 @@ export class Mesh {
         if (link === undefined) return
         this.#handlers.activity(connection)
         link.zmtp.handleBytes(bytes, this.#host.clock.now())
-        link.cost += bytes.length
+        this.#spend(link, bytes.length)
         if (link.held && link.zmtp.unreadBytes > HELD_BYTES_MAX) this.#pause(link)
         this.#read(link)
         this.#account(link)
@@ -373,21 +378,37 @@ export class Mesh {
     if (link !== undefined) this.#flush(link)
   }
 
-  /** It has taken its share of this turn, and is read on once all others had theirs. */
-  #rest(link: Link): void {
-    link.resting = true
-    link.stream.pause()
-    if (this.#resting.push(link) > 1) return
-    this.#host.clock.defer(() => {
-      const links = this.#resting
-      this.#resting = []
-      this.#turnCostMax = Math.max(TURN_COST_MIN, TURN_COST_MAX / links.length)
-      for (const rested of links) {
-        rested.cost = 0
-        rested.resting = false
-        if (this.#links.get(rested.connection) === rested) this.#readOn(rested)
-      }
-    })
+  /** Counts what a connection has us do. A quiet node pays nothing for that: only what is worth a share begins a turn. */
+  #spend(link: Link, cost: number): void {
+    if (link.turn !== this.#turn) {
+      link.turn = this.#turn
+      link.cost = 0
+    }
+    link.cost += cost
+    this.#turnCost += cost
+    if (this.#turning || this.#turnCost < TURN_COST_MIN) return
+    this.#turning = true
+    this.#host.clock.defer(() => this.#endTurn())
+  }
+
+  #hadItsShare({ turn, cost }: Link): boolean {
+    return (
+      turn === this.#turn && cost >= (this.#turnCost < TURN_COST_MAX ? this.#share : TURN_COST_MIN)
+    )
+  }
+
+  /** All had their turn: those that wanted more have the next one in equal shares. */
+  #endTurn(): void {
+    const links = this.#resting
+    this.#resting = []
+    this.#turn++
+    this.#turnCost = 0
+    this.#turning = false
+    this.#share = Math.max(TURN_COST_MIN, TURN_COST_MAX / Math.max(1, links.length))
+    for (const link of links) {
+      link.resting = false
+      if (this.#links.get(link.connection) === link) this.#readOn(link)
+    }
   }
 
   /** What waits in it first, then what comes. */
@@ -407,13 +428,16 @@ export class Mesh {
   /** Hands on what can be read, one message after the other, until it is held or closed, or it is the others' turn. */
   #read(link: Link): void {
     while (!link.held && !link.resting && this.#links.get(link.connection) === link) {
-      if (link.cost >= this.#turnCostMax) {
-        this.#rest(link)
+      if (this.#hadItsShare(link)) {
+        // It is read on once all others had their turn.
+        link.resting = true
+        link.stream.pause()
+        this.#resting.push(link)
         break
       }
       const event = link.zmtp.pollEvent(this.#host.clock.now())
       if (event === undefined) break
-      link.cost += MESSAGE_COST
+      this.#spend(link, MESSAGE_COST)
       this.#handle(link, event)
     }
     if (this.#links.get(link.connection) !== link) return
