@@ -28,6 +28,11 @@ const COPY_BYTES_MAX = 4_096
 /** Memory for what waits to be written begins small, since most links are quiet, and doubles up to a TCP buffer's size. */
 const CHUNK_BYTES_MIN = 256
 const CHUNK_BYTES_MAX = 65_536
+/**
+ * What V8 keeps in its own heap: most turns of most links write less. Memory outside takes 300 ns and a finalizer, this 25 ns;
+ * a copy of it 40 ns, and a view 500 ns, since it has to move out first.
+ */
+const HEAP_BYTES = 64
 /** A body that is not here yet is gathered from this size on; a smaller one is joined to its rest when that comes. */
 const GATHER_BYTES_MIN = 512
 /** Memory for a gathered body grows with what has come: a stranger's announcement alone allocates this much at most. */
@@ -152,6 +157,8 @@ export class FrameWriter {
   #chunk: Uint8Array = EMPTY
   #start = 0
   #end = 0
+  /** Where the chunk is full: it may begin smaller than that. */
+  #chunkEnd = 0
   #chunkBytes = CHUNK_BYTES_MIN
   #size = 0
 
@@ -194,6 +201,21 @@ export class FrameWriter {
     }
   }
 
+  /** Queues a command, 255 octets at most: its head, which is its name and what is always the same, and its data. */
+  command(head: Uint8Array, data: Uint8Array): void {
+    const size = head.length + data.length
+    this.#room(SHORT_HEADER_BYTES + size)
+    const chunk = this.#chunk
+    let end = this.#end
+    chunk[end++] = COMMAND
+    chunk[end++] = size
+    // Octet by octet: there are a dozen, and to call set() takes longer.
+    for (let index = 0; index < head.length; index++) chunk[end++] = head[index] as number
+    for (let index = 0; index < data.length; index++) chunk[end++] = data[index] as number
+    this.#end = end
+    this.#size += SHORT_HEADER_BYTES + size
+  }
+
   /** The next octets to write, the caller's from now on; undefined when there are none. */
   poll(): Uint8Array | undefined {
     if (this.#partIndex === this.#parts.length) this.#cut()
@@ -206,6 +228,7 @@ export class FrameWriter {
       this.#chunk = EMPTY
       this.#start = 0
       this.#end = 0
+      this.#chunkEnd = 0
       return undefined
     }
     this.#parts[this.#partIndex++] = EMPTY
@@ -218,18 +241,34 @@ export class FrameWriter {
   }
 
   #room(count: number): void {
-    if (this.#chunk.length - this.#end >= count) return
+    if (this.#chunkEnd - this.#end >= count) {
+      if (this.#chunk.length - this.#end < count) this.#extend()
+      return
+    }
     this.#cut()
-    this.#chunk = new Uint8Array(Math.max(count, this.#chunkBytes))
+    this.#chunkEnd = Math.max(count, this.#chunkBytes)
     this.#chunkBytes = clampChunk(2 * this.#chunkBytes)
+    this.#chunk = new Uint8Array(count <= HEAP_BYTES ? HEAP_BYTES : this.#chunkEnd)
     this.#start = 0
     this.#end = 0
   }
 
+  /** It was begun small, and is more than that now. */
+  #extend(): void {
+    const chunk = new Uint8Array(this.#chunkEnd)
+    chunk.set(this.#chunk)
+    this.#chunk = chunk
+  }
+
   #cut(): void {
-    if (this.#end === this.#start) return
-    this.#parts.push(this.#chunk.subarray(this.#start, this.#end))
-    this.#start = this.#end
+    const start = this.#start
+    const end = this.#end
+    if (end === start) return
+    const chunk = this.#chunk
+    this.#parts.push(
+      chunk.length === HEAP_BYTES ? chunk.slice(start, end) : chunk.subarray(start, end),
+    )
+    this.#start = end
   }
 }
 

@@ -82,6 +82,14 @@ const FRAME_COST_BYTES = 256
 /** The rule by which the other side's own ERROR ends a connection. */
 const REFUSED = 'zmtp.md 4.6'
 const EMPTY = new Uint8Array(0)
+// What never changes is written once: a crowd says PING and PONG more often than anything else.
+const GREETINGS = new Map<string, Uint8Array>()
+const READY = commandName('READY')
+const ERROR = commandName('ERROR')
+const PING = commandName('PING')
+/** With a TTL of 0 (zmtp.md 5.1). */
+const OUR_PING = new Writer().bytes(PING).u16(0).finish()
+const PONG = commandName('PONG')
 
 type State =
   | { readonly type: 'greeting' }
@@ -93,7 +101,8 @@ type State =
 export class ZmtpConnection {
   readonly #socketType: SocketType
   readonly #mechanism: Mechanism
-  #limits: ZmtpLimits
+  readonly #limits: ZmtpLimits
+  #messageBytesMax: number
   readonly #input: FrameReader
   readonly #output = new FrameWriter()
   #state: State = { type: 'greeting' }
@@ -120,12 +129,10 @@ export class ZmtpConnection {
     this.#socketType = options.socketType
     this.#mechanism = options.mechanism
     this.#limits = options.limits
+    this.#messageBytesMax = options.limits.messageBytesMax
     this.#input = new FrameReader()
     this.#deadline = now + options.limits.handshakeTimeoutMs
-    const mechanism = new Uint8Array(20)
-    mechanism.set(utf8(options.mechanism.name))
-    const greeting = new Writer().u8(0xff).bytes(new Uint8Array(8)).u8(0x7f).u8(3).u8(1)
-    this.#output.raw(greeting.bytes(mechanism).bytes(new Uint8Array(32)).finish())
+    this.#output.raw(greetingOf(options.mechanism.name))
   }
 
   /** Whether messages can be sent. */
@@ -201,8 +208,7 @@ export class ZmtpConnection {
   ping(context: Uint8Array): void {
     assert(this.heartbeats, 'a PING was sent to a peer that does not know it')
     assert(context.length <= PING_CONTEXT_BYTES_MAX, 'the context of a PING is too long')
-    const command = new Writer().bytes(commandName('PING')).u16(0).bytes(context)
-    this.#output.frame(COMMAND, command.finish())
+    this.#output.command(OUR_PING, context)
   }
 
   /** The next octets to write to the stream, ours no longer; undefined when there are none. */
@@ -214,7 +220,7 @@ export class ZmtpConnection {
 
   /** Messages may have so many octets from now on: more than a stranger's (zmtp.md 3.8). */
   allowMessages(messageBytesMax: number): void {
-    this.#limits = { ...this.#limits, messageBytesMax }
+    this.#messageBytesMax = messageBytesMax
   }
 
   /** Memory that what came and pollEvent() has not given yet takes, about: its octets, and each frame of a message. */
@@ -256,14 +262,12 @@ export class ZmtpConnection {
     if (major < 3) {
       throw new WireError('zmtp.md 2.3', `the peer speaks ZMTP ${major === 0 ? 1 : 2}, we need 3.0`)
     }
-    if (octets.length >= 32) {
+    if (octets.length >= 32 && !isMechanism(octets, this.#mechanism.name)) {
       const mechanism = fromUtf8(octets.subarray(12, 32)).replace(/\0+$/, '')
-      if (mechanism !== this.#mechanism.name) {
-        throw new WireError(
-          'zmtp.md 2.4',
-          `the peer wants security mechanism ${printable(mechanism)}, we ${this.#mechanism.name}`,
-        )
-      }
+      throw new WireError(
+        'zmtp.md 2.4',
+        `the peer wants security mechanism ${printable(mechanism)}, we ${this.#mechanism.name}`,
+      )
     }
     if (octets.length < GREETING_BYTES) return false
     this.#minor = major > 3 ? 1 : (octets[11] as number)
@@ -298,8 +302,8 @@ export class ZmtpConnection {
   }
 
   #readTraffic(now: number): ZmtpEvent | 'starved' | undefined {
-    const { messageBytesMax, messageFramesMax } = this.#limits
-    const frame = this.#input.frame(messageBytesMax - this.#framesBytes)
+    const { messageFramesMax } = this.#limits
+    const frame = this.#input.frame(this.#messageBytesMax - this.#framesBytes)
     if (frame === undefined) return 'starved'
     if ((frame.flags & COMMAND) !== 0) return this.#handleTraffic(frame.body, now)
     this.#frames.push(frame.body)
@@ -318,33 +322,28 @@ export class ZmtpConnection {
 
   /** Commands that we do not know, or whose name cannot be read, are passed over, as by libzmq (zmtp.md 5.5). */
   #handleTraffic(body: Uint8Array, now: number): ZmtpEvent | undefined {
-    const command = decodeCommand(body)
-    switch (command?.name) {
-      case 'PING': {
-        const reader = new Reader(command.data, 'zmtp.md 5.2')
-        const ttlDeciseconds = reader.u16()
-        const context = reader.bytes(Math.min(reader.left, PING_CONTEXT_BYTES_MAX))
-        this.#ttlMs = ttlDeciseconds === 0 ? Number.POSITIVE_INFINITY : ttlDeciseconds * 100
-        this.#deadline = now + this.#ttlMs
-        if (this.#pongs++ < PONGS_MAX) {
-          const pong = new Writer().bytes(commandName('PONG')).bytes(context)
-          this.#output.frame(COMMAND, pong.finish())
-        }
-        return undefined
-      }
-      case 'PONG':
-        return { type: 'pong', context: command.data }
-      case 'ERROR':
-        throw refusal(command.data)
-      default:
-        return undefined
+    if (begins(body, PONG)) return { type: 'pong', context: body.subarray(PONG.length) }
+    if (begins(body, PING)) {
+      this.#handlePing(body, now)
+    } else if (begins(body, ERROR)) {
+      throw refusal(body.subarray(ERROR.length))
     }
+    return undefined
+  }
+
+  #handlePing(body: Uint8Array, now: number): void {
+    const reader = new Reader(body.subarray(PING.length), 'zmtp.md 5.2')
+    const ttlDeciseconds = reader.u16()
+    const context = reader.bytes(Math.min(reader.left, PING_CONTEXT_BYTES_MAX))
+    this.#ttlMs = ttlDeciseconds === 0 ? Number.POSITIVE_INFINITY : ttlDeciseconds * 100
+    this.#deadline = now + this.#ttlMs
+    if (this.#pongs++ < PONGS_MAX) this.#output.command(PONG, context)
   }
 
   /** Tells a peer that can read a command why it is not let in: a person may be looking at its log (zmtp.md 4.9). */
   #sendError(error: WireError): void {
     const reason = utf8(error.message).subarray(0, 255)
-    const command = new Writer().bytes(commandName('ERROR')).u8(reason.length).bytes(reason)
+    const command = new Writer().bytes(ERROR).u8(reason.length).bytes(reason)
     this.#output.frame(COMMAND, command.finish())
   }
 
@@ -374,7 +373,7 @@ export class NullMechanism implements Mechanism {
   }) {
     const { socketType, identity, others = [] } = properties
     assert(identity.length <= IDENTITY_BYTES_MAX, 'our identity is too long')
-    const writer = new Writer().bytes(commandName('READY')).text1('Socket-Type').text4(socketType)
+    const writer = new Writer().bytes(READY).text1('Socket-Type').text4(socketType)
     writer.text1('Identity').u32(identity.length).bytes(identity)
     for (const [name, value] of others) writer.text1(name).u32(value.length).bytes(value)
     this.#ready = writer.finish()
@@ -408,6 +407,31 @@ function decodeMetadata(data: Uint8Array): Metadata {
     metadata.set(name, reader.bytes(reader.u32()))
   }
   return metadata
+}
+
+/** The 64 octets that each side begins with, once for each mechanism. */
+function greetingOf(name: string): Uint8Array {
+  const known = GREETINGS.get(name)
+  if (known !== undefined) return known
+  const mechanism = new Uint8Array(20)
+  mechanism.set(utf8(name))
+  const writer = new Writer().u8(0xff).bytes(new Uint8Array(8)).u8(0x7f).u8(3).u8(1)
+  const greeting = writer.bytes(mechanism).bytes(new Uint8Array(32)).finish()
+  GREETINGS.set(name, greeting)
+  return greeting
+}
+
+/** Whether a greeting names this mechanism, with all its 20 octets. */
+function isMechanism(octets: Uint8Array, name: string): boolean {
+  const greeting = greetingOf(name)
+  for (let index = 12; index < 32; index++) if (octets[index] !== greeting[index]) return false
+  return true
+}
+
+/** Whether the body of a command begins with this name, and has it whole. */
+function begins(body: Uint8Array, name: Uint8Array): boolean {
+  for (let index = 0; index < name.length; index++) if (body[index] !== name[index]) return false
+  return true
 }
 
 function commandName(name: string): Uint8Array {

@@ -79,12 +79,16 @@ export function decodeIdentity(identity: Uint8Array): Uuid | undefined {
 
 /** The value of SEQUENCE_PROPERTY: two octets. */
 export function encodeSequence(sequence: number): Uint8Array {
-  return new Writer().u16(sequence).finish()
+  const value = new Uint8Array(2)
+  value[0] = sequence >>> 8
+  value[1] = sequence
+  return value
 }
 
 /** The sequence that a mailbox goes on after, or undefined where it does not say. */
 export function decodeSequence(value: Uint8Array | undefined): number | undefined {
-  return value?.length === 2 ? new Reader(value, 'zre.md 2.10').u16() : undefined
+  if (value?.length !== 2) return undefined
+  return (value[0] as number) * 0x100 + (value[1] as number)
 }
 
 /**
