@@ -33,6 +33,9 @@ const CHUNK_BYTES_MAX = 65_536
  * a copy of it 40 ns, and a view 500 ns, since it has to move out first.
  */
 const HEAP_BYTES = 64
+/** Such chunks whose octets were copied, for the next who writes: it saves 200 octets of garbage for each write. */
+const spares: Uint8Array[] = []
+const SPARES_MAX = 64
 /** A body that is not here yet is gathered from this size on; a smaller one is joined to its rest when that comes. */
 const GATHER_BYTES_MIN = 512
 /** Memory for a gathered body grows with what has come: a stranger's announcement alone allocates this much at most. */
@@ -218,19 +221,13 @@ export class FrameWriter {
 
   /** The next octets to write, the caller's from now on; undefined when there are none. */
   poll(): Uint8Array | undefined {
-    if (this.#partIndex === this.#parts.length) this.#cut()
-    const part = this.#parts[this.#partIndex]
-    if (part === undefined) {
-      // Nothing waits, so a quiet link keeps no memory; the next chunk is about as large as this turn's were together.
-      this.#chunkBytes = clampChunk(this.#chunkBytes / 2)
-      this.#parts = []
-      this.#partIndex = 0
-      this.#chunk = EMPTY
-      this.#start = 0
-      this.#end = 0
-      this.#chunkEnd = 0
+    if (this.#partIndex === this.#parts.length) {
+      // Mostly there is one part, which needs no list.
+      if (this.#end > this.#start) return this.#take()
+      this.#rest()
       return undefined
     }
+    const part = this.#parts[this.#partIndex] as Uint8Array
     this.#parts[this.#partIndex++] = EMPTY
     this.#size -= part.length
     if (this.#partIndex >= WRITTEN_PARTS_MAX && 2 * this.#partIndex >= this.#parts.length) {
@@ -248,7 +245,10 @@ export class FrameWriter {
     this.#cut()
     this.#chunkEnd = Math.max(count, this.#chunkBytes)
     this.#chunkBytes = clampChunk(2 * this.#chunkBytes)
-    this.#chunk = new Uint8Array(count <= HEAP_BYTES ? HEAP_BYTES : this.#chunkEnd)
+    if (count > HEAP_BYTES) this.#chunk = new Uint8Array(this.#chunkEnd)
+    else if (this.#chunk.length !== HEAP_BYTES) {
+      this.#chunk = spares.pop() ?? new Uint8Array(HEAP_BYTES)
+    }
     this.#start = 0
     this.#end = 0
   }
@@ -257,18 +257,41 @@ export class FrameWriter {
   #extend(): void {
     const chunk = new Uint8Array(this.#chunkEnd)
     chunk.set(this.#chunk)
+    this.#spare()
     this.#chunk = chunk
   }
 
-  #cut(): void {
-    const start = this.#start
-    const end = this.#end
-    if (end === start) return
+  /** Nothing waits, so a quiet link keeps no memory; the next chunk is about as large as this turn's were together. */
+  #rest(): void {
+    this.#chunkBytes = clampChunk(this.#chunkBytes / 2)
+    if (this.#parts.length > 0) this.#parts = []
+    this.#partIndex = 0
+    this.#spare()
+    this.#chunk = EMPTY
+    this.#start = 0
+    this.#end = 0
+    this.#chunkEnd = 0
+  }
+
+  #spare(): void {
+    if (this.#chunk.length === HEAP_BYTES && spares.length < SPARES_MAX) spares.push(this.#chunk)
+  }
+
+  /** What is written of the chunk, as its receiver's. */
+  #take(): Uint8Array {
     const chunk = this.#chunk
-    this.#parts.push(
-      chunk.length === HEAP_BYTES ? chunk.slice(start, end) : chunk.subarray(start, end),
-    )
-    this.#start = end
+    const start = this.#start
+    this.#start = this.#end
+    this.#size -= this.#end - start
+    const isCopied = chunk.length === HEAP_BYTES
+    return isCopied ? chunk.slice(start, this.#end) : chunk.subarray(start, this.#end)
+  }
+
+  #cut(): void {
+    if (this.#end === this.#start) return
+    const part = this.#take()
+    this.#parts.push(part)
+    this.#size += part.length
   }
 }
 

@@ -19,6 +19,7 @@ import {
   type Source,
 } from './peers.ts'
 import { Places } from './places.ts'
+import { Queue } from './queue.ts'
 import type { Frames, Headers, Hello, ZreCommand, ZreMessage } from './zre.ts'
 
 /** Settings of a Harmony; durations in milliseconds, evasive < silent < expired. */
@@ -200,8 +201,7 @@ export class Harmony {
   readonly #probed = new Set<PeerRecord>()
   #sweepAt = NEVER
   #wakeAt = NEVER
-  #effects: (Effect | undefined)[] = []
-  #effectIndex = 0
+  readonly #effects = new Queue<Effect>()
 
   constructor(options: HarmonyOptions) {
     this.#options = options
@@ -350,8 +350,8 @@ export class Harmony {
   handleTimeout(now: number): void {
     if (now < this.#wakeAt) return
     if (now >= this.#sweepAt) this.#sweep(now)
-    for (const peer of [...this.#probed]) {
-      if (now >= peer.probeAt) this.#judge(peer, now)
+    if (this.#probed.size > 0) {
+      for (const peer of [...this.#probed]) if (now >= peer.probeAt) this.#judge(peer, now)
     }
     // One after the other, since a dial can make place for somebody who came before.
     for (let peer = this.#dials.due(now); peer; peer = this.#dials.due(now)) this.#dial(peer, now)
@@ -473,14 +473,7 @@ export class Harmony {
 
   /** What to do next; undefined when all is done. */
   pollEffect(): Effect | undefined {
-    const effect = this.#effects[this.#effectIndex]
-    if (effect === undefined) {
-      this.#effects.length = 0
-      this.#effectIndex = 0
-      return undefined
-    }
-    this.#effects[this.#effectIndex++] = undefined
-    return effect
+    return this.#effects.shift()
   }
 
   /** What to write next over a connection that we dialled; undefined when nothing waits for it, or nothing may leave yet. */

@@ -82,6 +82,8 @@ const FRAME_COST_BYTES = 256
 /** The rule by which the other side's own ERROR ends a connection. */
 const REFUSED = 'zmtp.md 4.6'
 const EMPTY = new Uint8Array(0)
+/** Never changed: the first frame is put into a list of its own. */
+const NO_FRAMES: Uint8Array[] = []
 // What never changes is written once: a crowd says PING and PONG more often than anything else.
 const GREETINGS = new Map<string, Uint8Array>()
 const READY = commandName('READY')
@@ -108,7 +110,7 @@ export class ZmtpConnection {
   #state: State = { type: 'greeting' }
   #reported = false
   #minor = 0
-  #frames: Uint8Array[] = []
+  #frames = NO_FRAMES
   #framesBytes = 0
   #pongs = 0
   #ttlMs = Number.POSITIVE_INFINITY
@@ -306,11 +308,15 @@ export class ZmtpConnection {
     const frame = this.#input.frame(this.#messageBytesMax - this.#framesBytes)
     if (frame === undefined) return 'starved'
     if ((frame.flags & COMMAND) !== 0) return this.#handleTraffic(frame.body, now)
-    this.#frames.push(frame.body)
+    // A list that is pushed to takes room for 17, and most messages have one frame or two.
+    const [first] = this.#frames
+    if (first === undefined) this.#frames = [frame.body]
+    else if (this.#frames.length === 1) this.#frames = [first, frame.body]
+    else this.#frames.push(frame.body)
     this.#framesBytes += frame.body.length
     if ((frame.flags & MORE) === 0) {
       const frames = this.#frames
-      this.#frames = []
+      this.#frames = NO_FRAMES
       this.#framesBytes = 0
       return { type: 'message', frames }
     }
@@ -332,7 +338,8 @@ export class ZmtpConnection {
   }
 
   #handlePing(body: Uint8Array, now: number): void {
-    const reader = new Reader(body.subarray(PING.length), 'zmtp.md 5.2')
+    const reader = new Reader(body, 'zmtp.md 5.2')
+    reader.skip(PING.length)
     const ttlDeciseconds = reader.u16()
     const context = reader.bytes(Math.min(reader.left, PING_CONTEXT_BYTES_MAX))
     this.#ttlMs = ttlDeciseconds === 0 ? Number.POSITIVE_INFINITY : ttlDeciseconds * 100
@@ -351,7 +358,7 @@ export class ZmtpConnection {
   #close(error: WireError): void {
     this.#state = { type: 'closed', error }
     this.#input.clear()
-    this.#frames = []
+    this.#frames = NO_FRAMES
     this.#framesBytes = 0
   }
 }

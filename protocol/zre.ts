@@ -61,6 +61,8 @@ const IDS = {
   goodbye: 10,
 } as const
 const NO_CONTENT: Frames = []
+/** One for all: a small message takes no memory but its own octets. */
+const writer = new Writer()
 const GROUP_LIMIT = { bytesMax: TEXT_BYTES_MAX, rule: 'zre.md 2.6' }
 const VALUE_LIMIT = { bytesMax: HEADER_VALUE_BYTES_MAX, rule: 'zre.md 2.6' }
 
@@ -96,10 +98,10 @@ export function decodeSequence(value: Uint8Array | undefined): number | undefine
  * Fields keep to the limits above: who builds a command has checked them.
  */
 export function encodeZre(command: ZreCommand, sequence: number): Frames {
-  const writer = new Writer().u16(SIGNATURE).u8(IDS[command.type]).u8(VERSION).u16(sequence)
+  writer.clear().u16(SIGNATURE).u8(IDS[command.type]).u8(VERSION).u16(sequence)
   switch (command.type) {
     case 'hello':
-      encodeHello(writer, command)
+      encodeHello(command)
       break
     case 'whisper':
       return [writer.finish(), ...command.content]
@@ -191,7 +193,7 @@ function decodeFields(
   }
 }
 
-function encodeHello(writer: Writer, hello: Hello): void {
+function encodeHello(hello: Hello): void {
   writer.text1(hello.endpoint).u32(hello.groups.length)
   for (const group of hello.groups) writer.text4(group)
   const keys = Object.keys(hello.headers)

@@ -132,3 +132,13 @@ t.test('a writer grows as far as it must', async (t) => {
   const expected = concat(...Array.from({ length: 100 }, (_, part) => pattern(part)))
   t.equal(toHex(writer.finish()), toHex(expected))
 })
+
+t.test('short texts come back as they were, in ASCII or not, first time or again', async (t) => {
+  for (const text of ['', 'CHAT', 'Café', 'é', 'x'.repeat(33), 'CHAT']) {
+    const octets = new Writer().text1(text).u8(7).finish()
+    const reader = new Reader(octets, 'rule')
+    t.equal(reader.text1(), text)
+    t.equal(reader.u8(), 7)
+    reader.end()
+  }
+})

@@ -1,0 +1,28 @@
+// What waits in order. An array whose length is set to 0 gives up its memory, and takes room for 17 with the next push: where
+// one thing at a time goes in and out, as with most inputs of a machine, that is more garbage than the things themselves.
+
+/** Memory for so many is kept while nothing waits. */
+const KEPT_MAX = 1_024
+
+/** First in, first out. */
+export class Queue<Item> {
+  #items: (Item | undefined)[] = []
+  #first = 0
+  #end = 0
+
+  push(item: Item): void {
+    this.#items[this.#end++] = item
+  }
+
+  /** The one that waits longest; undefined when none does. */
+  shift(): Item | undefined {
+    if (this.#first === this.#end) return undefined
+    const item = this.#items[this.#first]
+    this.#items[this.#first++] = undefined
+    if (this.#first < this.#end) return item
+    if (this.#end > KEPT_MAX) this.#items = []
+    this.#first = 0
+    this.#end = 0
+    return item
+  }
+}
