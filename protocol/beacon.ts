@@ -2,7 +2,7 @@
 // is where the datagram came from.
 // Spec: beacon.md, after 36/ZRE "Discovery" and what C Zyre sends.
 
-import { bytesToUuid, Reader, type Uuid, uuidToBytes, Writer } from './bytes.ts'
+import { bytesToUuid, isUuidOf, Reader, type Uuid, uuidToBytes, Writer } from './bytes.ts'
 import { WireError } from './errors.ts'
 
 /** The UDP port that is registered for ZRE discovery; another port is another network. */
@@ -48,12 +48,28 @@ export function decodeBeacon(datagram: Uint8Array): Beacon {
   )
 }
 
+/** Whether a datagram is, octet for octet, a beacon of version 1 with this uuid and port: nothing is made of it to know. */
+export function isBeaconOf(
+  datagram: Uint8Array,
+  { uuid, port }: { readonly uuid: Uuid; readonly port: number },
+): boolean {
+  const isOurKind =
+    datagram.length === BEACON_BYTES &&
+    datagram[0] === 0x5a &&
+    datagram[1] === 0x52 &&
+    datagram[2] === 0x45 &&
+    datagram[3] === 1
+  if (!isOurKind || datagram[20] !== port >>> 8 || datagram[21] !== (port & 0xff)) return false
+  return isUuidOf(datagram, 4, uuid)
+}
+
 /** The 22 octets of a beacon of version 1. `port` is 0 to 65535; 0 says goodbye (beacon.md 2.4). */
 export function encodeBeacon(beacon: { readonly uuid: Uuid; readonly port: number }): Uint8Array {
   return new Writer().u32(0x5a524501).bytes(uuidToBytes(beacon.uuid)).u16(beacon.port).finish()
 }
 
 function decodeNode(datagram: Uint8Array): { uuid: Uuid; port: number } {
-  const reader = new Reader(datagram.subarray(4), 'beacon.md 2.2')
+  const reader = new Reader(datagram, 'beacon.md 2.2')
+  reader.skip(4)
   return { uuid: bytesToUuid(reader.bytes(16)), port: reader.u16() }
 }

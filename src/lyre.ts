@@ -488,8 +488,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#host,
       { uuid: this.#uuid, port, intervalMs, choice },
       {
-        alive: (uuid, { address, port: inboxPort }) => {
-          const endpoint = formatEndpoint(address, inboxPort)
+        alive: (uuid, endpoint) => {
           const now = this.#host.clock.now()
           this.#harmony.handleDiscovered({ uuid, endpoint, source: 'beacon' }, now)
           this.#pump()

@@ -6,6 +6,8 @@ import {
   type Beacon,
   decodeBeacon,
   encodeBeacon,
+  formatEndpoint,
+  isBeaconOf,
   type Uuid,
   WireError,
 } from '../../protocol/index.ts'
@@ -23,8 +25,8 @@ export interface BeaconOptions {
 
 /** What beacons of other nodes tell; anybody can send one, so it is hearsay. */
 export interface BeaconHandlers {
-  /** A node said that its inbox is at this port of the address that its beacon came from. */
-  alive(uuid: Uuid, inbox: Address): void
+  /** A node said that its inbox is at a port of the address that its beacon came from. */
+  alive(uuid: Uuid, endpoint: string): void
   /** Somebody said that a node is leaving. */
   goodbye(uuid: Uuid): void
 }
@@ -85,9 +87,23 @@ interface Verdict {
   readonly reason: string | null
   /** Of the inbox. */
   readonly port: number
+  /** Where it came from, and the inbox there. */
+  readonly address: string
+  readonly endpoint: string
+  /** Where it is counted. */
+  readonly counts: Partial<Record<BeaconKind, number>>
+}
+
+/** The last datagram of a kind. */
+interface Heard {
+  verdict: Verdict
+  port: number
+  at: number
 }
 
 const NETWORKS_MAX = 32
+/** Beacons that are known again, so that they need not be judged anew; past it all are forgotten, and judged once more. */
+const VERDICTS_MAX = 4_096
 
 /** The beacons of one node, ours and those that we hear; it is started and stopped once for each life of the node. */
 export class BeaconDiscovery {
@@ -104,7 +120,12 @@ export class BeaconDiscovery {
     otherVersion: 0,
     noise: 0,
   }
-  readonly #last = new Map<BeaconKind, { readonly at: number } & Omit<HeardBeacon, 'msAgo'>>()
+  readonly #last = new Map<BeaconKind, Heard>()
+  /**
+   * What came before and will come again, each second, from each neighbour: by the first octets of its uuid. To compare takes a
+   * fifth of what it takes to read and judge, and the uuid is a text that maps have hashed before.
+   */
+  readonly #verdicts = new Map<number, Verdict>()
   readonly #network: string
   readonly #networks = new Map<string, Partial<Record<BeaconKind, number>>>()
   #listener: DatagramSocket | undefined
@@ -166,8 +187,9 @@ export class BeaconDiscovery {
 
   diagnostics(): BeaconDiagnostics {
     const now = this.#host.clock.now()
-    const last = [...this.#last].map(([kind, { at, ...beacon }]) => {
-      return [kind, { ...beacon, msAgo: Math.round(now - at) }] as const
+    const last = [...this.#last].map(([kind, { verdict, port, at }]) => {
+      const { address, uuid, reason } = verdict
+      return [kind, { address, port, uuid, reason, msAgo: Math.round(now - at) }] as const
     })
     return {
       port: this.#options.port,
@@ -199,47 +221,81 @@ export class BeaconDiscovery {
     })
   }
 
-  #receive(bytes: Uint8Array, from: Address): void {
-    const verdict = this.#judge(bytes, from.address)
-    this.#note(verdict, from)
-    const { kind, uuid, port } = verdict
+  #receive(bytes: Uint8Array, { address, port }: Address): void {
+    const verdict = this.#recall(bytes, address) ?? this.#judge(bytes, address)
+    this.#note(verdict, port)
+    const { kind, uuid } = verdict
     if (uuid === null) return
-    if (kind === 'alive') this.#handlers.alive(uuid, { address: from.address, port })
+    if (kind === 'alive') this.#handlers.alive(uuid, verdict.endpoint)
     else if (kind === 'goodbye') this.#handlers.goodbye(uuid)
   }
 
+  /** What we made of the same octets from the same address before. */
+  #recall(bytes: Uint8Array, address: string): Verdict | undefined {
+    const verdict = this.#verdicts.get(keyOf(bytes))
+    if (verdict === undefined || verdict.address !== address || verdict.uuid === null) {
+      return undefined
+    }
+    const { uuid, port } = verdict
+    return isBeaconOf(bytes, { uuid, port }) ? verdict : undefined
+  }
+
   #judge(bytes: Uint8Array, address: string): Verdict {
+    const counts = this.#countsOf(address)
     let beacon: Beacon
     try {
       beacon = decodeBeacon(bytes)
     } catch (error) {
       if (!(error instanceof WireError)) throw error
       const kind = error.rule === 'beacon.md 2.1' ? 'noise' : 'otherVersion'
-      return { kind, uuid: null, reason: error.message, port: 0 }
+      const reason = error.message
+      return { kind, uuid: null, reason, port: 0, address, endpoint: '', counts }
     }
     const { version, uuid, port } = beacon
     const { chosen } = this.#options.choice
-    const as = (kind: BeaconKind, reason: string | null = null) => ({ kind, uuid, reason, port })
+    const as = (kind: BeaconKind, reason: string | null = null): Verdict => {
+      const endpoint = kind === 'alive' ? formatEndpoint(address, port) : ''
+      return { kind, uuid, reason, port, address, endpoint, counts }
+    }
     if (uuid === this.#options.uuid) {
-      return address === chosen.address
-        ? as('own')
-        : as('impostor', `it has our uuid, and our address is ${chosen.address}`)
+      if (address === chosen.address) return this.#remember(bytes, as('own'))
+      return as('impostor', `it has our uuid, and our address is ${chosen.address}`)
     }
     if (!onNetwork(address, chosen))
       return as('foreign', `it is not on ${this.#network}, as we are`)
     if (version === 3) return as('secure', 'it talks CURVE, which we do not')
-    return as(port === 0 ? 'goodbye' : 'alive')
+    return port === 0 ? as('goodbye') : this.#remember(bytes, as('alive'))
   }
 
-  #note({ kind, uuid, reason }: Verdict, { address, port }: Address): void {
+  #remember(bytes: Uint8Array, verdict: Verdict): Verdict {
+    if (verdict.port === 0) return verdict
+    if (this.#verdicts.size >= VERDICTS_MAX) this.#verdicts.clear()
+    this.#verdicts.set(keyOf(bytes), verdict)
+    return verdict
+  }
+
+  #note(verdict: Verdict, port: number): void {
+    const { kind, counts } = verdict
     this.#heard[kind]++
-    this.#last.set(kind, { address, port, uuid, reason, at: this.#host.clock.now() })
+    counts[kind] = (counts[kind] ?? 0) + 1
+    const at = this.#host.clock.now()
+    const last = this.#last.get(kind)
+    if (last === undefined) {
+      this.#last.set(kind, { verdict, port, at })
+      return
+    }
+    last.verdict = verdict
+    last.port = port
+    last.at = at
+  }
+
+  #countsOf(address: string): Partial<Record<BeaconKind, number>> {
     const network = this.#nameOf(address)
     const known = this.#networks.has(network) || this.#networks.size < NETWORKS_MAX
     const name = known ? network : 'other'
     const counts = this.#networks.get(name) ?? {}
-    counts[kind] = (counts[kind] ?? 0) + 1
     this.#networks.set(name, counts)
+    return counts
   }
 
   #nameOf(address: string): string {
@@ -252,4 +308,10 @@ export class BeaconDiscovery {
     this.#errorCount++
     this.#lastError = error.message
   }
+}
+
+/** Of a beacon, by its uuid: 30 bits, which V8 keeps without memory of their own. */
+function keyOf(bytes: Uint8Array): number {
+  const octet = (index: number) => bytes[index] ?? 0
+  return ((octet(4) & 0x3f) << 24) | (octet(5) << 16) | (octet(6) << 8) | octet(7)
 }

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { BEACON_PORT, decodeBeacon, encodeBeacon } from '../../protocol/beacon.ts'
+import { BEACON_PORT, decodeBeacon, encodeBeacon, isBeaconOf } from '../../protocol/beacon.ts'
 import { WireError } from '../../protocol/errors.ts'
 import { holds } from '../support/holds.ts'
 import { concat } from '../support/octets.ts'
@@ -101,4 +101,18 @@ t.test('beacons keep their promises', async (t) => {
       return error instanceof WireError
     }
   })
+})
+
+t.test('a beacon is known again, octet for octet', async (t) => {
+  const { uuid, port } = decodeBeacon(ALIVE)
+  t.ok(isBeaconOf(ALIVE, { uuid, port }))
+  for (let index = 0; index < ALIVE.length; index++) {
+    const other = ALIVE.slice()
+    other[index] = (other[index] as number) ^ 1
+    t.notOk(isBeaconOf(other, { uuid, port }), `octet ${index}`)
+    other[index] = (ALIVE[index] as number) ^ 0x10
+    t.notOk(isBeaconOf(other, { uuid, port }), `octet ${index}, high`)
+  }
+  t.notOk(isBeaconOf(concat(ALIVE, new Uint8Array(1)), { uuid, port }))
+  t.notOk(isBeaconOf(SECURE, decodeBeacon(SECURE)))
 })

@@ -17,7 +17,7 @@ function tested(world: World): { readonly beacon: BeaconDiscovery; readonly told
     world.host(),
     { uuid: ALICE, port: PORT, intervalMs: 1_000, choice },
     {
-      alive: (uuid, { address, port }) => told.push(`${uuid.slice(0, 1)} at ${address}:${port}`),
+      alive: (uuid, endpoint) => told.push(`${uuid.slice(0, 1)} at ${endpoint.slice(6)}`),
       goodbye: (uuid) => told.push(`goodbye ${uuid.slice(0, 1)}`),
     },
   )
