@@ -34,6 +34,8 @@ export interface Heard {
   lostAt: number
   /** When that one was dialled. */
   lostSince: number
+  /** When it last closed a connection to it without having entered: it had waited for an answer in vain. */
+  gaveUpAt: number
 }
 
 /** What an application was told of a peer, from enter to exit. */
@@ -147,6 +149,7 @@ export class Party {
         doubtAt: NEVER,
         lostAt: NEVER,
         lostSince: NEVER,
+        gaveUpAt: NEVER,
       }
       this.heard.set(uuid, heard)
     }

@@ -271,7 +271,9 @@ export class Presence implements Checker {
         if (octetsMs >= expiredMs - TICK_MS) {
           const isLate = ms > expiredMs + SWEEP_MS + this.#slackMs
           if (isLate && awake) return `an exit by ${expiredMs + SWEEP_MS} ms of silence, not ${ms}`
-          if (contact.evasiveAt === NEVER && awake) return 'evasive before expired'
+          // Who is asked because of a doubt, or because a connection was just lost, has 1.5 s, evasive or not.
+          const isAsked = heard.doubtAt > contact.at || heard.lostAt > now - 2 * PROBE_MS
+          if (contact.evasiveAt === NEVER && awake && !isAsked) return 'evasive before expired'
           return undefined
         }
         // It did not answer when there was doubt, such as of another node where it was (harmony.md 2.10).
@@ -339,6 +341,8 @@ export class Presence implements Checker {
       const isTheirs = line.acceptor === party && line.dialler.uuid === peer.uuid
       if (isTheirs && line.diallerClosedAt !== NEVER && line.at < contact.at) return undefined
     }
+    // It gave up on us while we still asked whoever was there before it: both wait for 1.5 s.
+    if (party.hears(peer.uuid).gaveUpAt > contact.at - 10_000) return undefined
     // It parted from us, for a reason that it was held to itself.
     const exitAt = peer.exits.get(party.uuid) ?? NEVER
     if (exitAt > contact.at - 10_000) return undefined

@@ -570,6 +570,9 @@ export class Truth implements Observer {
         if (party === line.dialler && line.diallerClosedAt === NEVER) {
           line.diallerClosedAt = now
           line.diallerEnded = isEnded
+          if (isEnded && other !== undefined && !party.contacts.has(other.uuid)) {
+            other.hears(party.uuid).gaveUpAt = now
+          }
         } else {
           line.acceptorClosedAt = now
           line.acceptorEnded = isEnded

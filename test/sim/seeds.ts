@@ -115,4 +115,31 @@ export const SEEDS: readonly Seed[] = [
     ms: MS,
     found: 'node: who stopped confirmed what nobody heard (harmony.md 6.5)',
   },
+  {
+    seed: 5_046,
+    workload: 'soak',
+    fidelity: 'message',
+    nodes: 10,
+    ms: 600_000,
+    found:
+      'judge: who is asked because of a lost connection exits as expired without having been evasive',
+  },
+  {
+    seed: 5_021,
+    workload: 'sleepers',
+    fidelity: 'message',
+    nodes: 10,
+    ms: 600_000,
+    found:
+      'judge: who is asked because another is said to be where it is need not have been evasive',
+  },
+  {
+    seed: 202_611_270_155,
+    workload: 'soak',
+    fidelity: 'message',
+    nodes: 10,
+    ms: 360_000,
+    found:
+      'judge: a node gives up on one that is asking who was there before it, and both begin anew',
+  },
 ]
