@@ -160,7 +160,7 @@ export class Delivery implements Checker {
     const hash = hashOf(group, content)
     const members: Uuid[] = []
     for (const { uuid, groups } of party.contacts.values())
-      if (groups.has(group)) members.push(uuid)
+      if (groups?.has(group)) members.push(uuid)
     // Where events wait to be told, the node knows more than its application: it has to say whom it means.
     const isAhead = party.eventAt === this.#truth.now
     const meant = isAhead

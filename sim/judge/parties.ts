@@ -7,7 +7,7 @@ import type { Wiretap } from './wiretap.ts'
 /** The instant of what has not happened. */
 export const NEVER = Number.NEGATIVE_INFINITY
 const NOTHING: Uint8Array = new Uint8Array(0)
-const NO_LINES: ReadonlySet<Line> = new Set()
+const NO_LINES: readonly Line[] = []
 
 /** A time in which a process did not run. */
 interface Sleep {
@@ -44,7 +44,8 @@ export interface Contact {
   /** Counted for each node from 1. */
   readonly number: number
   readonly at: number
-  readonly groups: Set<string>
+  /** Undefined until it joins one: a set takes as much as all else that is kept of a peer in a large mesh. */
+  groups: Set<string> | undefined
   /** When it was last told to be evasive, and silent. */
   evasiveAt: number
   silentAt: number
@@ -82,7 +83,7 @@ export class Party {
   /** Its connections, dialled and accepted. */
   readonly lines = new Set<Line>()
   /** Those of them that were accepted, by the uuid of the other. */
-  readonly #linesWith = new Map<Uuid, Set<Line>>()
+  readonly #linesWith = new Map<Uuid, readonly Line[]>()
   /** What it said last in its epoch with a uuid, which may go on over another connection. */
   readonly said = new Map<Uuid, { sequence: number; status: number }>()
   /** When its application was last told an exit of a uuid. */
@@ -118,21 +119,21 @@ export class Party {
   }
 
   /** Connections with a uuid: of a thousand nodes each has two thousand, and one or two with each other. */
-  linesWith(uuid: Uuid): ReadonlySet<Line> {
+  linesWith(uuid: Uuid): readonly Line[] {
     return this.#linesWith.get(uuid) ?? NO_LINES
   }
 
   addLine(line: Line, uuid: Uuid): void {
     this.lines.add(line)
     const lines = this.#linesWith.get(uuid)
-    if (lines === undefined) this.#linesWith.set(uuid, new Set([line]))
-    else lines.add(line)
+    this.#linesWith.set(uuid, lines === undefined ? [line] : [...lines, line])
   }
 
   deleteLine(line: Line, uuid: Uuid): void {
     this.lines.delete(line)
-    const lines = this.#linesWith.get(uuid)
-    if (lines?.delete(line) && lines.size === 0) this.#linesWith.delete(uuid)
+    const lines = this.linesWith(uuid).filter((other) => other !== line)
+    if (lines.length === 0) this.#linesWith.delete(uuid)
+    else this.#linesWith.set(uuid, lines)
   }
 
   hears(uuid: Uuid): Heard {

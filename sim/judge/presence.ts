@@ -135,11 +135,11 @@ export class Presence implements Checker {
   ): void {
     switch (event.type) {
       case 'join':
-        if (contact.groups.has(event.group)) complain('one join of a group')
+        if (contact.groups?.has(event.group)) complain('one join of a group')
         if (!event.peer.groups.includes(event.group)) complain('a peer that is in the group')
         break
       case 'leave':
-        if (!contact.groups.has(event.group)) complain('a leave after a join')
+        if (!contact.groups?.has(event.group)) complain('a leave after a join')
         if (event.peer.groups.includes(event.group)) complain('a peer that is not in the group')
         break
       case 'shout':
@@ -504,7 +504,7 @@ export class Presence implements Checker {
       return
     }
     const own = peer.ownGroups().sort().join(' ')
-    const held = [...contact.groups].sort().join(' ')
+    const held = [...(contact.groups ?? [])].sort().join(' ')
     if (own === held) return
     this.#report('I6', { party, peer, expected: `groups ${own}`, seen: `groups ${held}` })
   }
@@ -524,7 +524,7 @@ export class Presence implements Checker {
     }
     const byGroup = new Map<string, Uuid[]>()
     for (const { uuid, groups } of party.contacts.values()) {
-      for (const group of groups) {
+      for (const group of groups ?? []) {
         const members = byGroup.get(group) ?? []
         members.push(uuid)
         byGroup.set(group, members)

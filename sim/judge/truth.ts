@@ -411,13 +411,12 @@ export class Truth implements Observer {
       case 'enter': {
         const { uuid } = event.peer
         const number = ++party.contactCount
-        const groups = new Set<string>()
         this.pairCount++
         party.contacts.set(uuid, {
           uuid,
           number,
           at: now,
-          groups,
+          groups: undefined,
           evasiveAt: NEVER,
           silentAt: NEVER,
           left: false,
@@ -430,11 +429,15 @@ export class Truth implements Observer {
         if (party.contacts.delete(event.peer.uuid)) this.pairCount--
         party.exits.set(event.peer.uuid, now)
         break
-      case 'join':
-        party.contacts.get(event.peer.uuid)?.groups.add(event.group)
+      case 'join': {
+        const contact = party.contacts.get(event.peer.uuid)
+        if (contact === undefined) break
+        contact.groups ??= new Set()
+        contact.groups.add(event.group)
         break
+      }
       case 'leave':
-        party.contacts.get(event.peer.uuid)?.groups.delete(event.group)
+        party.contacts.get(event.peer.uuid)?.groups?.delete(event.group)
         break
       case 'evasive':
       case 'silent': {
