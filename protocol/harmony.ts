@@ -158,6 +158,8 @@ const DIAL_TIMEOUT_MS = 15_000
 const RETURN_TIMEOUT_MS = 5_000
 /** How soon after it was written the other side is asked whether it has read it (harmony.md 5.8). */
 const CONFIRM_INTERVAL_MS = 100
+/** A dial that takes so long goes to nobody, if the peer says that it is elsewhere. */
+const UNANSWERED_MS = 1_000
 /** What a peer whose HELLO is here waits for our dial at most. */
 const GREETED_WAIT_MS = 100
 /** A link that lived this long was a good one: its next loss begins with the shortest back-off again. */
@@ -806,8 +808,10 @@ export class Harmony {
       peer.otherEndpoint = endpoint
       const isElsewhere = parseEndpoint(peer.endpoint)?.host !== arrival.address
       const isDoubtful = isElsewhere || (!peer.named && peer.mailbox.waiting.messages > 0)
-      if (peer.link !== 'down' && isDoubtful) {
-        // We are with whoever hearsay named, and its HELLO comes from elsewhere: anybody can name any uuid.
+      const isUnanswered = peer.link === 'dialling' && now - peer.dialledAt >= UNANSWERED_MS
+      if (peer.link !== 'down' && (isDoubtful || isUnanswered)) {
+        // We are with whoever hearsay named, and its HELLO comes from elsewhere: anybody can name any uuid. Or we dial where it
+        // was before it started anew, and nobody there says so.
         this.#count('greeted-elsewhere')
         this.#closeOutbound(peer, 'its HELLO names another endpoint')
         this.#settle(peer)

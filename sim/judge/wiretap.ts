@@ -37,19 +37,20 @@ export class Wiretap {
 
   /** More octets were written. */
   write(bytes: Uint8Array): void {
-    this.writtenBytes += bytes.length
     let at = 0
     while (at < bytes.length) {
       if (this.#skips > 0) {
         const skipped = Math.min(this.#skips, bytes.length - at)
         this.#skips -= skipped
         at += skipped
+        this.writtenBytes += skipped
         if (this.#skips === 0) this.#endFrame()
         continue
       }
       const missing = this.#needs - this.#kept.length
       const part = bytes.subarray(at, at + missing)
       at += part.length
+      this.writtenBytes += part.length
       const whole = this.#kept.length === 0 ? part : joined(this.#kept, part)
       if (whole.length < this.#needs) {
         this.#kept = this.#kept.length === 0 ? part.slice() : whole

@@ -157,6 +157,25 @@ t.test(
 )
 
 t.test(
+  'a dial that nobody answers ends for another endpoint of the HELLO (harmony.md 2.6)',
+  async (t) => {
+    for (const ms of [999, 1_000]) {
+      const machine = new Machine()
+      machine.discover(1, 'tcp://10.0.0.1:1')
+      machine.at(ms)
+      const effects = machine.greet(-1, 1)
+      if (ms < 1_000) {
+        t.same(effects, ['hold -1'], 'it may be answered yet')
+        continue
+      }
+      t.same(effects, ['close 1', 'hold -1'], 'nobody is there any more')
+      t.same(machine.at(ms + 100), ['dial 2 tcp://10.0.0.1:49152'])
+      t.same(machine.up(2, uuidOf(1)), ['send 2 hello 1', 'enter p1', 'resume -1'])
+    }
+  },
+)
+
+t.test(
   'its own HELLO from another host goes before what a beacon told (harmony.md 2.6)',
   async (t) => {
     for (const reached of [false, true]) {

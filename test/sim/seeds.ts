@@ -142,4 +142,22 @@ export const SEEDS: readonly Seed[] = [
     found:
       'judge: a node gives up on one that is asking who was there before it, and both begin anew',
   },
+  {
+    seed: 20_167,
+    workload: 'soak',
+    fidelity: 'wire',
+    nodes: 10,
+    ms: 480_000,
+    found:
+      'judge: of what was written in one go and reset on the way, the first messages are delivered',
+  },
+  {
+    seed: 20_210,
+    workload: 'soak',
+    fidelity: 'wire',
+    nodes: 10,
+    ms: 480_000,
+    found:
+      'node: a dial that nobody answered kept it from where a HELLO said the peer is (harmony.md 2.6)',
+  },
 ]
