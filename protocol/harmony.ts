@@ -158,7 +158,7 @@ const DIAL_TIMEOUT_MS = 15_000
 const RETURN_TIMEOUT_MS = 5_000
 /** How soon after it was written the other side is asked whether it has read it (harmony.md 5.8). */
 const CONFIRM_INTERVAL_MS = 100
-/** A dial that takes so long goes to nobody, if the peer says that it is elsewhere. */
+/** A dial that takes so long is begun anew when the peer's HELLO comes. */
 const UNANSWERED_MS = 1_000
 /** What a peer whose HELLO is here waits for our dial at most. */
 const GREETED_WAIT_MS = 100
@@ -589,8 +589,9 @@ export class Harmony {
     this.#count('endpoint-taken')
     this.#markUnreachable(peer, 'another peer is at its endpoint')
     peer.swapEndpoints()
-    // One that nobody has told of since the owner entered is what was there before: no reason to doubt the owner.
-    const isNews = peer.inbound !== 0 || peer.beaconAt >= owner.sinceAt
+    // One that nobody has told of since the owner entered is what was there before, and of which nobody has since the owner
+    // spoke, is not there: no reason to doubt the owner.
+    const isNews = peer.inbound !== 0 || peer.beaconAt >= Math.max(owner.sinceAt, owner.heardAt)
     if (isNews || !owner.present) this.#probe(owner, { cause: 'expired', now })
     if (owner.probeAt === NEVER) this.#waitLonger(peer, now)
     else this.#wait(peer, owner.probeAt)
@@ -808,17 +809,17 @@ export class Harmony {
       peer.otherEndpoint = endpoint
       const isElsewhere = parseEndpoint(peer.endpoint)?.host !== arrival.address
       const isDoubtful = isElsewhere || (!peer.named && peer.mailbox.waiting.messages > 0)
-      const isUnanswered = peer.link === 'dialling' && now - peer.dialledAt >= UNANSWERED_MS
-      if (peer.link !== 'down' && (isDoubtful || isUnanswered)) {
-        // We are with whoever hearsay named, and its HELLO comes from elsewhere: anybody can name any uuid. Or we dial where it
-        // was before it started anew, and nobody there says so.
+      if (peer.link !== 'down' && isDoubtful) {
+        // We are with whoever hearsay named, and its HELLO comes from elsewhere: anybody can name any uuid.
         this.#count('greeted-elsewhere')
-        this.#closeOutbound(peer, 'its HELLO names another endpoint')
-        this.#settle(peer)
-        peer.state = 'discovered'
+        this.#takeBack(peer, 'its HELLO names another endpoint')
       }
-      if (peer.state === 'discovered') peer.swapEndpoints()
     }
+    if (peer.link === 'dialling' && now - peer.dialledAt >= UNANSWERED_MS) {
+      // It was not there, or elsewhere, when that began, and what TCP sends again comes later and later.
+      this.#takeBack(peer, 'nobody answers, and its HELLO is here')
+    }
+    if (endpoint !== peer.endpoint && peer.state === 'discovered') peer.swapEndpoints()
     this.#learn(peer, hello)
     if (peer.state === 'greeted') {
       this.#enter(peer, now)
@@ -828,6 +829,13 @@ export class Harmony {
     // It is there, so its dial need not wait for long, but never so little that a peer could keep us busy.
     const dialAt = Math.min(peer.dialAt, now + GREETED_WAIT_MS)
     if (peer.state === 'discovered') this.#wait(peer, dialAt)
+  }
+
+  /** It is dialled anew. */
+  #takeBack(peer: PeerRecord, reason: string): void {
+    this.#closeOutbound(peer, reason)
+    this.#settle(peer)
+    peer.state = 'discovered'
   }
 
   /** Its link was lost, and now it begins anew in place of going on. */

@@ -475,6 +475,9 @@ t.test(
     t.notMatch(lines.join(), /exit p2/)
     machine.discover(1)
     t.match(machine.at(21_000).join(), /ping/, 'but a beacon of it is')
+    machine.at(21_100)
+    machine.say(-2, { type: 'ping-ok' })
+    t.notMatch(machine.at(24_000).join(), /ping/, 'until who is there has spoken')
   },
 )
 

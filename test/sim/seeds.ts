@@ -160,4 +160,22 @@ export const SEEDS: readonly Seed[] = [
     found:
       'node: a dial that nobody answered kept it from where a HELLO said the peer is (harmony.md 2.6)',
   },
+  {
+    seed: 30_119,
+    workload: 'soak',
+    fidelity: 'wire',
+    nodes: 10,
+    ms: 480_000,
+    found:
+      'node: a dial from before it was there kept it from a peer whose HELLO had come (harmony.md 2.6)',
+  },
+  {
+    seed: 30_219,
+    workload: 'soak',
+    fidelity: 'wire',
+    nodes: 10,
+    ms: 480_000,
+    found:
+      'node: it asked a peer again and again because of one beacon of another (harmony.md 2.10)',
+  },
 ]
