@@ -272,7 +272,10 @@ export class Presence implements Checker {
           const isLate = ms > expiredMs + SWEEP_MS + this.#slackMs
           if (isLate && awake) return `an exit by ${expiredMs + SWEEP_MS} ms of silence, not ${ms}`
           // Who is asked because of a doubt, or because a connection was just lost, has 1.5 s, evasive or not.
-          const isAsked = heard.doubtAt > contact.at || heard.lostAt > now - 2 * PROBE_MS
+          const isAsked =
+            heard.doubtAt > contact.at ||
+            heard.lostAt > now - 2 * PROBE_MS ||
+            this.#hasSuccessor(peer, contact)
           if (contact.evasiveAt === NEVER && awake && !isAsked) return 'evasive before expired'
           return undefined
         }
@@ -316,6 +319,14 @@ export class Presence implements Checker {
     for (const other of this.#truth.parties.values()) {
       const goneAt = Math.max(other.crashedAt, other.stoppedAt)
       if (other.machine === machine && goneAt > contact.at - AFTERMATH_MS) return true
+    }
+    return false
+  }
+
+  /** Whether another node is at its machine since, which says that it is where the peer was. */
+  #hasSuccessor({ machine }: Party, contact: { readonly at: number }): boolean {
+    for (const other of this.#truth.parties.values()) {
+      if (other.machine === machine && other.startedAt > contact.at) return true
     }
     return false
   }
