@@ -28,7 +28,7 @@ import {
 } from '../protocol/index.ts'
 import { type BeaconDiagnostics, BeaconDiscovery } from './discovery/beacon.ts'
 import { chooseInterface, type InterfaceChoice } from './discovery/interfaces.ts'
-import { TimeoutError, UsageError } from './errors.ts'
+import { UsageError } from './errors.ts'
 import { EventStream, type LyreEvent, type LyreEvents, type OverrunEvent } from './events.ts'
 import type { Host, Timer } from './host.ts'
 import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
@@ -519,7 +519,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#pump()
     this.#session = undefined
     this.#state = 'stopped'
-    this.#waiters.reject(new TimeoutError('the node stopped before what was waited for'))
+    this.#waiters.reject('the node stopped before what was waited for')
     // Whoever begins to read in a handler of this event, reads what comes after it.
     const streams = [...this.#streams]
     this.#emit({ type: 'stop' })

@@ -83,8 +83,8 @@ export class Waiters {
     for (const waiter of this.#waiters) waiter.attempt()
   }
 
-  /** Nothing will change any more. */
-  reject(error: Error): void {
-    for (const waiter of this.#waiters) waiter.reject(error)
+  /** Nothing will change any more. Errors are made only for those who wait: the stack of one takes longer than most stops. */
+  reject(reason: string): void {
+    for (const waiter of this.#waiters) waiter.reject(new TimeoutError(reason))
   }
 }

@@ -187,6 +187,14 @@ export interface Between {
   resetAt: number
 }
 
+/** A message on its way: with the octet behind it, and the number of its record. */
+export interface Flying {
+  readonly message: ZreMessage | undefined
+  readonly ends: number
+  readonly id: number
+  next: Flying | undefined
+}
+
 /** A connection. */
 export class Line {
   readonly connection: number
@@ -214,17 +222,35 @@ export class Line {
   lastStatus = -1
   pingCount = 0
   tap: Wiretap | undefined
-  /** Written, and not delivered: with the octet behind it, and the number of its record. */
-  readonly flying: {
-    readonly message: ZreMessage | undefined
-    readonly ends: number
-    readonly id: number
-  }[] = []
+  /** Written, and not delivered, the oldest first. */
+  #flying: Flying | undefined
+  #flyingLast: Flying | undefined
 
   constructor(connection: number, dialler: Party, at: number) {
     this.connection = connection
     this.dialler = dialler
     this.at = at
+  }
+
+  /** What was written first and is not delivered. */
+  get flying(): Flying | undefined {
+    return this.#flying
+  }
+
+  /** A list of its own: most lines carry one message at a time, and an array that is pushed to takes room for 17. */
+  launch(message: ZreMessage | undefined, { ends, id }: { ends: number; id: number }): void {
+    const flying: Flying = { message, ends, id, next: undefined }
+    if (this.#flyingLast === undefined) this.#flying = flying
+    else this.#flyingLast.next = flying
+    this.#flyingLast = flying
+  }
+
+  /** The first of them is delivered. */
+  land(): Flying | undefined {
+    const first = this.#flying
+    this.#flying = first?.next
+    if (this.#flying === undefined) this.#flyingLast = undefined
+    return first
   }
 
   /** Whether both sides have it, as far as they were told. */

@@ -161,8 +161,8 @@ export class Truth implements Observer {
     line.tap.deliveredBytes += bytes.length
     this.#heardOctets(line)
     const { deliveredBytes } = line.tap
-    for (let next = line.flying[0]; next && next.ends <= deliveredBytes; next = line.flying[0]) {
-      line.flying.shift()
+    for (let next = line.flying; next && next.ends <= deliveredBytes; next = line.flying) {
+      line.land()
       this.#delivered(line, next.message, next.id)
     }
   }
@@ -176,7 +176,7 @@ export class Truth implements Observer {
       return
     }
     this.#heardOctets(line)
-    const next = line.flying.shift()
+    const next = line.land()
     this.#delivered(line, message, next?.id ?? 0)
   }
 
@@ -516,7 +516,7 @@ export class Truth implements Observer {
       detail: `#${line.connection}${message !== undefined && 'group' in message ? ` ${message.group}` : ''}`,
     })
     for (const checker of this.#checkers) checker.written?.(line, message, id)
-    line.flying.push({ message, ends: line.tap?.writtenBytes ?? 0, id })
+    line.launch(message, { ends: line.tap?.writtenBytes ?? 0, id })
   }
 
   #delivered(line: Line, message: ZreMessage | undefined, cause: number): void {
