@@ -145,7 +145,7 @@ export class Process {
     this.machine.processes.delete(this)
     this.#missed = []
     for (const socket of this.sockets) socket.vanish()
-    for (const server of this.servers) server.close()
+    for (const server of this.servers) server.vanish()
     for (const end of this.ends) end.vanish()
     this.ends.clear()
   }

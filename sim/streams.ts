@@ -49,7 +49,7 @@ export class Server {
   readonly port: number
   readonly accept: (end: End) => EndHandlers
   /** Connections that wait until the process wakes up. */
-  waitingCount = 0
+  readonly waiting = new Set<End>()
 
   /** @throws NetworkError when the address or port cannot be had. */
   constructor(process: Process, { address, port }: Address, accept: (end: End) => EndHandlers) {
@@ -69,7 +69,15 @@ export class Server {
     process.servers.add(this)
   }
 
+  /** Its owner wants no more: connections that it has not seen yet are reset. */
   close(): void {
+    this.vanish()
+    for (const end of this.waiting) end.deny()
+    this.waiting.clear()
+  }
+
+  /** Its process is gone. */
+  vanish(): void {
     this.process.machine.servers.delete(this)
     this.process.servers.delete(this)
   }
@@ -227,6 +235,13 @@ export class End implements Entry, Stream {
     this.#close('closed by us')
   }
 
+  /** Nobody wants it any more: the other side is told so at once. */
+  deny(): void {
+    if (this.#state === 'over') return
+    this.#launch('reset', undefined, 0)
+    this.#close('closed by us')
+  }
+
   // What becomes of it.
 
   /** Both sides are told that it is reset, once so many octets more have arrived; what else is on its way is lost. */
@@ -375,22 +390,19 @@ export class End implements Entry, Stream {
     this.#other = end
     network.history.connection('accepted', end)
     end.#launch('accept', undefined, 0)
-    const accept = () => {
+    if (server.process.state === 'asleep') server.waiting.add(end)
+    server.process.run(() => {
+      server.waiting.delete(end)
       if (end.#state === 'over') return
       end.#handlers = server.accept(end)
       end.wake()
-    }
-    if (server.process.state === 'asleep') server.waitingCount++
-    server.process.run(() => {
-      server.waitingCount = 0
-      accept()
     })
   }
 
   #isCrowded(): boolean {
     const target = this.process.network.machines[this.#path.to] as Machine
-    for (const { port, waitingCount } of target.servers) {
-      if (port === this.#to.port && waitingCount >= BACKLOG_MAX) return true
+    for (const { port, waiting } of target.servers) {
+      if (port === this.#to.port && waiting.size >= BACKLOG_MAX) return true
     }
     return false
   }

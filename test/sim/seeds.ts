@@ -178,4 +178,21 @@ export const SEEDS: readonly Seed[] = [
     found:
       'node: it asked a peer again and again because of one beacon of another (harmony.md 2.10)',
   },
+  {
+    seed: 30_538,
+    workload: 'soak',
+    fidelity: 'message',
+    nodes: 10,
+    ms: 480_000,
+    found:
+      "judge: a newcomer's beacon makes a node ask who was there, who exits as expired, evasive or not",
+  },
+  {
+    seed: 40_146,
+    workload: 'sleepers',
+    fidelity: 'message',
+    nodes: 10,
+    ms: 480_000,
+    found: 'simulator: a connection that a node had not seen yet outlived its stop',
+  },
 ]
