@@ -44,7 +44,7 @@ export interface Contact {
   /** Counted for each node from 1. */
   readonly number: number
   readonly at: number
-  /** Undefined until it joins one: a set takes as much as all else that is kept of a peer in a large mesh. */
+  /** Undefined until it joins one, which most peers of a large mesh never do. */
   groups: Set<string> | undefined
   /** When it was last told to be evasive, and silent. */
   evasiveAt: number
