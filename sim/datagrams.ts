@@ -123,8 +123,10 @@ export class VirtualSocket implements DatagramSocket {
       return
     }
     process.network.history.datagram('delivered', flight, process.node)
-    this.handlers.receive(process.network.slab.copy(flight.bytes), flight.from)
-    process.touch()
+    // A node only reads what it is given; who speaks for a bare host may do anything with it.
+    const isBare = process.awaited === 'all'
+    this.handlers.receive(isBare ? flight.bytes.slice() : flight.bytes, flight.from)
+    if (isBare) process.network.woke()
   }
 
   /** Its process is awake again, and reads what came meanwhile. */

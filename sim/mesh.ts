@@ -58,8 +58,6 @@ class Link implements EndHandlers {
   /** Whether we stop, so that its end comes behind what its mailbox still gives; and whether it has come. */
   ending = false
   ended = false
-  /** Until when it has to be up. */
-  deadline = 0
   /** When the PING went out that waits for its PONG, -1 while none does; and how many went out so far. */
   pingedAt = -1
   pingCount = 0
@@ -99,7 +97,8 @@ export class MessageMesh implements Links {
   readonly #handlers: MeshHandlers
   readonly #links = new Map<ConnectionId, Link>()
   /** Links whose handshake is not done. */
-  readonly #timed = new Set<Link>()
+  /** Those whose handshake is not done, and until when it has to be. */
+  readonly #timed = new Map<Link, number>()
   readonly #counters = new Map<string, number>()
   readonly #handshakes: Places<ConnectionId>
   #server: Server | undefined
@@ -189,11 +188,11 @@ export class MessageMesh implements Links {
   handleTimeout(now: number): void {
     if (now < this.#wakeAt) return
     this.#wakeAt = Number.POSITIVE_INFINITY
-    for (const link of [...this.#timed]) {
-      if (now >= link.deadline) {
+    for (const [link, deadline] of [...this.#timed]) {
+      if (now >= deadline) {
         this.#refuse(link, new WireError('zmtp.md 4.5', 'no handshake in time'))
       } else {
-        this.#wakeAt = Math.min(this.#wakeAt, link.deadline)
+        this.#wakeAt = Math.min(this.#wakeAt, deadline)
       }
     }
   }
@@ -372,8 +371,7 @@ export class MessageMesh implements Links {
   }
 
   #time(link: Link, deadline: number): void {
-    link.deadline = deadline
-    this.#timed.add(link)
+    this.#timed.set(link, deadline)
     if (deadline >= this.#wakeAt) return
     this.#wakeAt = deadline
     this.#handlers.sooner()

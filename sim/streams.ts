@@ -94,7 +94,8 @@ export class End implements Entry, Stream {
   /** What was given to it and has not left. */
   backlogBytes = 0
   readonly #path: Path
-  readonly #to: Address
+  readonly #address: string
+  readonly #port: number
   #handlers: EndHandlers | undefined
   #other: End | undefined
   /** `ending`: no more comes from us; `over`: its owner was told so, or need not be. */
@@ -126,12 +127,13 @@ export class End implements Entry, Stream {
 
   private constructor(
     process: Process,
-    about: { readonly connection: number; readonly path: Path; readonly to: Address },
+    about: Address & { readonly connection: number; readonly path: Path },
   ) {
     this.process = process
     this.connection = about.connection
     this.#path = about.path
-    this.#to = about.to
+    this.#address = about.address
+    this.#port = about.port
     process.ends.add(this)
   }
 
@@ -140,9 +142,11 @@ export class End implements Entry, Stream {
     const { network, machine } = process
     const target = network.machineAt(to.address, machine)
     const connection = ++network.connectionCount
+    // The machine's own text: each dialler has read its from an endpoint, and made another of it.
+    const address = to.address === target?.address ? target.address : to.address
     // Where there is no such address, the path is one that leads nowhere.
     const path = network.path(machine, target ?? machine)
-    const end = new End(process, { connection, path, to })
+    const end = new End(process, { connection, path, address, port: to.port })
     if (target === undefined) end.#isStranded = true
     const dial = { connection, node: process.node, other: undefined }
     network.history.connection('dialled', dial, `${to.address}:${to.port}`)
@@ -372,21 +376,22 @@ export class End implements Entry, Stream {
     const target = network.machines[this.#path.to] as Machine
     let found: Server | undefined
     for (const server of target.servers) {
-      const hears = server.address === '0.0.0.0' || server.address === this.#to.address
-      if (server.port === this.#to.port && hears) found = server
+      const hears = server.address === '0.0.0.0' || server.address === this.#address
+      if (server.port === this.#port && hears) found = server
     }
     if (found === undefined) {
       network.history.connection('refused', this)
-      this.#abort(`ECONNREFUSED: nobody listens at ${this.#to.address}:${this.#to.port}`)
+      this.#abort(`ECONNREFUSED: nobody listens at ${this.#address}:${this.#port}`)
       return
     }
     const server = found
     const { connection } = this
     const path = network.path(target, machine)
-    const end = new End(server.process, { connection, path, to: this.#to })
+    const about = { connection, path, address: this.#address, port: this.#port }
+    const end = new End(server.process, about)
     end.#other = this
     end.#state = 'open'
-    end.remoteAddress = this.#to.address.startsWith('127.') ? '127.0.0.1' : machine.address
+    end.remoteAddress = this.#address.startsWith('127.') ? '127.0.0.1' : machine.address
     this.#other = end
     network.history.connection('accepted', end)
     end.#launch('accept', undefined, 0)
@@ -402,7 +407,7 @@ export class End implements Entry, Stream {
   #isCrowded(): boolean {
     const target = this.process.network.machines[this.#path.to] as Machine
     for (const { port, waiting } of target.servers) {
-      if (port === this.#to.port && waiting.size >= BACKLOG_MAX) return true
+      if (port === this.#port && waiting.size >= BACKLOG_MAX) return true
     }
     return false
   }
@@ -465,7 +470,7 @@ export class End implements Entry, Stream {
     switch (parcel.type) {
       case 'accept':
         if (this.#state === 'opening') this.#state = 'open'
-        this.remoteAddress = this.#to.address
+        this.remoteAddress = this.#address
         network.history.connection('opened', this)
         this.#handlers?.open()
         if (this.#backlog !== undefined) this.#send()

@@ -106,7 +106,7 @@ export class Bounds implements Checker {
         complain('no octets that wait where no message does', messages.waitingBytes)
       }
       let open = 0
-      for (const line of party.lines) {
+      for (const line of party.lines()) {
         const isOurs = line.dialler === party
         const closedAt = isOurs ? line.diallerClosedAt : line.acceptorClosedAt
         if (closedAt === Number.NEGATIVE_INFINITY) open++

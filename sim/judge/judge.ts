@@ -153,7 +153,7 @@ export class Judge {
     for (const party of this.#truth.parties.values()) {
       const isGone = party.state === 'crashed' || party.state === 'stopped'
       const goneAt = Math.max(party.crashedAt, party.stoppedAt)
-      if (isGone && goneAt < before && party.lines.size === 0) gone.push(party)
+      if (isGone && goneAt < before && !party.connected) gone.push(party)
     }
     const alive = new Set(this.#simulation.nodes.map(({ index }) => index))
     for (const party of gone) {

@@ -15,19 +15,12 @@ interface Sleep {
   to: number
 }
 
-/** What one node heard of another, by uuid. */
-export interface Heard {
-  /** When octets last came over the connection of that uuid to it, and a beacon; -Infinity before. */
-  octetsAt: number
-  beaconAt: number
-  /** When octets came over a connection that may go on with one that was lost. */
+/** What one node heard of another that most never do. */
+export interface Trouble {
+  /** When octets came over a connection that may go on with one that was lost; -Infinity before, as in all. */
   maybeAt: number
-  /** When its HELLO last came, and when a datagram last said that it leaves. */
-  helloAt: number
+  /** When a datagram last said that it leaves. */
   goodbyeAt: number
-  /** How many of its HELLOs came, and how many enters were told. */
-  helloCount: number
-  enterCount: number
   /** When a datagram last said something false: of where it is, or of another where it is. */
   doubtAt: number
   /** When a connection with it was last lost: because of somebody else than the node that heard it. */
@@ -36,6 +29,36 @@ export interface Heard {
   lostSince: number
   /** When it last closed a connection to it without having entered: it had waited for an answer in vain. */
   gaveUpAt: number
+}
+
+const NO_TROUBLE: Readonly<Trouble> = Object.freeze({
+  maybeAt: NEVER,
+  goodbyeAt: NEVER,
+  doubtAt: NEVER,
+  lostAt: NEVER,
+  lostSince: NEVER,
+  gaveUpAt: NEVER,
+})
+
+/** What one node heard of another, by uuid, and said to it. A mesh of a thousand nodes has a million, so each is small. */
+export class Heard {
+  /** When octets last came over the connection of that uuid to it, and a beacon; -Infinity before. */
+  octetsAt = NEVER
+  beaconAt = NEVER
+  /** When its HELLO last came, how many of them did, and how many enters were told. */
+  helloAt = NEVER
+  helloCount = 0
+  enterCount = 0
+  /** What was said last to it in an epoch, which may go on over another connection; -1 before. */
+  saidSequence = -1
+  saidStatus = -1
+  trouble: Readonly<Trouble> = NO_TROUBLE
+
+  /** To be written to. */
+  troubled(): Trouble {
+    if (this.trouble === NO_TROUBLE) this.trouble = { ...NO_TROUBLE }
+    return this.trouble
+  }
 }
 
 /** What an application was told of a peer, from enter to exit. */
@@ -80,12 +103,9 @@ export class Party {
   strangerAt = NEVER
   readonly sleeps: Sleep[] = []
   readonly contacts = new Map<Uuid, Contact>()
-  /** Its connections, dialled and accepted. */
-  readonly lines = new Set<Line>()
-  /** Those of them that were accepted, by the uuid of the other. */
+  /** Its connections: those that it dialled and nobody has accepted, and all others by the uuid of the other side. */
+  readonly #unanswered = new Set<Line>()
   readonly #linesWith = new Map<Uuid, readonly Line[]>()
-  /** What it said last in its epoch with a uuid, which may go on over another connection. */
-  readonly said = new Map<Uuid, { sequence: number; status: number }>()
   /** When its application was last told an exit of a uuid. */
   readonly exits = new Map<Uuid, number>()
   readonly heard = new Map<Uuid, Heard>()
@@ -123,14 +143,30 @@ export class Party {
     return this.#linesWith.get(uuid) ?? NO_LINES
   }
 
+  /** All its connections. */
+  *lines(): Iterable<Line> {
+    yield* this.#unanswered
+    for (const lines of this.#linesWith.values()) yield* lines
+  }
+
+  /** Whether it has any. */
+  get connected(): boolean {
+    return this.#unanswered.size > 0 || this.#linesWith.size > 0
+  }
+
+  dialLine(line: Line): void {
+    this.#unanswered.add(line)
+  }
+
   addLine(line: Line, uuid: Uuid): void {
-    this.lines.add(line)
+    this.#unanswered.delete(line)
     const lines = this.#linesWith.get(uuid)
-    this.#linesWith.set(uuid, lines === undefined ? [line] : [...lines, line])
+    // Spread, it would have room for sixteen more.
+    this.#linesWith.set(uuid, lines === undefined ? [line] : lines.concat([line]))
   }
 
   deleteLine(line: Line, uuid: Uuid): void {
-    this.lines.delete(line)
+    this.#unanswered.delete(line)
     const lines = this.linesWith(uuid).filter((other) => other !== line)
     if (lines.length === 0) this.#linesWith.delete(uuid)
     else this.#linesWith.set(uuid, lines)
@@ -139,19 +175,7 @@ export class Party {
   hears(uuid: Uuid): Heard {
     let heard = this.heard.get(uuid)
     if (heard === undefined) {
-      heard = {
-        octetsAt: NEVER,
-        maybeAt: NEVER,
-        beaconAt: NEVER,
-        helloAt: NEVER,
-        goodbyeAt: NEVER,
-        helloCount: 0,
-        enterCount: 0,
-        doubtAt: NEVER,
-        lostAt: NEVER,
-        lostSince: NEVER,
-        gaveUpAt: NEVER,
-      }
+      heard = new Heard()
       this.heard.set(uuid, heard)
     }
     return heard
@@ -201,7 +225,6 @@ export class Line {
   readonly dialler: Party
   readonly at: number
   acceptor: Party | undefined
-  acceptedAt = NEVER
   openedAt = NEVER
   /** When each side was told that it is over, and whether it ended it itself. */
   diallerClosedAt = NEVER

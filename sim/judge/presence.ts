@@ -64,7 +64,7 @@ export class Presence implements Checker {
     if (type !== 'stop') return
     const { now } = this.#truth
     const reached = new Set<Uuid>()
-    for (const { dialler, acceptor, openedAt, diallerClosedAt } of party.lines) {
+    for (const { dialler, acceptor, openedAt, diallerClosedAt } of party.lines()) {
       const isOurs = dialler === party && diallerClosedAt === NEVER
       // One that is new may still be asked whether it goes on.
       if (!isOurs || acceptor === undefined || !(openedAt < now - SWEEP_MS)) continue
@@ -85,8 +85,8 @@ export class Presence implements Checker {
     if (contact === undefined || contact.at === this.#truth.now) return
     if (helloAt > contact.at) return
     let count = 0
-    for (const line of acceptor.lines) {
-      const isTheirs = line.acceptor === acceptor && line.dialler.uuid === contact.uuid
+    for (const line of acceptor.linesWith(contact.uuid)) {
+      const isTheirs = line.acceptor === acceptor
       if (isTheirs && line.acceptorClosedAt === NEVER && line.helloAt <= this.#truth.now) count++
     }
     if (count === 1) contact.left = true
@@ -161,9 +161,9 @@ export class Presence implements Checker {
     { uuid, at }: Contact,
   ): { readonly ms: number; readonly octetsMs: number; readonly awake: boolean } {
     const { now } = this.#truth
-    const { octetsAt, maybeAt, beaconAt } = party.hears(uuid)
+    const { octetsAt, beaconAt, trouble } = party.hears(uuid)
     const heardAt = Math.max(octetsAt, at)
-    const perhapsAt = Math.max(heardAt, maybeAt)
+    const perhapsAt = Math.max(heardAt, trouble.maybeAt)
     const creditMs = this.#timing.expiredMs / 2
     const lifeAt = Math.max(perhapsAt, Math.min(beaconAt, perhapsAt + creditMs))
     const slept = party.slept(heardAt - SWEEP_MS, now)
@@ -187,8 +187,8 @@ export class Presence implements Checker {
     const { type } = event
     const peer = this.#truth.byUuid.get(contact.uuid)
     const dueMs = type === 'evasive' ? this.#timing.evasiveMs : this.#timing.silentMs
-    const { octetsAt, maybeAt, beaconAt } = party.hears(contact.uuid)
-    const lifeAt = Math.max(octetsAt, maybeAt, beaconAt, contact.at)
+    const { octetsAt, beaconAt, trouble } = party.hears(contact.uuid)
+    const lifeAt = Math.max(octetsAt, trouble.maybeAt, beaconAt, contact.at)
     const { ms, octetsMs, awake } = this.#quiet(party, contact)
     const about = { party, peer, id }
     if (octetsMs < dueMs - TICK_MS) {
@@ -264,7 +264,7 @@ export class Presence implements Checker {
       peer.state !== 'started' ||
       peer.startedAt > contact.at ||
       peer.movedAt > contact.at ||
-      heard.doubtAt > contact.at ||
+      heard.trouble.doubtAt > contact.at ||
       this.#hasGhost(peer, contact)
     switch (cause) {
       case 'expired': {
@@ -273,14 +273,15 @@ export class Presence implements Checker {
           if (isLate && awake) return `an exit by ${expiredMs + SWEEP_MS} ms of silence, not ${ms}`
           // Who is asked because of a doubt, or because a connection was just lost, has 1.5 s, evasive or not.
           const isAsked =
-            heard.doubtAt > contact.at ||
-            heard.lostAt > now - 2 * PROBE_MS ||
+            heard.trouble.doubtAt > contact.at ||
+            heard.trouble.lostAt > now - 2 * PROBE_MS ||
             this.#hasSuccessor(peer, contact)
           if (contact.evasiveAt === NEVER && awake && !isAsked) return 'evasive before expired'
           return undefined
         }
         // It did not answer when there was doubt, such as of another node where it was (harmony.md 2.10).
-        if (isAway && (octetsMs >= PROBE_SILENCE_MS || heard.lostAt >= contact.at)) return undefined
+        if (isAway && (octetsMs >= PROBE_SILENCE_MS || heard.trouble.lostAt >= contact.at))
+          return undefined
         return `silence of ${expiredMs} ms, not ${Math.round(octetsMs)}`
       }
       case 'goodbye': {
@@ -288,9 +289,10 @@ export class Presence implements Checker {
         // Another node has its uuid since.
         if (peer.startedAt > contact.at) return undefined
         if (peer.crashedAt > contact.at - AFTERMATH_MS) return undefined
-        if (heard.goodbyeAt > contact.at - PROBE_MS && octetsMs >= PROBE_SILENCE_MS)
+        if (heard.trouble.goodbyeAt > contact.at - PROBE_MS && octetsMs >= PROBE_SILENCE_MS)
           return undefined
-        if (heard.goodbyeAt > now - 2 * PROBE_MS && heard.lostAt > contact.at) return undefined
+        if (heard.trouble.goodbyeAt > now - 2 * PROBE_MS && heard.trouble.lostAt > contact.at)
+          return undefined
         return 'a peer that stopped'
       }
       case 'limit':
@@ -305,7 +307,10 @@ export class Presence implements Checker {
       case 'link':
         // It is said to be elsewhere, and does not answer where it was (harmony.md 5.5).
         if (isAway && octetsMs >= PROBE_SILENCE_MS) return undefined
-        if (heard.lostAt < contact.at - TICK_MS && !this.#isSilenced(party, peer, contact)) {
+        if (
+          heard.trouble.lostAt < contact.at - TICK_MS &&
+          !this.#isSilenced(party, peer, contact)
+        ) {
           return 'a connection that was lost, and not by the node itself'
         }
         return this.#parted(party, peer, contact)
@@ -346,14 +351,14 @@ export class Presence implements Checker {
     const between = this.#truth.between(party, peer)
     if (between.resetAt > from) return undefined
     // It has ended a connection of the contact before, and we were not told until now, or are not yet.
-    const { lostAt, lostSince } = party.hears(peer.uuid)
+    const { lostAt, lostSince } = party.hears(peer.uuid).trouble
     if (lostAt === this.#truth.now && lostSince < contact.at - 10_000) return undefined
-    for (const line of party.lines) {
-      const isTheirs = line.acceptor === party && line.dialler.uuid === peer.uuid
+    for (const line of party.linesWith(peer.uuid)) {
+      const isTheirs = line.acceptor === party
       if (isTheirs && line.diallerClosedAt !== NEVER && line.at < contact.at) return undefined
     }
     // It gave up on us while we still asked whoever was there before it: both wait for 1.5 s.
-    if (party.hears(peer.uuid).gaveUpAt > contact.at - 10_000) return undefined
+    if (party.hears(peer.uuid).trouble.gaveUpAt > contact.at - 10_000) return undefined
     // It parted from us, for a reason that it was held to itself.
     const exitAt = peer.exits.get(party.uuid) ?? NEVER
     if (exitAt > contact.at - 10_000) return undefined

@@ -40,15 +40,15 @@ export class Talk implements Checker {
       return
     }
     if (dialler.state === 'stopped') complain('I17', 'nothing after stop()')
-    const uuid = acceptor.uuid
-    const said = dialler.said.get(uuid)
+    const heard = dialler.hears(acceptor.uuid)
     const isHello = message.type === 'hello'
     if (line.messageCount === 1) {
-      const goesOn = said !== undefined && message.sequence === ((said.sequence + 1) & 0xffff)
+      const { saidSequence } = heard
+      const goesOn = saidSequence >= 0 && message.sequence === ((saidSequence + 1) & 0xffff)
       if (isHello ? message.sequence !== 1 : !goesOn) {
         complain('I1', 'HELLO with sequence 1 first, or what follows the link before')
       }
-      if (!isHello && goesOn) line.lastStatus = said.status
+      if (!isHello && goesOn) line.lastStatus = heard.saidStatus
     } else if (isHello) {
       complain('I1', 'one HELLO on a connection')
     } else if (message.sequence !== ((line.lastSequence + 1) & 0xffff)) {
@@ -57,7 +57,8 @@ export class Talk implements Checker {
     line.lastSequence = message.sequence
     this.#checkStatus(line, message, (expected) => complain('I7', expected))
     if (acceptor.honest) this.#checkPings(line, message, (expected) => complain('I13', expected))
-    dialler.said.set(uuid, { sequence: line.lastSequence, status: line.lastStatus })
+    heard.saidSequence = line.lastSequence
+    heard.saidStatus = line.lastStatus
   }
 
   delivered({ dialler, acceptor }: Line, message: ZreMessage | undefined): void {

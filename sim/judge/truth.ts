@@ -50,6 +50,8 @@ export class Truth implements Observer {
   eventCount = 0
   pairCount = 0
   readonly #checkers: Checker[] = []
+  /** The same by their index, which is looked for twice with each beacon. */
+  readonly #byIndex: (Party | undefined)[] = []
   readonly #machines = new Map<string, number>()
   readonly #between = new Map<number, Between>()
   /** Whose record was the last: the next is often of the same. */
@@ -189,7 +191,7 @@ export class Truth implements Observer {
       if (type !== 'dialled') return
       line = new Line(connection, party, at)
       this.lines.set(connection, line)
-      party.lines.add(line)
+      party.dialLine(line)
     }
     const id = this.journal.note({
       at,
@@ -211,10 +213,11 @@ export class Truth implements Observer {
   #party(node: SimulatedNode): Party {
     const last = this.#last
     if (last?.node === node) return last
-    let party = this.parties.get(node.index)
+    let party = this.#byIndex[node.index]
     if (party === undefined) {
       party = new Party(node, this.#machine(node.machine))
       this.parties.set(node.index, party)
+      this.#byIndex[node.index] = party
       if (!party.honest) this.hostile ||= node.uuid === ''
     }
     this.#last = party
@@ -225,6 +228,7 @@ export class Truth implements Observer {
   forget(party: Party): void {
     this.#last = undefined
     this.parties.delete(party.index)
+    this.#byIndex[party.index] = undefined
     if (this.byUuid.get(party.uuid) === party) this.byUuid.delete(party.uuid)
     for (const other of this.parties.values()) {
       if (other.uuid === party.uuid) return
@@ -348,7 +352,7 @@ export class Truth implements Observer {
   /** It is gone, and so are the sides of connections that it had. */
   #bury(party: Party): void {
     party.contacts.clear()
-    for (const line of [...party.lines]) {
+    for (const line of [...party.lines()]) {
       if (line.dialler === party && line.diallerClosedAt === NEVER) line.diallerClosedAt = this.now
       if (line.acceptor === party && line.acceptorClosedAt === NEVER) {
         line.acceptorClosedAt = this.now
@@ -457,10 +461,11 @@ export class Truth implements Observer {
     if (sender.honest) {
       if (bytes.length !== 22) return
       const heard = receiver.hears(sender.uuid)
-      if (bytes[20] === 0 && bytes[21] === 0) heard.goodbyeAt = this.now
+      if (bytes[20] === 0 && bytes[21] === 0) heard.troubled().goodbyeAt = this.now
       else heard.beaconAt = this.now
       // A bit of it was turned on the way, or it comes late, when another is where its sender was.
-      if (bytes !== sender.beacon && !isEqual(bytes, sender.beacon)) heard.doubtAt = this.now
+      if (bytes !== sender.beacon && !isEqual(bytes, sender.beacon))
+        heard.troubled().doubtAt = this.now
       if (sender.state !== 'started') this.#doubt(receiver, sender)
       return
     }
@@ -472,13 +477,14 @@ export class Truth implements Observer {
     if (!this.byUuid.has(uuid)) return
     // It is in its name, and from where it is not.
     const heard = receiver.hears(uuid)
-    heard.doubtAt = this.now
-    if (bytes[20] === 0 && bytes[21] === 0) heard.goodbyeAt = this.now
+    heard.troubled().doubtAt = this.now
+    if (bytes[20] === 0 && bytes[21] === 0) heard.troubled().goodbyeAt = this.now
   }
 
   #doubt(receiver: Party, { machine }: Party): void {
     for (const uuid of receiver.contacts.keys()) {
-      if (this.byUuid.get(uuid)?.machine === machine) receiver.hears(uuid).doubtAt = this.now
+      if (this.byUuid.get(uuid)?.machine === machine)
+        receiver.hears(uuid).troubled().doubtAt = this.now
     }
   }
 
@@ -489,7 +495,8 @@ export class Truth implements Observer {
     const contact = acceptor.contacts.get(dialler.uuid)
     const isTheirs = contact === undefined || line.helloAt <= contact.at || line.goesOn
     if (isTheirs) acceptor.hears(dialler.uuid).octetsAt = this.now
-    else if (!this.#hasInbound(acceptor, contact)) acceptor.hears(dialler.uuid).maybeAt = this.now
+    else if (!this.#hasInbound(acceptor, contact))
+      acceptor.hears(dialler.uuid).troubled().maybeAt = this.now
   }
 
   #hasInbound(acceptor: Party, { uuid, at }: Contact): boolean {
@@ -551,7 +558,6 @@ export class Truth implements Observer {
         line.acceptor = party
         line.dialler.addLine(line, party.uuid)
         party.addLine(line, line.dialler.uuid)
-        line.acceptedAt = now
         break
       case 'opened':
         line.openedAt = now
@@ -566,15 +572,15 @@ export class Truth implements Observer {
           this.between(party, other).resetAt = now
         }
         if (!isEnded && other !== undefined) {
-          const heard = party.hears(other.uuid)
-          heard.lostAt = now
-          heard.lostSince = line.at
+          const trouble = party.hears(other.uuid).troubled()
+          trouble.lostAt = now
+          trouble.lostSince = line.at
         }
         if (party === line.dialler && line.diallerClosedAt === NEVER) {
           line.diallerClosedAt = now
           line.diallerEnded = isEnded
           if (isEnded && other !== undefined && !party.contacts.has(other.uuid)) {
-            other.hears(party.uuid).gaveUpAt = now
+            other.hears(party.uuid).troubled().gaveUpAt = now
           }
         } else {
           line.acceptorClosedAt = now

@@ -91,16 +91,27 @@ interface Verdict {
   readonly address: string
   readonly endpoint: string
   /** Where it is counted. */
-  readonly counts: Partial<Record<BeaconKind, number>>
+  readonly tally: Tally
 }
 
-/** The last datagram of a kind. */
-interface Heard {
-  verdict: Verdict
+/** The datagrams of a kind that came from a network: how many, and the last. */
+interface Tally {
+  count: number
+  verdict: Verdict | undefined
   port: number
   at: number
 }
 
+const NOTHING_HEARD: Readonly<Record<BeaconKind, number>> = {
+  alive: 0,
+  goodbye: 0,
+  own: 0,
+  impostor: 0,
+  secure: 0,
+  foreign: 0,
+  otherVersion: 0,
+  noise: 0,
+}
 const NETWORKS_MAX = 32
 /** Beacons that are known again, so that they need not be judged anew; past it all are forgotten, and judged once more. */
 const VERDICTS_MAX = 4_096
@@ -110,24 +121,13 @@ export class BeaconDiscovery {
   readonly #host: Host
   readonly #options: BeaconOptions
   readonly #handlers: BeaconHandlers
-  readonly #heard: Record<BeaconKind, number> = {
-    alive: 0,
-    goodbye: 0,
-    own: 0,
-    impostor: 0,
-    secure: 0,
-    foreign: 0,
-    otherVersion: 0,
-    noise: 0,
-  }
-  readonly #last = new Map<BeaconKind, Heard>()
   /**
    * What came before and will come again, each second, from each neighbour: by the first octets of its uuid. To compare takes a
    * fifth of what it takes to read and judge, and the uuid is a text that maps have hashed before.
    */
   readonly #verdicts = new Map<number, Verdict>()
   readonly #network: string
-  readonly #networks = new Map<string, Partial<Record<BeaconKind, number>>>()
+  readonly #networks = new Map<string, Map<BeaconKind, Tally>>()
   #listener: DatagramSocket | undefined
   #sender: DatagramSocket | undefined
   #beacon: Uint8Array = new Uint8Array(BEACON_BYTES)
@@ -141,7 +141,7 @@ export class BeaconDiscovery {
     this.#options = options
     this.#handlers = handlers
     this.#network = networkOf(options.choice.chosen)
-    this.#networks.set(this.#network, {})
+    this.#networks.set(this.#network, new Map())
   }
 
   /**
@@ -187,21 +187,33 @@ export class BeaconDiscovery {
 
   diagnostics(): BeaconDiagnostics {
     const now = this.#host.clock.now()
-    const last = [...this.#last].map(([kind, { verdict, port, at }]) => {
+    const heard = { ...NOTHING_HEARD }
+    const latest = new Map<BeaconKind, Tally>()
+    const networks: Record<string, BeaconCounts> = {}
+    for (const [network, tallies] of this.#networks) {
+      const counts: Partial<Record<BeaconKind, number>> = {}
+      for (const [kind, tally] of tallies) {
+        counts[kind] = tally.count
+        heard[kind] += tally.count
+        if (tally.at >= (latest.get(kind)?.at ?? Number.NEGATIVE_INFINITY)) latest.set(kind, tally)
+      }
+      networks[network] = counts
+    }
+    const last: Partial<Record<BeaconKind, HeardBeacon>> = {}
+    for (const [kind, { verdict, port, at }] of latest) {
+      if (verdict === undefined) continue
       const { address, uuid, reason } = verdict
-      return [kind, { address, port, uuid, reason, msAgo: Math.round(now - at) }] as const
-    })
+      last[kind] = { address, port, uuid, reason, msAgo: Math.round(now - at) }
+    }
     return {
       port: this.#options.port,
       to: this.#options.choice.chosen.broadcast,
       sent: this.#sentCount,
       sendErrors: this.#errorCount,
       lastError: this.#lastError,
-      heard: { ...this.#heard },
-      last: Object.fromEntries(last),
-      networks: Object.fromEntries(
-        [...this.#networks].map(([name, counts]) => [name, { ...counts }]),
-      ),
+      heard,
+      last,
+      networks,
     }
   }
 
@@ -241,7 +253,6 @@ export class BeaconDiscovery {
   }
 
   #judge(bytes: Uint8Array, address: string): Verdict {
-    const counts = this.#countsOf(address)
     let beacon: Beacon
     try {
       beacon = decodeBeacon(bytes)
@@ -249,13 +260,14 @@ export class BeaconDiscovery {
       if (!(error instanceof WireError)) throw error
       const kind = error.rule === 'beacon.md 2.1' ? 'noise' : 'otherVersion'
       const reason = error.message
-      return { kind, uuid: null, reason, port: 0, address, endpoint: '', counts }
+      const tally = this.#tallyOf(address, kind)
+      return { kind, uuid: null, reason, port: 0, address, endpoint: '', tally }
     }
     const { version, uuid, port } = beacon
     const { chosen } = this.#options.choice
     const as = (kind: BeaconKind, reason: string | null = null): Verdict => {
       const endpoint = kind === 'alive' ? formatEndpoint(address, port) : ''
-      return { kind, uuid, reason, port, address, endpoint, counts }
+      return { kind, uuid, reason, port, address, endpoint, tally: this.#tallyOf(address, kind) }
     }
     if (uuid === this.#options.uuid) {
       if (address === chosen.address) return this.#remember(bytes, as('own'))
@@ -274,28 +286,27 @@ export class BeaconDiscovery {
     return verdict
   }
 
+  /** It comes once a second from each neighbour: no more is done than to write down that it did. */
   #note(verdict: Verdict, port: number): void {
-    const { kind, counts } = verdict
-    this.#heard[kind]++
-    counts[kind] = (counts[kind] ?? 0) + 1
-    const at = this.#host.clock.now()
-    const last = this.#last.get(kind)
-    if (last === undefined) {
-      this.#last.set(kind, { verdict, port, at })
-      return
-    }
-    last.verdict = verdict
-    last.port = port
-    last.at = at
+    const { tally } = verdict
+    tally.count++
+    tally.verdict = verdict
+    tally.port = port
+    tally.at = this.#host.clock.now()
   }
 
-  #countsOf(address: string): Partial<Record<BeaconKind, number>> {
+  #tallyOf(address: string, kind: BeaconKind): Tally {
     const network = this.#nameOf(address)
-    const known = this.#networks.has(network) || this.#networks.size < NETWORKS_MAX
-    const name = known ? network : 'other'
-    const counts = this.#networks.get(name) ?? {}
-    this.#networks.set(name, counts)
-    return counts
+    const isKnown = this.#networks.has(network) || this.#networks.size < NETWORKS_MAX
+    const name = isKnown ? network : 'other'
+    const tallies = this.#networks.get(name) ?? new Map<BeaconKind, Tally>()
+    this.#networks.set(name, tallies)
+    let tally = tallies.get(kind)
+    if (tally === undefined) {
+      tally = { count: 0, verdict: undefined, port: 0, at: 0 }
+      tallies.set(kind, tally)
+    }
+    return tally
   }
 
   #nameOf(address: string): string {
