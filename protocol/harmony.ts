@@ -275,6 +275,7 @@ export class Harmony {
     } else if (node.endpoint === peer.endpoint || node.endpoint === peer.otherEndpoint) {
       peer.beaconAt = now
       this.#revive(peer, now)
+      if (peer.failureCount === 0) return
       this.#dials.hurry(peer, now)
       this.#wake(peer.dialAt)
     } else {
@@ -1117,9 +1118,11 @@ export class Harmony {
       }
     }
     for (const peer of this.#peers.values()) {
-      peer.heardAt = Math.min(now, peer.heardAt + pausedMs)
-      peer.sinceAt = Math.min(now, peer.sinceAt + pausedMs)
-      peer.dialledAt = Math.min(now, peer.dialledAt + pausedMs)
+      if (pausedMs > 0) {
+        peer.heardAt = Math.min(now, peer.heardAt + pausedMs)
+        peer.sinceAt = Math.min(now, peer.sinceAt + pausedMs)
+        peer.dialledAt = Math.min(now, peer.dialledAt + pausedMs)
+      }
       if (peer.present) this.#watch(peer, now)
       else this.#watchAbsent(peer, now)
     }
@@ -1137,14 +1140,17 @@ export class Harmony {
   #watch(peer: PeerRecord, now: number): void {
     const { evasiveTimeoutMs, silentTimeoutMs, expiredTimeoutMs } = this.#options
     const quietMs = this.#quietMs(peer, now)
-    if (peer.link === 'up' && now - peer.dialledAt >= STABLE_MS) peer.failureCount = 0
+    const isStable = peer.failureCount > 0 && peer.link === 'up'
+    if (isStable && now - peer.dialledAt >= STABLE_MS) peer.failureCount = 0
+    // Most are heard each second: nothing more is looked at.
+    if (quietMs < evasiveTimeoutMs * PING_SHARE) return
     if (quietMs >= expiredTimeoutMs) {
       const reason = `nothing came for ${quietMs} ms`
       this.#drop(peer, { cause: 'expired', reason, now })
       return
     }
     // The ping goes out before its peer counts as evasive, so that a healthy peer that has nothing to say never does.
-    if (quietMs >= evasiveTimeoutMs * PING_SHARE) this.#ping(peer, now)
+    this.#ping(peer, now)
     if (!peer.present) return
     if (quietMs >= evasiveTimeoutMs && peer.state === 'entered') this.#become(peer, 'evasive')
     if (quietMs >= silentTimeoutMs && peer.state === 'evasive') this.#become(peer, 'silent')

@@ -36,6 +36,8 @@ export class Machine {
   readonly processes = new Set<Process>()
   readonly sockets = new Map<number, readonly VirtualSocket[]>()
   readonly servers = new Set<Server>()
+  /** From here to others, by their number, as far as anything went there. */
+  readonly paths: (Path | undefined)[] = []
   subnet: Subnet
   address: string
   #port = PORT_MIN - 1
@@ -180,7 +182,6 @@ export class Network {
   readonly #routed: boolean
   readonly #byName = new Map<string, Machine>()
   readonly #byAddress = new Map<string, Machine>()
-  readonly #paths = new Map<number, Path>()
   readonly #blocked = new Set<End>()
   readonly #fork = (path: Path, concern: string): Random => {
     const [from, to] = [this.machines[path.from], this.machines[path.to]]
@@ -266,12 +267,11 @@ export class Network {
   }
 
   path(from: Machine, to: Machine): Path {
-    const key = from.index * 0x10000 + to.index
-    const known = this.#paths.get(key)
+    const known = from.paths[to.index]
     if (known !== undefined) return known
     const link = from === to ? LOOPBACK : this.#link
     const path = new Path({ from: from.index, to: to.index }, link, this.#fork)
-    this.#paths.set(key, path)
+    from.paths[to.index] = path
     return path
   }
 
@@ -279,7 +279,7 @@ export class Network {
   setLink(link: Link): void {
     const before = this.#link
     this.#link = link
-    for (const path of this.#paths.values()) if (path.link === before) path.link = link
+    for (const path of this.#allPaths()) if (path.link === before) path.link = link
     this.#judge()
   }
 
@@ -363,10 +363,16 @@ export class Network {
     }
   }
 
+  *#allPaths(): Iterable<Path> {
+    for (const { paths } of this.machines) {
+      for (const path of paths) if (path !== undefined) yield path
+    }
+  }
+
   #judge(): void {
     this.mixed = false
     this.harmless = this.#link.harmless
-    for (const { link, from, to } of this.#paths.values()) {
+    for (const { link, from, to } of this.#allPaths()) {
       if (link === this.#link || from === to) continue
       this.mixed = true
       if (!link.harmless) this.harmless = false

@@ -120,6 +120,8 @@ export class Party {
   lastId = 0
   lastAt = NEVER
   eventAt = NEVER
+  /** Before then, nobody of its contacts can have been quiet for too long. */
+  lookAt = NEVER
 
   constructor(node: SimulatedNode, machine: number) {
     this.node = node

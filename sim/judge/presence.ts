@@ -422,23 +422,29 @@ export class Presence implements Checker {
   /** What should have happened by now. */
   judgeSecond(): void {
     const { now } = this.#truth
-    const { expiredMs } = this.#timing
     const stopped: Party[] = []
     for (const party of this.#truth.parties.values()) {
       if (party.state === 'stopped' && party.stoppedAt > now - AFTERMATH_MS) stopped.push(party)
     }
     for (const party of this.#truth.parties.values()) {
       if (!party.honest || party.state !== 'started' || party.asleep) continue
-      for (const contact of party.contacts.values()) {
-        // Most were heard lately, and this is asked of all pairs.
-        const heardAt = party.heard.get(contact.uuid)?.octetsAt ?? NEVER
-        if (now - heardAt < expiredMs || now - contact.at < expiredMs) continue
-        this.#checkSilence(party, contact)
-      }
+      if (now >= party.lookAt) this.#checkSilences(party)
       for (const { uuid } of stopped) {
         const contact = party.contacts.get(uuid)
         if (contact !== undefined) this.#checkGoodbye(party, contact)
       }
+    }
+  }
+
+  /** This is asked of all pairs: who was heard last the longest ago says when it has to be asked again. */
+  #checkSilences(party: Party): void {
+    const { now } = this.#truth
+    const { expiredMs } = this.#timing
+    party.lookAt = now + expiredMs
+    for (const contact of party.contacts.values()) {
+      const heardAt = Math.max(party.heard.get(contact.uuid)?.octetsAt ?? NEVER, contact.at)
+      if (now - heardAt >= expiredMs) this.#checkSilence(party, contact)
+      party.lookAt = Math.min(party.lookAt, Math.max(now, heardAt + expiredMs))
     }
   }
 
