@@ -21,6 +21,7 @@ import {
   type SimulationOptions,
 } from './options.ts'
 import { Random } from './random.ts'
+import { Resident } from './resident.ts'
 import type { End } from './streams.ts'
 import { turn } from './turn.ts'
 
@@ -42,53 +43,6 @@ const STEPS_MAX = 20_000
 /** What happens at one instant is never so much, unless somebody waits for nothing. */
 const INSTANT_STEPS_MAX = 5_000_000
 const STOP_TIMEOUT_MS = 60_000
-
-/** A node, its process, and what it was made with. */
-class Resident implements SimulatedNode {
-  readonly index: number
-  readonly process: Process
-  readonly options: LyreOptions
-  lyre: Lyre | undefined
-  /** Whether it is between start() and stop(). */
-  isStarted = false
-  /** Of its inbox, once it was started. */
-  port: number | undefined
-
-  constructor(index: number, process: Process, options: LyreOptions) {
-    this.index = index
-    this.process = process
-    this.options = options
-    process.node = this
-  }
-
-  get uuid(): Uuid {
-    return this.lyre?.uuid ?? ''
-  }
-
-  get machine(): string {
-    return this.process.machine.name
-  }
-
-  get address(): string {
-    return this.process.machine.address
-  }
-
-  get state(): SimulatedNode['state'] {
-    return this.process.state
-  }
-
-  get holds(): SimulatedNode['holds'] {
-    const { sockets, servers, ends, timers } = this.process
-    let set = 0
-    for (const { at } of timers) if (at !== Number.POSITIVE_INFINITY) set++
-    return {
-      sockets: sockets.size,
-      servers: servers.size,
-      connections: ends.size,
-      timers: set,
-    }
-  }
-}
 
 /**
  * A network of nodes in virtual time. The same version, seed, options and program give the same run, to the last octet.

@@ -1,0 +1,54 @@
+// A node of a simulation as the simulation itself has it, which is also what everybody else is told of it.
+
+import type { Uuid } from '../protocol/index.ts'
+import type { Lyre } from '../src/lyre.ts'
+import type { LyreOptions } from '../src/options.ts'
+import type { SimulatedNode } from './history.ts'
+import type { Process } from './network.ts'
+
+/** A node, its process, and what it was made with. */
+export class Resident implements SimulatedNode {
+  readonly index: number
+  readonly process: Process
+  readonly options: LyreOptions
+  lyre: Lyre | undefined
+  /** Whether it is between start() and stop(). */
+  isStarted = false
+  /** Of its inbox, once it was started. */
+  port: number | undefined
+
+  constructor(index: number, process: Process, options: LyreOptions) {
+    this.index = index
+    this.process = process
+    this.options = options
+    process.node = this
+  }
+
+  get uuid(): Uuid {
+    return this.lyre?.uuid ?? ''
+  }
+
+  get machine(): string {
+    return this.process.machine.name
+  }
+
+  get address(): string {
+    return this.process.machine.address
+  }
+
+  get state(): SimulatedNode['state'] {
+    return this.process.state
+  }
+
+  get holds(): SimulatedNode['holds'] {
+    const { sockets, servers, ends, timers } = this.process
+    let set = 0
+    for (const { at } of timers) if (at !== Number.POSITIVE_INFINITY) set++
+    return {
+      sockets: sockets.size,
+      servers: servers.size,
+      connections: ends.size,
+      timers: set,
+    }
+  }
+}
