@@ -34,6 +34,7 @@ export class VirtualSocket implements DatagramSocket {
   ) {
     const { machine } = process
     const { address, shared } = options
+    if (process.isFull()) throw portError(options, 'EMFILE')
     if (address !== '0.0.0.0' && !machine.has(address)) {
       throw portError(options, 'EADDRNOTAVAIL')
     }
@@ -248,8 +249,19 @@ class Flight implements Entry {
     clock.set(this, clock.nowUs + delayUs)
   }
 
-  /** It is at a machine, or lost just before. */
+  /** It is at a machine, or at the access point of one whose radio sleeps, which has it until that wakes up. */
   #arrive(socket: VirtualSocket): void {
+    const { network, machine } = socket.process
+    if (machine.powerSaveUs === 0 || machine === this.#machine) {
+      this.#reach(socket)
+      return
+    }
+    const waitUs = machine.powerSaveUs - (network.clock.nowUs % machine.powerSaveUs)
+    network.clock.after(waitUs, () => this.#reach(socket))
+  }
+
+  /** It is heard, or lost just before. */
+  #reach(socket: VirtualSocket): void {
     const { network, machine, node } = socket.process
     if (machine === this.#machine || (network.harmless && !network.parted)) {
       socket.receive(this)

@@ -119,6 +119,7 @@ export type Fault =
       readonly to: string
       readonly settings: object
     }
+  | { readonly type: 'machine'; readonly machine: string; readonly settings: object }
 
 /** A fault, and when it began. */
 export interface FaultRecord {

@@ -4,7 +4,7 @@
 import type { Clock, Host, Stream, StreamHandlers, Timer } from '../src/host.ts'
 import { Alarm, type VirtualClock } from './clock.ts'
 import { VirtualSocket } from './datagrams.ts'
-import type { Process } from './network.ts'
+import type { Machine, Process } from './network.ts'
 import type { Random } from './random.ts'
 import { End, type EndHandlers, Server } from './streams.ts'
 
@@ -46,7 +46,7 @@ export function createHost(
 function createClock(process: Process): Clock {
   const { clock } = process.network
   return {
-    now: () => clock.nowUs / 1_000,
+    now: () => process.now,
     timer: (callback) => new VirtualTimer(process, clock, callback),
     defer: (callback) => clock.defer(() => process.run(callback)),
   }
@@ -54,18 +54,17 @@ function createClock(process: Process): Clock {
 
 class VirtualTimer implements Timer {
   readonly #clock: VirtualClock
+  readonly #machine: Machine
   readonly #alarm: Alarm
 
   constructor(process: Process, clock: VirtualClock, callback: () => void) {
     this.#clock = clock
+    this.#machine = process.machine
     this.#alarm = new Alarm(() => process.run(callback))
     process.addTimer(this.#alarm)
   }
 
   set(at: number): void {
-    let atUs = Math.ceil(at * 1_000)
-    // Never early, not by the last bit either: whoever is called too early sets it again for the same instant.
-    if (atUs / 1_000 < at) atUs++
-    this.#clock.set(this.#alarm, atUs)
+    this.#clock.set(this.#alarm, this.#machine.clock.us(at))
   }
 }

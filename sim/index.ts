@@ -17,6 +17,7 @@ export type {
 } from './history.ts'
 export type { Finding, Invariant, Link } from './judge/findings.ts'
 export type { LinkSettings } from './links.ts'
+export type { MachineSettings } from './machines.ts'
 export type { Place, SimulationOptions } from './options.ts'
 export { Random } from './random.ts'
 export {

@@ -432,7 +432,7 @@ export class MessageMesh implements Links {
   }
 
   #now(): number {
-    return this.#process.network.clock.now
+    return this.#process.now
   }
 
   #defer(act: () => void): void {

@@ -7,6 +7,7 @@ import type { VirtualClock } from './clock.ts'
 import type { VirtualSocket } from './datagrams.ts'
 import type { History, SimulatedNode } from './history.ts'
 import { type Link, LOOPBACK, Path } from './links.ts'
+import { MACHINE_DEFAULTS, MachineClock, type MachineSettings } from './machines.ts'
 import type { Random } from './random.ts'
 import { Slab } from './slab.ts'
 import type { End, Server } from './streams.ts'
@@ -38,6 +39,10 @@ export class Machine {
   readonly servers = new Set<Server>()
   /** From here to others, by their number, as far as anything went there. */
   readonly paths: (Path | undefined)[] = []
+  readonly clock = new MachineClock()
+  settings: MachineSettings = MACHINE_DEFAULTS
+  /** How long datagrams from others wait at most, in microseconds; all of them come at multiples of it. */
+  powerSaveUs = 0
   subnet: Subnet
   address: string
   #port = PORT_MIN - 1
@@ -65,6 +70,13 @@ export class Machine {
       { name: 'lo', family: 'IPv4', address: '127.0.0.1', netmask: '255.0.0.0', loopback: true },
       { name: 'eth0', family: 'IPv4', address, netmask: '255.255.0.0', loopback: false },
     ]
+  }
+
+  /** Changes what it is like, from now on. */
+  set(settings: MachineSettings, nowUs: number): void {
+    if (settings.driftPpm !== this.settings.driftPpm) this.clock.drift(settings.driftPpm, nowUs)
+    this.settings = settings
+    this.powerSaveUs = Math.round(settings.powerSaveMs * 1_000)
   }
 
   /** Whether an address is one of its own. */
@@ -106,6 +118,20 @@ export class Process {
     this.machine = machine
     this.network = network
     machine.processes.add(this)
+  }
+
+  /** What the clock of its machine shows, in milliseconds. */
+  get now(): number {
+    return this.machine.clock.ms(this.network.clock.nowUs)
+  }
+
+  /** Whether it has as many sockets as its system lets it have, or more; those count that it knows of. */
+  isFull(besides = 0): boolean {
+    const { descriptorsMax } = this.machine.settings
+    if (descriptorsMax === Number.POSITIVE_INFINITY) return false
+    let count = this.sockets.size + this.servers.size + this.ends.size - besides
+    for (const { waiting } of this.servers) count -= waiting.size
+    return count >= descriptorsMax
   }
 
   /** Does something of this process: now, when it wakes up, or never. */

@@ -11,6 +11,7 @@ import { VirtualClock } from './clock.ts'
 import { type Fault, History, type Observer, type SimulatedNode } from './history.ts'
 import { createHost } from './host.ts'
 import { type LinkSettings, resolveLink } from './links.ts'
+import { type MachineSettings, resolveMachine } from './machines.ts'
 import { MessageMesh } from './mesh.ts'
 import { type Machine, Network, Process } from './network.ts'
 import {
@@ -245,6 +246,17 @@ export class Simulation {
     this.#fault({ type: 'move', node, from, to })
     if (reset) for (const end of ends) end.reset()
     return to
+  }
+
+  /**
+   * Changes what a machine is like by itself: how its clock goes, whether its radio sleeps, how many sockets a process may
+   * have. What is not named is as at the beginning; what runs on it next finds it so.
+   * @throws UsageError on a setting that cannot be.
+   */
+  setMachine(place: Whereabouts, settings: Partial<MachineSettings>): void {
+    const machine = this.#machine(place)
+    machine.set(resolveMachine(settings), this.#clock.nowUs)
+    this.#fault({ type: 'machine', machine: machine.name, settings })
   }
 
   // The network.

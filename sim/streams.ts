@@ -58,6 +58,7 @@ export class Server {
       for (const server of machine.servers) if (server.port === wanted) return true
       return false
     }
+    if (process.isFull()) throw portError(address, port, 'EMFILE')
     if (address !== '0.0.0.0' && !machine.has(address))
       throw portError(address, port, 'EADDRNOTAVAIL')
     if (port !== 0 && isTaken(port)) throw portError(address, port, 'EADDRINUSE')
@@ -150,7 +151,10 @@ export class End implements Entry, Stream {
     if (target === undefined) end.#isStranded = true
     const dial = { connection, node: process.node, other: undefined }
     network.history.connection('dialled', dial, `${to.address}:${to.port}`)
-    if (process.state !== 'crashed') end.#launch('dial', undefined, 0)
+    if (process.isFull(1)) {
+      process.ends.delete(end)
+      end.#abort(`connect EMFILE ${to.address}:${to.port}`)
+    } else if (process.state !== 'crashed') end.#launch('dial', undefined, 0)
     return end
   }
 
@@ -399,9 +403,16 @@ export class End implements Entry, Stream {
     server.process.run(() => {
       server.waiting.delete(end)
       if (end.#state === 'over') return
-      end.#handlers = server.accept(end)
+      if (server.process.isFull(1)) end.#turnAway()
+      else end.#handlers = server.accept(end)
       end.wake()
     })
+  }
+
+  /** The system took it, and has no socket to give to its process, which is told nothing: it is closed again. */
+  #turnAway(): void {
+    this.#launch(this.#unread === undefined ? 'end' : 'reset', undefined, 0)
+    this.#close('accept EMFILE')
   }
 
   #isCrowded(): boolean {

@@ -6,6 +6,9 @@ import type { Wiretap } from './wiretap.ts'
 
 /** The instant of what has not happened. */
 export const NEVER = Number.NEGATIVE_INFINITY
+/** Times of sleep that are remembered, whenever they were; and how long all others are. */
+const SLEEPS_MAX = 16
+const SLEEPS_MS = 180_000
 const NOTHING: Uint8Array = new Uint8Array(0)
 const NO_LINES: readonly Line[] = []
 
@@ -99,6 +102,8 @@ export class Party {
   stoppedAt = NEVER
   crashedAt = NEVER
   movedAt = NEVER
+  /** When it last had no socket for a connection, begun by itself or by another. */
+  shortAt = NEVER
   /** When a bare host last said HELLO to it, in whoever's name. */
   strangerAt = NEVER
   readonly sleeps: Sleep[] = []
@@ -181,6 +186,20 @@ export class Party {
       this.heard.set(uuid, heard)
     }
     return heard
+  }
+
+  /** It does not run from now on. */
+  sleep(now: number): void {
+    this.sleeps.push({ from: now, to: Number.POSITIVE_INFINITY })
+    // Who stutters sleeps a hundred times in a minute.
+    if (this.sleeps.length <= SLEEPS_MAX || now - (this.sleeps[0]?.to ?? now) < SLEEPS_MS) return
+    this.sleeps.shift()
+  }
+
+  /** It does again. */
+  wake(now: number): void {
+    const last = this.sleeps.at(-1)
+    if (last !== undefined) last.to = now
   }
 
   /** How long it slept since then, and in how many pieces. */

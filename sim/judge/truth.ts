@@ -21,10 +21,8 @@ import { Journal } from './journal.ts'
 import { type Between, type Contact, Line, NEVER, Party } from './parties.ts'
 import { Wiretap } from './wiretap.ts'
 
-/** Changes of groups that are remembered for a node: two rounds of the status octet. */
-const CHANGES_MAX = 512
-/** Times of sleep that are remembered. */
-const SLEEPS_MAX = 16
+/** Changes of groups that are remembered for a node: eight rounds of the status octet. */
+const CHANGES_MAX = 2_048
 
 /** Who hears what happens, once it is part of the truth; an event just before. `id` is the number of its record. */
 export interface Checker {
@@ -279,14 +277,11 @@ export class Truth implements Observer {
         this.#bury(party)
         break
       case 'pause':
-        party?.sleeps.push({ from: now, to: Number.POSITIVE_INFINITY })
-        if ((party?.sleeps.length ?? 0) > SLEEPS_MAX) party?.sleeps.shift()
+        party?.sleep(now)
         break
-      case 'resume': {
-        const last = party?.sleeps.at(-1)
-        if (last !== undefined) last.to = now
+      case 'resume':
+        party?.wake(now)
         break
-      }
       case 'move':
         if (party !== undefined) party.movedAt = now
         break
@@ -305,6 +300,7 @@ export class Truth implements Observer {
         this.#betweenMachines(this.#machine(fault.from), this.#machine(fault.to)).resetAt = now
         break
       case 'links':
+      case 'machine':
         break
     }
   }
@@ -566,7 +562,8 @@ export class Truth implements Observer {
         line.refused = true
         break
       case 'closed': {
-        const isEnded = reason === 'closed by us'
+        const isEnded = reason === 'closed by us' || reason === 'accept EMFILE'
+        if (reason.includes('EMFILE')) party.shortAt = now
         const other = party === line.dialler ? line.acceptor : line.dialler
         if (reason === 'reset on the way' && other !== undefined) {
           this.between(party, other).resetAt = now
