@@ -85,6 +85,8 @@ export class Cast {
   /** The process of a place sleeps until wake(). */
   sleep(seat: Seat): void {
     if (seat.state !== 'started' || seat.asleep) return
+    // It is woken at this very instant, and has not yet gone on.
+    if (this.simulation.node(seat.lyre).state !== 'running') return
     this.simulation.pause(seat.lyre)
     seat.asleep = true
   }
