@@ -11,6 +11,9 @@ export type PartitionShape = 'halves' | 'coin' | 'isolate' | 'bridge' | 'oneway'
 /** How a node crashes: its machine loses power and says nothing, or its process is killed and its system ends what it had. */
 export type CrashKind = 'power' | 'kill'
 
+/** How an application reads a stream of events: each only after a while, or none at all. */
+export type ReaderKind = 'slow' | 'never'
+
 /** Everything that goes wrong in a run, as plain JSON. A probability, mean or gap of 0 is never. */
 export interface Faults {
   /** Probability that a datagram is lost. */
@@ -55,6 +58,18 @@ export interface Faults {
   readonly sameUuid: boolean
   /** Mean time between two changes of a machine's address; the node is started again some seconds later. */
   readonly moveGapMs: number
+  /** By how many millionths the clock of a machine goes fast or slow at most, also in the calm. */
+  readonly driftPpm: number
+  /** Sockets that a process may have while it storms; 0 is without a limit. */
+  readonly descriptorsMax: number
+  /** How long datagrams wait at most for half of the machines. */
+  readonly powerSaveMs: number
+  /** Longest time for which a quarter of the processes do nothing, again and again, and mean time between two. */
+  readonly stutterMs: number
+  readonly stutterGapMs: number
+  /** Probability that a handler of an application throws when it is told an event. */
+  readonly throws: number
+  readonly readers: readonly ReaderKind[]
 }
 
 /** Nothing goes wrong. */
@@ -88,10 +103,18 @@ export const NO_FAULTS: Faults = {
   portReuse: false,
   sameUuid: false,
   moveGapMs: 0,
+  driftPpm: 0,
+  descriptorsMax: 0,
+  powerSaveMs: 0,
+  stutterMs: 0,
+  stutterGapMs: 0,
+  throws: 0,
+  readers: [],
 }
 
 const SHAPES: readonly PartitionShape[] = ['halves', 'coin', 'isolate', 'bridge', 'oneway']
 const CRASHES: readonly CrashKind[] = ['power', 'kill']
+const READERS: readonly ReaderKind[] = ['slow', 'never']
 
 /** One kind of fault: what its value means, what it is without one, and what a swarm draws. */
 interface Kind {
@@ -188,6 +211,36 @@ const KINDS: Readonly<Record<string, Kind>> = {
     read: (value) => ({ moveGapMs: duration('move', value, 60_000) }),
     draw: (random) => ({ moveGapMs: random.between(20_000, 120_000) }),
   },
+  drift: {
+    read: (value) => ({ driftPpm: integer('drift', value, { usual: 500, max: 10_000 }) }),
+    draw: (random) => ({ driftPpm: random.between(10, 500) }),
+  },
+  descriptors: {
+    read: (value) => ({
+      descriptorsMax: integer('descriptors', value, { usual: 12, max: 1_000_000 }),
+    }),
+    draw: (random) => ({ descriptorsMax: random.between(3, 40) }),
+  },
+  powersave: {
+    read: (value) => ({ powerSaveMs: duration('powersave', value, 1_000) }),
+    draw: (random) => ({ powerSaveMs: random.between(100, 3_000) }),
+  },
+  stutter: {
+    read: (value) => stutter(duration('stutter', value, 500)),
+    draw: (random) =>
+      stutter(random.chance(0.5) ? random.between(10, 500) : random.between(1_000, 10_000)),
+  },
+  throws: {
+    read: (value) => ({ throws: share('throws', value, 0.1) }),
+    draw: (random) => ({ throws: random.between(1, 50) / 100 }),
+  },
+  reader: {
+    read: (value) => ({ readers: list('reader', value, READERS) }),
+    draw: (random) => {
+      const kinds = READERS.filter(() => random.chance(0.6))
+      return { readers: kinds.length > 0 ? kinds : READERS }
+    },
+  },
 }
 
 /** The kinds of faults there are, as readFaults() takes them. */
@@ -266,6 +319,10 @@ function crash(crashes: readonly CrashKind[], downMs: number): Partial<Faults> {
   return { crashes, crashGapMs: 10_000, downMs }
 }
 
+function stutter(stutterMs: number): Partial<Faults> {
+  return { stutterMs, stutterGapMs: 1_000 + stutterMs }
+}
+
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
 function duration(name: string, value: string | undefined, usual: number): number {
@@ -287,6 +344,16 @@ function octets(name: string, value: string | undefined, usual: number): number 
   const number = value === undefined ? usual : Number(value)
   if (Number.isInteger(number) && number >= 1) return number
   throw new UsageError(`${name} takes a number of octets from 1, such as ${usual}, not ${value}`)
+}
+
+function integer(
+  name: string,
+  value: string | undefined,
+  { usual, max }: { readonly usual: number; readonly max: number },
+): number {
+  const number = value === undefined ? usual : Number(value)
+  if (Number.isInteger(number) && number >= 1 && number <= max) return number
+  throw new UsageError(`${name} takes an integer from 1 to ${max}, such as ${usual}, not ${value}`)
 }
 
 function bare(name: string, value: string | undefined): boolean {

@@ -5,6 +5,7 @@
 import { UsageError } from '../src/errors.ts'
 import { Cast } from './cast.ts'
 import { type Faults, NO_FAULTS, readFaults } from './faults.ts'
+import { Habits } from './habits.ts'
 import { Hostile } from './hostile.ts'
 import type { Finding } from './judge/findings.ts'
 import { Judge } from './judge/judge.ts'
@@ -200,6 +201,7 @@ class Play {
   readonly #watch: Watch
   readonly #simulation: Simulation
   readonly #judge: Judge
+  readonly #habits: Habits
   readonly #cast: Cast
   readonly #workload: ReturnType<typeof createWorkload>
   readonly #storm: Storm
@@ -215,12 +217,20 @@ class Play {
     this.#untilMs = untilMs
     this.#simulation = new Simulation({ seed, fidelity, links: linksOf(faults, false) })
     this.#workload = createWorkload(plan.workload, random.fork('workload'))
-    const narrow = plan.workload === 'flap'
+    const narrow = plan.workload === 'flap' || plan.workload === 'flood'
     this.#judge = new Judge(this.#simulation, { faults, nodes, narrow, trace: watch.trace })
+    this.#habits = new Habits(this.#simulation, {
+      faults,
+      random: random.fork('habits'),
+      blame: (node, about) => this.#judge.blame(node, about),
+    })
     this.#cast = new Cast(this.#simulation, {
       count: nodes,
-      options: (index) => this.#workload.options(index),
-      birth: (seat) => this.#workload.birth(seat),
+      options: (index) => this.#habits.options(this.#workload.options(index)),
+      birth: (seat) => {
+        this.#workload.birth(seat)
+        this.#habits.birth(seat.lyre)
+      },
     })
     this.#storm = new Storm(this.#cast, faults, random.fork('storm'))
     this.#hostiles = Array.from({ length: plan.hostiles }, (_, index) => {
@@ -230,24 +240,28 @@ class Play {
   }
 
   async play(): Promise<void> {
-    const { ms, stormMs, calmMs } = this.#plan
+    const { ms, stormMs, calmMs, faults } = this.#plan
     try {
       for (const hostile of this.#hostiles) await hostile.open()
       while (this.#simulation.now < ms && !this.#isOver) {
         this.#workload.begin(this.#cast)
         this.#storm.begin()
+        this.#habits.begin()
         for (const hostile of this.#hostiles) hostile.begin()
         await this.#pass(this.#simulation.now + stormMs)
         this.#workload.end()
+        this.#habits.end()
         for (const hostile of this.#hostiles) hostile.end()
         await this.#pass(this.#storm.end())
         this.#judge.beginCalm()
-        await this.#pass(this.#simulation.now + calmMs)
+        // Whose clock is slow needs the longer for it.
+        await this.#pass(this.#simulation.now + Math.ceil(calmMs * (1 + faults.driftPpm / 1e6)))
         if (!this.#isOver) this.#judge.judgeCalm()
         await this.#pass(this.#simulation.now + SETTLE_MS)
         if (!this.#isOver) this.#judge.judgeSettled()
       }
       if (!this.#isOver) await this.#simulation.stop()
+      if (!this.#isOver) await this.#habits.finish()
       if (!this.#isOver) this.#judge.judgeEnd()
     } catch (error) {
       this.#judge.handleThrown(error)
@@ -283,11 +297,25 @@ class Play {
   async #pass(passedAt: number): Promise<void> {
     const endAt = Math.min(passedAt, this.#untilMs)
     while (this.#simulation.now < endAt && !this.#isOver) {
-      await this.#simulation.run(Math.min(SLICE_MS, endAt - this.#simulation.now))
+      await this.#slice(Math.min(this.#simulation.now + SLICE_MS, endAt))
       this.#judge.judgeSecond()
       this.#tell()
     }
     if (endAt === this.#untilMs) this.#isStopped = true
+  }
+
+  /** Lets time pass until then; what applications throw on purpose has to surface, and ends nothing. */
+  async #slice(endAt: number): Promise<void> {
+    for (let isDone = false; !isDone; ) {
+      try {
+        await this.#simulation.run(Math.max(0, endAt - this.#simulation.now))
+        isDone = true
+      } catch (error) {
+        if (!this.#habits.takes(error)) throw error
+      }
+    }
+    const { hiddenCount } = this.#habits
+    if (hiddenCount > 0) throw new Error(`${hiddenCount} errors of handlers did not surface`)
   }
 
   #tell(): void {

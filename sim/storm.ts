@@ -36,6 +36,7 @@ export class Storm {
     this.#cast = cast
     this.#faults = faults
     this.#random = random
+    this.#setMachines(false)
   }
 
   /** From now on things go wrong. */
@@ -44,7 +45,9 @@ export class Storm {
     const { stallGapMs, resetGapMs, partitionGapMs, pauseGapMs, crashGapMs } = this.#faults
     const { moveGapMs, swizzleGapMs } = this.#faults
     this.#simulation.setLinks(linksOf(this.#faults, true))
+    this.#setMachines(true)
     this.#deafen()
+    this.#stutter()
     this.#again('stall', stallGapMs, (random) => this.#stall(random))
     this.#again('reset', resetGapMs, (random) => this.#reset(random))
     this.#again('partition', partitionGapMs, (random) => this.#partition(random))
@@ -65,6 +68,7 @@ export class Storm {
     for (const seat of seats) this.#cast.wake(seat)
     for (const seat of seats) if (seat.state === 'crashed') this.#comeBack(seat)
     this.#simulation.setLinks(linksOf(this.#faults, false))
+    this.#setMachines(false)
     this.#simulation.heal()
     return Math.max(this.#stillAt, this.#simulation.now)
   }
@@ -101,6 +105,44 @@ export class Storm {
   #pair(random: Random): [Seat, Seat] | undefined {
     const [one, other] = random.shuffle(this.#cast.seats)
     return one !== undefined && other !== undefined ? [one, other] : undefined
+  }
+
+  /** How machines are: clocks go as they go, and only while it storms do radios sleep and systems run short. */
+  #setMachines(storms: boolean): void {
+    const { driftPpm, powerSaveMs, descriptorsMax } = this.#faults
+    if (driftPpm + powerSaveMs + descriptorsMax === 0) return
+    const drifts = this.#random.fork('drift')
+    const radios = this.#random.fork('power save')
+    if (!storms) this.#stillAt = Math.max(this.#stillAt, this.#simulation.now + powerSaveMs)
+    for (const { lyre } of this.#cast.seats) {
+      const drift = drifts.between(-driftPpm, driftPpm)
+      const saves = radios.chance(0.5)
+      this.#simulation.setMachine(lyre, {
+        driftPpm: drift,
+        ...(storms && saves && { powerSaveMs }),
+        ...(storms && descriptorsMax > 0 && { descriptorsMax }),
+      })
+    }
+  }
+
+  /** The processors of a quarter of the machines have something else to do, again and again. */
+  #stutter(): void {
+    const { stutterMs, stutterGapMs } = this.#faults
+    if (stutterMs <= 0) return
+    const { seats } = this.#cast
+    const some = this.#random.fork('stutter').shuffle(seats)
+    for (const { index } of some.slice(0, Math.ceil(seats.length / 4))) {
+      this.#again(`stutter of ${index}`, stutterGapMs, (random) => {
+        const seat = seats[index] as Seat
+        const ms = random.between(Math.min(10, stutterMs), stutterMs)
+        if (seat.state !== 'started' || seat.asleep) return
+        this.#cast.sleep(seat)
+        const { lyre } = seat
+        this.#later(ms, () => {
+          if (seat.lyre === lyre) this.#cast.wake(seat)
+        })
+      })
+    }
   }
 
   #deafen(): void {

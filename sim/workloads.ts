@@ -16,6 +16,7 @@ export type WorkloadName =
   | 'sleepers'
   | 'soak'
   | 'mesh'
+  | 'flood'
   | 'hostile'
 
 /** What each is, in a line. */
@@ -27,6 +28,8 @@ export const WORKLOADS: Readonly<Record<WorkloadName, string>> = {
   sleepers: 'a fifth of the nodes sleep for minutes, like laptops',
   soak: 'all are there, and say little, for as long as it takes',
   mesh: 'all start within a second, and say nothing: a full mesh from nothing',
+  flood:
+    'a fifth of the nodes send far more than others take, a megabyte at once, and join a thousand groups',
   hostile: 'as book, among nodes that keep to no protocol',
 }
 
@@ -47,6 +50,8 @@ const HEAD_BYTES = 9
 const HOPS_MAX = 3
 /** As many as a run can have. */
 const NODES_MAX = 10_000
+/** Messages that a mailbox holds among those that are flooded. */
+const FLOOD_MESSAGES_MAX = 20
 const GROUPS = Array.from({ length: 10 }, (_, index) => `GROUP00${index}`)
 
 /** Makes the applications of a run. */
@@ -67,6 +72,8 @@ export function createWorkload(name: WorkloadName, random: Random): Workload {
       return new Soak(random)
     case 'mesh':
       return new FullMesh(random)
+    case 'flood':
+      return new Flood(random)
   }
 }
 
@@ -245,6 +252,55 @@ class Flap extends Talk {
         this.shout(seat, random.pick(this.#groups), random)
       })
     }
+  }
+}
+
+class Flood extends Talk {
+  readonly #groups = Array.from({ length: 1_000 }, (_, index) => `FLOOD${index}`)
+
+  override options(_index: number): LyreOptions {
+    const queueMessagesMax = FLOOD_MESSAGES_MAX
+    return { limits: { queueMessagesMax, queueBytesMax: 262_144, queueTotalBytesMax: 4_194_304 } }
+  }
+
+  override birth(seat: Seat): void {
+    super.birth(seat)
+    seat.lyre.join(GROUPS[seat.index % 3] as string)
+  }
+
+  protected act(cast: Cast): void {
+    for (const seat of cast.seats) cast.start(seat, { anew: false })
+    this.again('shouts', 500, (random) => {
+      const seat = cast.pick(random)
+      if (seat !== undefined) this.shout(seat, random.pick(GROUPS.slice(0, 3)), random)
+    })
+    for (const { index } of cast.seats.filter((seat) => seat.index % 5 === 0)) {
+      this.again(`floods of ${index}`, 10_000, (random) => {
+        const seat = cast.seats[index] as Seat
+        const kind = random.below(4)
+        const group = random.pick(GROUPS.slice(0, 3))
+        if (seat.asleep || seat.state !== 'started') return
+        // Octet by octet, where links split all, a megabyte takes long to simulate: one sends it.
+        if (kind === 0 && index === 0) this.#large(seat, group)
+        else if (kind <= 1) for (const one of this.#groups) this.toggle(seat, one)
+        else this.#many(seat, group, random)
+      })
+    }
+  }
+
+  /** Ten times what a mailbox holds. */
+  #many(seat: Seat, group: string, random: Random): void {
+    for (let count = 0; count < 10 * FLOOD_MESSAGES_MAX; count++) {
+      this.shout(seat, group, random, 0)
+    }
+  }
+
+  /** More than a mailbox holds, in one message, which is not too much by itself. */
+  #large(seat: Seat, group: string): void {
+    const head = this.content(this.random, 0).subarray(0, HEAD_BYTES)
+    const bytes = new Uint8Array(1_048_576)
+    bytes.set(head)
+    seat.lyre.shout(group, bytes)
   }
 }
 

@@ -41,6 +41,7 @@ export class Bounds implements Checker {
   #calmDials = new Map<Party, number>()
   #calmAt = Number.POSITIVE_INFINITY
 
+  /** @param timing how often a node sends a beacon, by a clock that is as fast as one may be. */
   constructor(truth: Truth, report: Report, { beaconMs }: { readonly beaconMs: number }) {
     this.#truth = truth
     this.#report = report

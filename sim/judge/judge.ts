@@ -2,6 +2,7 @@
 // the weather is bad, only what is always true; once it was calm for as long as everybody may need, that all agree.
 
 import type { Faults } from '../faults.ts'
+import type { SimulatedNode } from '../history.ts'
 import type { Simulation } from '../simulation.ts'
 import { Bounds } from './bounds.ts'
 import { Delivery } from './delivery.ts'
@@ -43,7 +44,8 @@ export class Judge {
     this.#truth = new Truth(trace)
     const report: Report = (invariant, about) => this.#find(invariant, about)
     const { latencyMs, jitterMs, windowBytes, bandwidthBytes, chunkBytes } = faults
-    const { loss, burstMs, reorder, damage, deaf } = faults
+    const { loss, burstMs, reorder, damage, deaf, powerSaveMs: waitMs } = faults
+    const drift = faults.driftPpm / 1_000_000
     const slow = windowBytes < WINDOW_BYTES_MIN || bandwidthBytes > 0 || chunkBytes < 16
     // An exponential distribution goes beyond 16 times its mean once in ten million.
     const travelMs = latencyMs + 16 * jitterMs
@@ -54,6 +56,8 @@ export class Judge {
       expiredMs: 30_000,
       beaconMs: 1_000,
       travelMs,
+      drift,
+      waitMs,
       slow,
       exact: simulation.fidelity === 'wire',
       lossy: loss + burstMs + reorder + damage + deaf > 0 || slow,
@@ -61,8 +65,8 @@ export class Judge {
       narrow,
       nodes,
     })
-    this.#delivery = new Delivery(this.#truth, report, { travelMs, slow, narrow })
-    this.#bounds = new Bounds(this.#truth, report, { beaconMs: 1_000 })
+    this.#delivery = new Delivery(this.#truth, report, { travelMs, windowBytes, slow, narrow })
+    this.#bounds = new Bounds(this.#truth, report, { beaconMs: 1_000 * (1 - drift) })
     for (const checker of [this.#talk, this.#presence, this.#delivery, this.#bounds]) {
       this.#truth.add(checker)
     }
@@ -123,6 +127,12 @@ export class Judge {
   judgeEnd(): void {
     this.#truth.now = this.#simulation.now
     this.#delivery.judgeCalm()
+  }
+
+  /** An application found something that is not as it was promised. */
+  blame(node: SimulatedNode, about: { readonly expected: string; readonly seen: string }): void {
+    this.#truth.now = this.#simulation.now
+    this.#find('I12', { party: this.#truth.parties.get(node.index), ...about })
   }
 
   /** Something was thrown, by a node or a handler of its application. */

@@ -107,13 +107,12 @@ export class Talk implements Checker {
     const { type } = message
     if (type === 'hello') {
       line.lastStatus = message.status
-      const back = (dialler.changeCount - message.status) & 0xff
-      const groups = groupsBefore(dialler, back)
-      const isSame =
-        groups !== undefined &&
-        groups.size === message.groups.length &&
-        message.groups.every((group) => groups.has(group))
-      if (!isSame) complain(`status ${message.status} with ${[...(groups ?? [])].join(' ')}`)
+      const { groups: said } = message
+      const isSame = backs(dialler, message.status).some((back) => {
+        const groups = groupsBefore(dialler, back)
+        return groups?.size === said.length && said.every((group) => groups.has(group))
+      })
+      if (!isSame) complain(`status ${message.status} with the groups that it had then`)
     } else if (type === 'join' || type === 'leave') {
       const wanted = (line.lastStatus + 1) & 0xff
       line.lastStatus = message.status
@@ -121,10 +120,9 @@ export class Talk implements Checker {
         complain(`status ${wanted}`)
         return
       }
-      const back = (dialler.changeCount - message.status) & 0xff
       const { changes } = dialler
-      const isOurs = [back, back + 256].some((count) => {
-        const change = changes[changes.length - 1 - count]
+      const isOurs = backs(dialler, message.status).some((back) => {
+        const change = changes[changes.length - 1 - back]
         return change?.type === type && change.group === message.group
       })
       if (!isOurs) complain('a change of groups that its application made')
@@ -145,6 +143,13 @@ export class Talk implements Checker {
       if (count <= 0) complain('one answer for each PING')
     }
   }
+}
+
+/** How many changes ago a status may have been: one in 256 has it. */
+function backs({ changeCount, changes }: Party, status: number): number[] {
+  const all: number[] = []
+  for (let back = (changeCount - status) & 0xff; back <= changes.length; back += 256) all.push(back)
+  return all
 }
 
 /** The groups that a node was in so many changes ago; undefined where nobody remembers. */

@@ -75,6 +75,14 @@ t.test('a line of faults is read, and says what it does not understand', async (
       portReuse: true,
     },
   )
+  t.match(readFaults('drift,descriptors=9,powersave=3s,stutter=10s,throws,reader=never', random), {
+    driftPpm: 500,
+    descriptorsMax: 9,
+    powerSaveMs: 3_000,
+    stutterMs: 10_000,
+    throws: 0.1,
+    readers: ['never'],
+  })
   t.equal(readFaults('loss,loss=0', random).loss, 0)
   for (const [line, says] of [
     ['lost=1', /there is no fault lost; there are swarm, none, loss/],
@@ -82,6 +90,9 @@ t.test('a line of faults is read, and says what it does not understand', async (
     ['burst=3 s', /burst takes a duration/],
     ['partition=thirds', /partition takes some of halves\+coin/],
     ['split=0.5', /split takes a number of octets/],
+    ['drift=fast', /drift takes an integer from 1 to 10000, such as 500/],
+    ['descriptors=1.5', /descriptors takes an integer/],
+    ['reader=lazy', /reader takes some of slow\+never/],
     ['portreuse=1', /portreuse takes no value/],
   ] as const) {
     t.throws(() => readFaults(line, random), says)
