@@ -572,10 +572,15 @@ export class Harmony {
     this.#trace({ type: 'dial', uuid, endpoint })
   }
 
-  /** One that never entered is hearsay beside a peer whose HELLO came from the endpoint's own host (harmony.md 2.10). */
+  /**
+   * One that never entered is hearsay beside a peer whose HELLO came from the endpoint's own host, and one that has left, and
+   * whose dial nobody answers, is not there any more (harmony.md 2.10).
+   */
   #gaveWay(owner: PeerRecord, peer: PeerRecord, now: number): boolean {
     const isAtHome = peer.inbound !== 0 && peer.teller === parseEndpoint(peer.endpoint)?.host
-    if (owner.met || owner.inbound !== 0 || !isAtHome) return false
+    const isGone =
+      !owner.present && owner.link === 'dialling' && now - owner.dialledAt >= UNANSWERED_MS
+    if ((owner.met && !isGone) || owner.inbound !== 0 || !isAtHome) return false
     const reason = 'another peer says HELLO from its endpoint'
     this.#closeOutbound(owner, reason)
     this.#handleFailedDial(owner, reason, now)

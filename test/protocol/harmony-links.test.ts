@@ -329,6 +329,26 @@ t.test(
   },
 )
 
+t.test(
+  'a dial to a peer that is gone, which nobody answers, gives way to who is there (harmony.md 2.10)',
+  async (t) => {
+    for (const lateMs of [800, 1_000]) {
+      const machine = new Machine()
+      machine.enter(1)
+      machine.lost(1)
+      machine.lost(-1)
+      while (machine.diagnostics().dials === 0) machine.at(machine.now + 100)
+      machine.at(machine.now + lateMs)
+      machine.up(-2, uuidOf(2), { address: '10.0.0.1' })
+      const done = machine.say(-2, helloOf(2, { endpoint: endpointOf(1) }))
+      const expected = ['close 2', 'dial 3 tcp://10.0.0.1:49152']
+      t.same(done, ['hold -2', ...(lateMs < 1_000 ? [] : expected)], `after ${lateMs} ms`)
+      if (lateMs < 1_000) continue
+      t.same(machine.up(3, uuidOf(2)).slice(0, 2), ['send 3 hello 1', 'enter p2'])
+    }
+  },
+)
+
 t.test('a greeted peer that is told of elsewhere is tried there (harmony.md 5.5)', async (t) => {
   const machine = new Machine()
   machine.discover(1)

@@ -227,4 +227,14 @@ export const SEEDS: readonly Seed[] = [
     ms: 360_000,
     found: 'simulator: a process was put to sleep at the very instant at which it was woken',
   },
+  {
+    seed: 80_372,
+    workload: 'soak',
+    faults: 'portreuse,move,crash',
+    fidelity: 'wire',
+    nodes: 10,
+    ms: 360_000,
+    found:
+      'node: a dial to who was there before kept it from who says HELLO from there (harmony.md 2.10)',
+  },
 ]
