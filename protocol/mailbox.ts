@@ -89,8 +89,8 @@ export class Mailbox {
   #bytes = 0
   #largestBytes = 0
   #congested = false
-  /** Octets queued since the caller was told to write; Infinity while it need not. */
-  #untoldBytes = Number.POSITIVE_INFINITY
+  /** Octets queued since the caller was told to write; at the limit, so that the next makes it so, while none were. */
+  #untoldBytes = UNTOLD_BYTES_MAX
   /** What was written: messages, the application's among them; and how much of it is confirmed, or given up for lost. */
   #writtenMessages = 0
   #writtenContents = 0
@@ -200,7 +200,7 @@ export class Mailbox {
   poll(): { readonly command: ZreCommand; readonly sequence: number } | undefined {
     const command = this.#hello ?? this.#shift()
     if (command === undefined) {
-      this.#untoldBytes = Number.POSITIVE_INFINITY
+      this.#untoldBytes = UNTOLD_BYTES_MAX
       if (this.#contents === 0) this.#congested = false
       return undefined
     }
@@ -256,7 +256,7 @@ export class Mailbox {
     this.#pingCount = 0
     this.#answerCount = 0
     this.#pinged = undefined
-    this.#untoldBytes = Number.POSITIVE_INFINITY
+    this.#untoldBytes = UNTOLD_BYTES_MAX
     return count
   }
 

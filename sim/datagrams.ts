@@ -285,10 +285,11 @@ class Flight implements Entry {
       this.drop(node, 'broadcast')
       return
     }
-    const doubles = path.doubles()
-    const loses = path.loses(network.clock.nowUs)
-    const lateUs = path.lateUs()
-    const damaged = path.damage(this.bytes)
+    const { weather } = path
+    const doubles = weather.doubles()
+    const loses = weather.loses(network.clock.nowUs)
+    const lateUs = weather.lateUs()
+    const damaged = weather.damage(this.bytes)
     if (loses !== undefined) {
       this.drop(node, loses)
       return

@@ -125,14 +125,7 @@ export class Path {
   stalledUntilUs = 0
   readonly #fork: (path: Path, concern: string) => Random
   #delays: Random | undefined
-  #losses: Random | undefined
-  #bursts: Random | undefined
-  #copies: Random | undefined
-  #lates: Random | undefined
-  #damages: Random | undefined
-  /** Whether there is a burst, and until when that stays so. */
-  #isBurst = true
-  #changesAtUs = 0
+  #weather: Weather | undefined
 
   /** @param fork makes a stream for a concern of a path: most paths need one or none. */
   constructor(
@@ -154,26 +147,51 @@ export class Path {
     return latencyUs + this.#delays.exponential(jitterUs)
   }
 
+  /** What it does to datagrams. */
+  get weather(): Weather {
+    this.#weather ??= new Weather(this, this.#fork)
+    return this.#weather
+  }
+}
+
+/** What a path does to datagrams: of its own, since a mesh of a thousand nodes has a million paths that do nothing. */
+class Weather {
+  readonly #path: Path
+  readonly #fork: (path: Path, concern: string) => Random
+  #losses: Random | undefined
+  #bursts: Random | undefined
+  #copies: Random | undefined
+  #lates: Random | undefined
+  #damages: Random | undefined
+  /** Whether there is a burst, and until when that stays so. */
+  #isBurst = true
+  #changesAtUs = 0
+
+  constructor(path: Path, fork: (path: Path, concern: string) => Random) {
+    this.#path = path
+    this.#fork = fork
+  }
+
   /** Why a datagram is lost, or nothing. */
   loses(nowUs: number): 'loss' | 'burst' | undefined {
-    const { loss, burstGapMs } = this.link
+    const { loss, burstGapMs } = this.#path.link
     if (burstGapMs !== INFINITY && this.#burst(nowUs)) return 'burst'
     if (loss === 0) return undefined
-    this.#losses ??= this.#fork(this, 'loss')
+    this.#losses ??= this.#fork(this.#path, 'loss')
     return this.#losses.chance(loss) ? 'loss' : undefined
   }
 
   doubles(): boolean {
-    if (this.link.duplicate === 0) return false
-    this.#copies ??= this.#fork(this, 'duplicate')
-    return this.#copies.chance(this.link.duplicate)
+    if (this.#path.link.duplicate === 0) return false
+    this.#copies ??= this.#fork(this.#path, 'duplicate')
+    return this.#copies.chance(this.#path.link.duplicate)
   }
 
   /** By how much a datagram is late, in microseconds; 0 for most. */
   lateUs(): number {
-    const { reorder, reorderMs } = this.link
+    const { reorder, reorderMs } = this.#path.link
     if (reorder === 0) return 0
-    this.#lates ??= this.#fork(this, 'reorder')
+    this.#lates ??= this.#fork(this.#path, 'reorder')
     const isLate = this.#lates.chance(reorder)
     const byUs = this.#lates.below(Math.round(reorderMs * 1_000) + 1)
     return isLate ? byUs : 0
@@ -181,9 +199,9 @@ export class Path {
 
   /** What comes of a datagram that is damaged on the way; undefined for most. */
   damage(bytes: Uint8Array): Uint8Array | undefined {
-    if (this.link.damage === 0) return undefined
-    this.#damages ??= this.#fork(this, 'damage')
-    if (!this.#damages.chance(this.link.damage) || bytes.length === 0) return undefined
+    if (this.#path.link.damage === 0) return undefined
+    this.#damages ??= this.#fork(this.#path, 'damage')
+    if (!this.#damages.chance(this.#path.link.damage) || bytes.length === 0) return undefined
     const bit = this.#damages.below(8 * bytes.length)
     if (this.#damages.chance(0.5)) return bytes.slice(0, bit >> 3)
     const damaged = bytes.slice()
@@ -192,10 +210,10 @@ export class Path {
   }
 
   #burst(nowUs: number): boolean {
-    this.#bursts ??= this.#fork(this, 'burst')
+    this.#bursts ??= this.#fork(this.#path, 'burst')
     while (this.#changesAtUs <= nowUs) {
       this.#isBurst = !this.#isBurst
-      const meanMs = this.#isBurst ? this.link.burstMs : this.link.burstGapMs
+      const meanMs = this.#isBurst ? this.#path.link.burstMs : this.#path.link.burstGapMs
       this.#changesAtUs += 1 + this.#bursts.exponential(Math.round(meanMs * 1_000))
     }
     return this.#isBurst
