@@ -573,14 +573,14 @@ export class Harmony {
   }
 
   /**
-   * One that never entered is hearsay beside a peer whose HELLO came from the endpoint's own host, and one that has left, and
-   * whose dial nobody answers, is not there any more (harmony.md 2.10).
+   * One that never entered is hearsay beside a peer whose HELLO came from the endpoint's own host, and one whose dial nobody
+   * answers is not there any more, whatever it said before (harmony.md 2.10).
    */
   #gaveWay(owner: PeerRecord, peer: PeerRecord, now: number): boolean {
     const isAtHome = peer.inbound !== 0 && peer.teller === parseEndpoint(peer.endpoint)?.host
-    const isGone =
-      !owner.present && owner.link === 'dialling' && now - owner.dialledAt >= UNANSWERED_MS
-    if ((owner.met && !isGone) || owner.inbound !== 0 || !isAtHome) return false
+    const isHearsay = !owner.met && owner.inbound === 0
+    const isUnanswered = owner.link === 'dialling' && now - owner.dialledAt >= UNANSWERED_MS
+    if (!isAtHome || owner.present || !(isHearsay || isUnanswered)) return false
     const reason = 'another peer says HELLO from its endpoint'
     this.#closeOutbound(owner, reason)
     this.#handleFailedDial(owner, reason, now)

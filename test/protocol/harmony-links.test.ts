@@ -330,7 +330,7 @@ t.test(
 )
 
 t.test(
-  'a dial to a peer that is gone, which nobody answers, gives way to who is there (harmony.md 2.10)',
+  'a dial that nobody answers, to one that is not here, gives way to who is there (harmony.md 2.10)',
   async (t) => {
     for (const lateMs of [800, 1_000]) {
       const machine = new Machine()
@@ -346,6 +346,17 @@ t.test(
       if (lateMs < 1_000) continue
       t.same(machine.up(3, uuidOf(2)).slice(0, 2), ['send 3 hello 1', 'enter p2'])
     }
+    // It said HELLO, and then its machine was off.
+    const machine = new Machine()
+    machine.discover(1)
+    machine.greet(-1, 1)
+    machine.at(1_100)
+    machine.up(-2, uuidOf(2), { address: '10.0.0.1' })
+    t.same(machine.say(-2, helloOf(2, { endpoint: endpointOf(1) })), [
+      'hold -2',
+      'close 1',
+      'dial 2 tcp://10.0.0.1:49152',
+    ])
   },
 )
 

@@ -237,4 +237,14 @@ export const SEEDS: readonly Seed[] = [
     found:
       'node: a dial to who was there before kept it from who says HELLO from there (harmony.md 2.10)',
   },
+  {
+    seed: 90_513,
+    workload: 'soak',
+    faults: 'portreuse,crash,drift',
+    fidelity: 'wire',
+    nodes: 10,
+    ms: 360_000,
+    found:
+      'node: the HELLO of one whose machine died then kept it from who says HELLO from there (harmony.md 2.10)',
+  },
 ]
