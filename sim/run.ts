@@ -29,7 +29,7 @@ export interface RunOptions {
   readonly fidelity?: 'wire' | 'message'
   /** Virtual time, in milliseconds, from 1,000. Default: 600,000. */
   readonly ms?: number
-  /** How long it is calm before all have to agree; less than the default, 38,000, asks for more than a node promises. */
+  /** How long it is calm before all have to agree; less than the default, 50,000, asks for more than a node promises. */
   readonly calmMs?: number
 }
 

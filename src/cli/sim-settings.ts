@@ -89,7 +89,7 @@ export function withPlan(command: Command): Command {
     .option('--workload <name>', 'what the nodes do; book, unless given')
     .option('--faults <line>', 'what goes wrong, such as loss=0.1,burst=3s; swarm, unless given')
     .option('--fidelity <kind>', 'wire: octets through ZMTP; message: faster, for many nodes')
-    .option('--calm <duration>', 'how long is calm before all have to agree; 38s', parseDuration)
+    .option('--calm <duration>', 'how long is calm before all have to agree; 50s', parseDuration)
     .option('--jobs <n>', 'with --seeds: runs at a time; all cores', integer(1, JOBS_MAX))
     .option('--budget <duration>', 'with --seeds: begins no seed later than this', parseDuration)
     .option('--repro <folder>', 'where the file of a run that failed goes', '.')
