@@ -42,7 +42,9 @@ export class Cast {
     this.#birth = birth
     const seats: Seat[] = []
     for (let index = 0; index < count; index++) {
-      const lyre = simulation.createLyre(options(index), { machine: `seat-${index}` })
+      const headers = { 'X-SEAT': `${index}` }
+      const place = { machine: `seat-${index}` }
+      const lyre = simulation.createLyre({ headers, ...options(index) }, place)
       const seat: Seat = { index, lyre, state: 'stopped', asleep: false }
       seats.push(seat)
       birth(seat)
@@ -99,8 +101,14 @@ export class Cast {
 
   /** One place of those that are started and awake. */
   pick(random: Random): Seat | undefined {
-    const { awake } = this
-    return awake.length > 0 ? random.pick(awake) : undefined
+    // The first from a place that is drawn whoever is there: so that one who is not changes no other's turn.
+    const { seats } = this
+    const first = random.below(seats.length)
+    for (let step = 0; step < seats.length; step++) {
+      const seat = seats[(first + step) % seats.length] as Seat
+      if (seat.state === 'started' && !seat.asleep) return seat
+    }
+    return undefined
   }
 
   #settle(seat: Seat, done: Promise<void>, state: 'started' | 'stopped'): void {

@@ -47,6 +47,8 @@ export interface Workload {
 
 /** The first octets of each content: how often an answer may still be answered, and a number that no other has. */
 const HEAD_BYTES = 9
+/** Octets of frames that follow the first: the next size is encoded otherwise, or nothing is. */
+const EDGES: readonly number[] = [0, 1, 255, 256, 246, 247, 3_000]
 const HOPS_MAX = 3
 /** As many as a run can have. */
 const NODES_MAX = 10_000
@@ -146,12 +148,16 @@ abstract class Talk implements Workload {
     this.#calls.push(cast.simulation.schedule(ms, act))
   }
 
-  protected content(random: Random, hops: number): Uint8Array {
+  /** One frame mostly; each sixteenth has more, of sizes at which encodings change. */
+  protected content(random: Random, hops: number): Uint8Array[] {
     const bytes = new Uint8Array(HEAD_BYTES + sizeOf(random))
     const number = ++this.#contentCount
     bytes[0] = hops
     new DataView(bytes.buffer).setFloat64(1, number)
-    return bytes
+    if (number % 16 !== 0) return [bytes]
+    const turn = number / 16
+    const sizes = EDGES.slice(turn % EDGES.length).slice(0, 1 + (turn % 3))
+    return [bytes, ...sizes.map((size) => new Uint8Array(size).fill(number))]
   }
 
   protected whisper(seat: Seat, uuid: string, random: Random): void {
@@ -297,9 +303,9 @@ class Flood extends Talk {
 
   /** More than a mailbox holds, in one message, which is not too much by itself. */
   #large(seat: Seat, group: string): void {
-    const head = this.content(this.random, 0).subarray(0, HEAD_BYTES)
+    const [head] = this.content(this.random, 0)
     const bytes = new Uint8Array(1_048_576)
-    bytes.set(head)
+    if (head !== undefined) bytes.set(head.subarray(0, HEAD_BYTES))
     seat.lyre.shout(group, bytes)
   }
 }

@@ -5,7 +5,7 @@
 import type { LyreEvent } from '../../src/events.ts'
 import type { ConnectionRecord, DatagramRecord } from '../history.ts'
 import type { Invariant, Report } from './findings.ts'
-import type { Contact, Line, Party } from './parties.ts'
+import { type Contact, type Line, NEVER, type Party } from './parties.ts'
 import type { Checker, Truth } from './truth.ts'
 
 /** Beacons of a node: so many at once, and so many in each interval. */
@@ -13,7 +13,12 @@ const BEACONS_MIN = 12
 const BEACONS_PER_INTERVAL = 1.6
 /** Dials of a node: for each other node so many at once, and so many a second. */
 const DIALS_MIN = 12
-const DIALS_PER_SECOND = 1
+const DIALS_PER_SECOND = 1.25
+/** Dials of a node to one endpoint in so many milliseconds: it is hurried by each beacon, and otherwise waits ever longer. */
+const DIALS_WINDOW_MS = 10_000
+const DIALS_TO_ONE_MAX = 80
+/** A beacon is never later than so many intervals. */
+const BEACON_GAP = 1.25
 /** Dials in flight: 32 to those whose HELLO has come, and as many to others. */
 const DIALS_IN_FLIGHT_MAX = 64
 /** What a stranger gets before it says HELLO, beside as much as it gives. */
@@ -27,6 +32,11 @@ interface Work {
   beacons: number
   dials: number
   inFlight: number
+  /** When it last sent a beacon that says that it is there. */
+  beaconAt: number
+  /** Dials to each endpoint since the present window began. */
+  readonly dialsTo: Map<string, number>
+  windowAt: number
   /** When it began to count. */
   readonly since: number
 }
@@ -41,7 +51,7 @@ export class Bounds implements Checker {
   #calmDials = new Map<Party, number>()
   #calmAt = Number.POSITIVE_INFINITY
 
-  /** @param timing how often a node sends a beacon, by a clock that is as fast as one may be. */
+  /** @param options `beaconMs`: how often a node sends a beacon, by a clock that is as fast as one may be. */
   constructor(truth: Truth, report: Report, { beaconMs }: { readonly beaconMs: number }) {
     this.#truth = truth
     this.#report = report
@@ -60,13 +70,14 @@ export class Bounds implements Checker {
       const seen = `${work.beacons} in ${seconds} intervals`
       this.#complain('I13', { party: sender, expected: 'a beacon in each interval', seen })
     }
+    this.#checkRhythm(sender, work, bytes)
     if (bytes.length !== 22) {
       const seen = `${bytes.length} octets`
       this.#complain('I13', { party: sender, expected: 'beacons of 22 octets', seen })
     }
   }
 
-  connection(line: Line, { type }: ConnectionRecord): void {
+  connection(line: Line, { type, reason }: ConnectionRecord): void {
     const { dialler } = line
     if (!dialler.honest) {
       if (type === 'closed') this.#checkStranger(line)
@@ -75,7 +86,7 @@ export class Bounds implements Checker {
     const work = this.#workOf(dialler)
     if (type === 'dialled') {
       work.inFlight++
-      this.#checkDials(dialler, work)
+      this.#checkDials(dialler, work, reason)
     }
     if (type === 'opened' && this.#truth.now > this.#calmAt + SETTLED_MS) {
       this.#calmDials.set(dialler, (this.#calmDials.get(dialler) ?? 0) + 1)
@@ -134,14 +145,46 @@ export class Bounds implements Checker {
   #workOf(party: Party): Work {
     let work = this.#work.get(party)
     if (work === undefined) {
-      work = { beacons: 0, dials: 0, inFlight: 0, since: this.#truth.now }
+      const { now } = this.#truth
+      work = {
+        beacons: 0,
+        dials: 0,
+        inFlight: 0,
+        beaconAt: NEVER,
+        dialsTo: new Map(),
+        windowAt: now,
+        since: now,
+      }
       this.#work.set(party, work)
     }
     return work
   }
 
-  #checkDials(party: Party, work: Work): void {
+  /** Others wait for the next beacon of who is awake, and was neither moved nor started anew since. */
+  #checkRhythm(party: Party, work: Work, bytes: Uint8Array): void {
     const { now } = this.#truth
+    const since = work.beaconAt
+    work.beaconAt = bytes[20] === 0 && bytes[21] === 0 ? NEVER : now
+    if (work.beaconAt === NEVER || since === NEVER || party.movedAt > since) return
+    if (party.startedAt > since || party.slept(since, now).count > 0) return
+    if (now - since <= BEACON_GAP * this.#beaconMs) return
+    const seen = `none in ${Math.round(now - since)} ms`
+    this.#complain('I13', { party, expected: 'a beacon in each interval', seen })
+  }
+
+  #checkDials(party: Party, work: Work, endpoint: string): void {
+    const { now } = this.#truth
+    if (now - work.windowAt >= DIALS_WINDOW_MS) {
+      work.windowAt = now
+      work.dialsTo.clear()
+    }
+    const count = (work.dialsTo.get(endpoint) ?? 0) + 1
+    work.dialsTo.set(endpoint, count)
+    // Who invents nodes at one place, each of which is dialled, is bounded by the dials in flight.
+    if (count > DIALS_TO_ONE_MAX && !this.#truth.hostile) {
+      const seen = `${count} in ${Math.round(now - work.windowAt)} ms`
+      this.#complain('I13', { party, expected: `few dials to ${endpoint}`, seen })
+    }
     const others = this.#truth.parties.size
     const seconds = (now - work.since) / 1_000
     if (++work.dials > others * (DIALS_MIN + DIALS_PER_SECOND * seconds)) {

@@ -200,11 +200,11 @@ export class Presence implements Checker {
     }
     const isLate = ms > this.#late(dueMs + SWEEP_MS) && awake
     // One that was heard for a moment, between two sweeps, is evasive again when it is quiet for as long again.
-    if (isLate && contact.evasiveAt < lifeAt && type === 'evasive') {
+    const before = type === 'evasive' ? contact.evasiveAt : contact.silentAt
+    if (isLate && before < lifeAt) {
       const expected = `${type} by ${dueMs + SWEEP_MS} ms of silence`
       this.#report('I10', { ...about, expected, seen: `${Math.round(ms)} ms` })
     }
-    const before = type === 'evasive' ? contact.evasiveAt : contact.silentAt
     if (before > lifeAt && this.#timing.exact) {
       this.#report('I3', { ...about, expected: `${type} once, until it is heard`, seen: 'twice' })
     }
@@ -289,7 +289,9 @@ export class Presence implements Checker {
             heard.trouble.doubtAt > contact.at ||
             heard.trouble.lostAt > now - 2 * PROBE_MS ||
             this.#hasSuccessor(peer, contact)
-          if (contact.evasiveAt === NEVER && awake && !isAsked) return 'evasive before expired'
+          // Octets make it an entered peer again, which is evasive first when it is quiet anew.
+          const wasTold = contact.evasiveAt >= Math.max(heard.octetsAt, contact.at)
+          if (!wasTold && awake && !isAsked) return 'evasive before expired'
           return undefined
         }
         // It did not answer when there was doubt, such as of another node where it was (harmony.md 2.10).

@@ -2,7 +2,7 @@
 // no more pings and answers than there may be, and nothing after a node has stopped. (I1, I2, I4, I7, I13, I17)
 // Spec: harmony.md 2.1, 4.1, 4.3, 4.8, 5.7.
 
-import type { ZreMessage } from '../../protocol/index.ts'
+import type { Peer, ZreMessage } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
 import type { Report } from './findings.ts'
 import type { Contact, Line, Party } from './parties.ts'
@@ -25,7 +25,9 @@ export class Talk implements Checker {
   }
 
   event(party: Party, event: LyreEvent, _contact: Contact | undefined, id: number): void {
-    if (event.type === 'enter') this.#entered(party, event.peer.uuid, id)
+    if (event.type !== 'enter') return
+    this.#entered(party, event.peer.uuid, id)
+    this.#checkPortrait(party, event.peer, id)
   }
 
   written(line: Line, message: ZreMessage | undefined, id: number): void {
@@ -75,6 +77,16 @@ export class Talk implements Checker {
   forget(party: Party): void {
     this.#pings.delete(party)
     for (const pings of this.#pings.values()) pings.delete(party.uuid)
+  }
+
+  /** It is shown as it is. */
+  #checkPortrait(party: Party, { uuid, name, headers }: Peer, id: number): void {
+    const peer = this.#truth.byUuid.get(uuid)
+    const lyre = peer?.node.lyre
+    if (lyre === undefined || this.#truth.hostile) return
+    const expected = JSON.stringify([lyre.name, lyre.headers])
+    const seen = JSON.stringify([name, headers])
+    if (seen !== expected) this.#report('I2', { party, peer, expected, seen, id })
   }
 
   /** Both directions are open, and its HELLO has been read (harmony.md 3.2). */

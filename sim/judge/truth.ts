@@ -52,8 +52,6 @@ export class Truth implements Observer {
   readonly #byIndex: (Party | undefined)[] = []
   readonly #machines = new Map<string, number>()
   readonly #between = new Map<number, Between>()
-  /** Whose record was the last: the next is often of the same. */
-  #last: Party | undefined
   #partitions: { readonly sides: ReadonlyMap<number, number>; readonly key: string }[] = []
 
   constructor(tell: ((line: string) => void) | undefined) {
@@ -209,8 +207,6 @@ export class Truth implements Observer {
   // What it makes of it.
 
   #party(node: SimulatedNode): Party {
-    const last = this.#last
-    if (last?.node === node) return last
     let party = this.#byIndex[node.index]
     if (party === undefined) {
       party = new Party(node, this.#machine(node.machine))
@@ -218,13 +214,11 @@ export class Truth implements Observer {
       this.#byIndex[node.index] = party
       if (!party.honest) this.hostile ||= node.uuid === ''
     }
-    this.#last = party
     return party
   }
 
   /** Lets go of a node of which nothing is left. */
   forget(party: Party): void {
-    this.#last = undefined
     this.parties.delete(party.index)
     this.#byIndex[party.index] = undefined
     if (this.byUuid.get(party.uuid) === party) this.byUuid.delete(party.uuid)

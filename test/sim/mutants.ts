@@ -7,6 +7,7 @@ import { Harmony } from '../../protocol/harmony.ts'
 import { Mailbox } from '../../protocol/mailbox.ts'
 import type { Invariant } from '../../sim/index.ts'
 import { MessageMesh } from '../../sim/mesh.ts'
+import { BeaconDiscovery } from '../../src/discovery/beacon.ts'
 import { Lyre } from '../../src/lyre.ts'
 import { Mesh } from '../../src/mesh.ts'
 
@@ -274,6 +275,42 @@ export const MUTANTS: readonly Mutant[] = [
         if (command.type !== 'join') return { command, sequence }
         return { command: { ...command, status: ((command.status ?? 0) + 1) & 0xff }, sequence }
       }),
+  },
+  {
+    name: 'shows a peer under another name',
+    breaks: ['I2'],
+    make: () =>
+      effects((effect) => {
+        const { event } = effect
+        if (event?.type !== 'enter') return effect
+        return { ...effect, event: { ...event, peer: { ...event.peer, name: 'nobody' } } }
+      }),
+  },
+  {
+    name: 'loses the last of several frames',
+    breaks: ['I4', 'I5', 'I19'],
+    workload: 'book',
+    make: () =>
+      effects((effect) => {
+        const event = effect.event as (AnyEvent & { content?: Uint8Array[] }) | undefined
+        if (event?.content === undefined || event.content.length < 2) return effect
+        return { ...effect, event: { ...event, content: event.content.slice(0, -1) } as AnyEvent }
+      }),
+  },
+  {
+    name: 'sends its beacon too seldom',
+    breaks: ['I13'],
+    make: () => {
+      const late = (name: string, byMs: number) =>
+        wrap(BeaconDiscovery.prototype, name, (original, _self, [now]) => {
+          const at = original(...((now === undefined ? [] : [now + byMs]) as never[])) as number
+          return now === undefined ? at - byMs : at
+        })
+      const restores = [late('handleTimeout', -500), late('pollTimeout', -500)]
+      return () => {
+        for (const restore of restores) restore()
+      }
+    },
   },
   {
     name: 'does not see some peers',
