@@ -3,6 +3,7 @@
 // A swarm leaves out half the kinds each time: what everything at once hides, a few alone show.
 
 import { UsageError } from '../src/errors.ts'
+import { checkKeys } from './options.ts'
 import type { Random } from './random.ts'
 
 /** How a partition divides the machines; `bridge` leaves one that hears both halves, `oneway` cuts one direction. */
@@ -116,6 +117,67 @@ const SHAPES: readonly PartitionShape[] = ['halves', 'coin', 'isolate', 'bridge'
 const CRASHES: readonly CrashKind[] = ['power', 'kill']
 const READERS: readonly ReaderKind[] = ['slow', 'never']
 
+const SECOND_MS = 1_000
+const MINUTE_MS = 60_000
+const HOUR_MS = 3_600_000
+const DAY_MS = 86_400_000
+
+/** What a number may be; 0 is never, and may be each that is not needed. */
+interface Limit {
+  readonly min: number
+  readonly max: number
+  readonly isWhole?: boolean
+  readonly isNeeded?: boolean
+}
+
+type NumberOf<T> = { [Key in keyof T]: T[Key] extends number ? Key : never }[keyof T]
+
+const SHARE: Limit = { min: 0, max: 1 }
+const SHORT_GAP: Limit = { min: 100, max: DAY_MS }
+const GAP: Limit = { min: SECOND_MS, max: DAY_MS }
+
+/** What a run can carry, and its judge stand behind. */
+const LIMITS: Readonly<Record<NumberOf<Faults>, Limit>> = {
+  loss: SHARE,
+  burstMs: { min: 1, max: MINUTE_MS },
+  burstGapMs: SHORT_GAP,
+  duplicate: SHARE,
+  reorder: SHARE,
+  // A beacon that is later than this tells of nodes that have long been gone.
+  reorderMs: { min: 1, max: 5 * SECOND_MS },
+  damage: SHARE,
+  deaf: SHARE,
+  latencyMs: { min: 0, max: SECOND_MS },
+  jitterMs: { min: 0, max: SECOND_MS },
+  bandwidthBytes: { min: 1_000, max: 2 ** 30, isWhole: true },
+  windowBytes: { min: 1, max: 2 ** 30, isWhole: true, isNeeded: true },
+  chunkBytes: { min: 1, max: 2 ** 30, isWhole: true, isNeeded: true },
+  // Who is quiet for longer expires.
+  stallMs: { min: 1, max: 30 * SECOND_MS },
+  stallGapMs: SHORT_GAP,
+  resetGapMs: SHORT_GAP,
+  resetBytes: { min: 0, max: 2 ** 30, isWhole: true },
+  partitionMs: { min: 1, max: HOUR_MS },
+  partitionGapMs: GAP,
+  swizzleGapMs: GAP,
+  pauseMs: { min: 100, max: HOUR_MS },
+  pauseGapMs: GAP,
+  crashGapMs: GAP,
+  downMs: { min: 1, max: HOUR_MS },
+  moveGapMs: GAP,
+  driftPpm: { min: 1, max: 10_000, isWhole: true },
+  descriptorsMax: { min: 1, max: 1_000_000, isWhole: true },
+  powerSaveMs: { min: 1, max: MINUTE_MS },
+  stutterMs: { min: 1, max: MINUTE_MS },
+  stutterGapMs: GAP,
+  throws: SHARE,
+}
+const WORDS: Readonly<Record<string, readonly string[]>> = {
+  partitions: SHAPES,
+  crashes: CRASHES,
+  readers: READERS,
+}
+
 /** One kind of fault: what its value means, what it is without one, and what a swarm draws. */
 interface Kind {
   /** @throws UsageError on a value that it cannot be. */
@@ -130,7 +192,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     draw: (random) => ({ loss: random.between(1, 50) / 100 }),
   },
   burst: {
-    read: (value) => burst(duration('burst', value, 3_000)),
+    read: (value) => burst(duration('burst', value, { usual: 3_000, ...LIMITS.burstMs })),
     draw: (random) => burst(random.between(200, 10_000)),
   },
   duplicate: {
@@ -138,7 +200,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
     draw: (random) => ({ duplicate: random.between(1, 50) / 100 }),
   },
   reorder: {
-    read: (value) => late(duration('reorder', value, 1_000)),
+    read: (value) => late(duration('reorder', value, { usual: 1_000, ...LIMITS.reorderMs })),
     draw: (random) => late(random.between(10, 1_000)),
   },
   damage: {
@@ -150,30 +212,34 @@ const KINDS: Readonly<Record<string, Kind>> = {
     draw: (random) => ({ deaf: random.between(5, 30) / 100 }),
   },
   latency: {
-    read: (value) => slow(duration('latency', value, 20)),
+    read: (value) => slow(duration('latency', value, { usual: 20, ...LIMITS.latencyMs })),
     draw: (random) => ({
       latencyMs: random.between(0, 300) / 10,
       jitterMs: 0.5 + random.exponential(10_000) / 1_000,
     }),
   },
   bandwidth: {
-    read: (value) => ({ bandwidthBytes: octets('bandwidth', value, 131_072) }),
+    read: (value) => ({
+      bandwidthBytes: octets('bandwidth', value, { usual: 131_072, ...LIMITS.bandwidthBytes }),
+    }),
     draw: (random) => ({ bandwidthBytes: 32_768 << random.between(0, 11) }),
   },
   window: {
-    read: (value) => ({ windowBytes: octets('window', value, 1_460) }),
+    read: (value) => ({
+      windowBytes: octets('window', value, { usual: 1_460, ...LIMITS.windowBytes }),
+    }),
     draw: (random) => ({ windowBytes: 256 << random.between(0, 10) }),
   },
   split: {
-    read: (value) => ({ chunkBytes: octets('split', value, 1) }),
+    read: (value) => ({ chunkBytes: octets('split', value, { usual: 1, ...LIMITS.chunkBytes }) }),
     draw: (random) => ({ chunkBytes: random.chance(0.5) ? 1 : random.between(2, 200) }),
   },
   stall: {
-    read: (value) => stall(duration('stall', value, 20_000)),
+    read: (value) => stall(duration('stall', value, { usual: 20_000, ...LIMITS.stallMs })),
     draw: (random) => stall(random.between(500, 20_000)),
   },
   reset: {
-    read: (value) => reset(duration('reset', value, 10_000)),
+    read: (value) => reset(duration('reset', value, { usual: 10_000, ...LIMITS.resetGapMs })),
     draw: (random) => reset(random.between(500, 20_000)),
   },
   partition: {
@@ -185,11 +251,13 @@ const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   swizzle: {
-    read: (value) => ({ swizzleGapMs: duration('swizzle', value, 60_000) }),
+    read: (value) => ({
+      swizzleGapMs: duration('swizzle', value, { usual: 60_000, ...LIMITS.swizzleGapMs }),
+    }),
     draw: (random) => ({ swizzleGapMs: random.between(10_000, 60_000) }),
   },
   pause: {
-    read: (value) => pause(duration('pause', value, 60_000)),
+    read: (value) => pause(duration('pause', value, { usual: 60_000, ...LIMITS.pauseMs })),
     draw: (random) => pause(random.between(100, 120_000)),
   },
   crash: {
@@ -208,25 +276,29 @@ const KINDS: Readonly<Record<string, Kind>> = {
     draw: (random) => ({ sameUuid: random.chance(0.3) }),
   },
   move: {
-    read: (value) => ({ moveGapMs: duration('move', value, 60_000) }),
+    read: (value) => ({
+      moveGapMs: duration('move', value, { usual: 60_000, ...LIMITS.moveGapMs }),
+    }),
     draw: (random) => ({ moveGapMs: random.between(20_000, 120_000) }),
   },
   drift: {
-    read: (value) => ({ driftPpm: integer('drift', value, { usual: 500, max: 10_000 }) }),
+    read: (value) => ({ driftPpm: integer('drift', value, { usual: 500, ...LIMITS.driftPpm }) }),
     draw: (random) => ({ driftPpm: random.between(10, 500) }),
   },
   descriptors: {
     read: (value) => ({
-      descriptorsMax: integer('descriptors', value, { usual: 12, max: 1_000_000 }),
+      descriptorsMax: integer('descriptors', value, { usual: 12, ...LIMITS.descriptorsMax }),
     }),
     draw: (random) => ({ descriptorsMax: random.between(3, 40) }),
   },
   powersave: {
-    read: (value) => ({ powerSaveMs: duration('powersave', value, 1_000) }),
+    read: (value) => ({
+      powerSaveMs: duration('powersave', value, { usual: 1_000, ...LIMITS.powerSaveMs }),
+    }),
     draw: (random) => ({ powerSaveMs: random.between(100, 3_000) }),
   },
   stutter: {
-    read: (value) => stutter(duration('stutter', value, 500)),
+    read: (value) => stutter(duration('stutter', value, { usual: 500, ...LIMITS.stutterMs })),
     draw: (random) =>
       stutter(random.chance(0.5) ? random.between(10, 500) : random.between(1_000, 10_000)),
   },
@@ -249,7 +321,7 @@ export const FAULT_KINDS: readonly string[] = Object.keys(KINDS)
 /**
  * Reads a line of faults: kinds with or without a value, between commas; `none`, and `swarm`, which draws from the seed.
  * What stands later wins, and `=0` takes one away: `swarm,crash=0,loss=0.3`. Durations are `250ms`, `3s`, `1m`, `1h`.
- * @throws UsageError that names the kind, and what it could have been.
+ * @throws UsageError that names the kind, its range, and what was given.
  */
 export function readFaults(line: string, random: Random): Faults {
   let faults = NO_FAULTS
@@ -282,6 +354,39 @@ export function drawFaults(random: Random): Faults {
   return faults
 }
 
+/**
+ * Checks faults that come from a file.
+ * @throws UsageError that names the fault, what was given and what would be right.
+ */
+export function checkFaults(given: unknown): asserts given is Partial<Faults> {
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) {
+    throw new UsageError('faults has to be an object')
+  }
+  checkKeys('faults', given, Object.keys(NO_FAULTS))
+  for (const [key, value] of Object.entries(given)) {
+    const right = wrongOf(key, value)
+    if (right === undefined) continue
+    throw new UsageError(`faults.${key} has to be ${right}, not ${JSON.stringify(value)}`)
+  }
+}
+
+/** What a fault would have to be; undefined where it is. */
+function wrongOf(key: string, value: unknown): string | undefined {
+  const words = WORDS[key]
+  if (words !== undefined) {
+    const isList = Array.isArray(value) && value.every((word) => words.includes(word))
+    return isList ? undefined : `a list of some of ${words.join(', ')}`
+  }
+  const limit = (LIMITS as Readonly<Record<string, Limit>>)[key]
+  if (limit === undefined) return typeof value === 'boolean' ? undefined : 'a boolean'
+  const { min, max, isWhole = false, isNeeded = false } = limit
+  if (value === 0 && !isNeeded) return undefined
+  const isNumber = typeof value === 'number' && value >= min && value <= max
+  if (isNumber && (!isWhole || Number.isInteger(value))) return undefined
+  const kind = isWhole ? 'an integer' : 'a number'
+  return `${kind} from ${min} to ${max}${isNeeded || min === 0 ? '' : ', or 0'}`
+}
+
 function without(kind: Kind): Partial<Faults> {
   const keys = Object.keys(kind.read(undefined)) as (keyof Faults)[]
   return Object.fromEntries(keys.map((key) => [key, NO_FAULTS[key]]))
@@ -300,7 +405,7 @@ function slow(latencyMs: number): Partial<Faults> {
 }
 
 function stall(stallMs: number): Partial<Faults> {
-  return { stallMs, stallGapMs: 5_000 }
+  return { stallMs, stallGapMs: stallMs > 0 ? 5_000 : 0 }
 }
 
 function reset(resetGapMs: number): Partial<Faults> {
@@ -312,7 +417,7 @@ function partition(partitions: readonly PartitionShape[], partitionMs: number): 
 }
 
 function pause(pauseMs: number): Partial<Faults> {
-  return { pauseMs, pauseGapMs: 20_000 }
+  return { pauseMs, pauseGapMs: pauseMs > 0 ? 20_000 : 0 }
 }
 
 function crash(crashes: readonly CrashKind[], downMs: number): Partial<Faults> {
@@ -323,15 +428,37 @@ function stutter(stutterMs: number): Partial<Faults> {
   return { stutterMs, stutterGapMs: 1_000 + stutterMs }
 }
 
-const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+const MILLISECONDS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: SECOND_MS,
+  m: MINUTE_MS,
+  h: HOUR_MS,
+}
 
-function duration(name: string, value: string | undefined, usual: number): number {
+/** A limit, and what it is without a value. */
+interface Usual extends Limit {
+  readonly usual: number
+}
+
+function duration(name: string, value: string | undefined, { usual, min, max }: Usual): number {
   if (value === undefined) return usual
   const [, digits, unit = 'ms'] = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(value) ?? []
-  if (digits === undefined) {
-    throw new UsageError(`${name} takes a duration, such as 250ms, 3s or 1m, not ${value}`)
-  }
-  return Math.round(Number(digits) * (MILLISECONDS[unit] as number))
+  const exactMs = Number(digits ?? Number.NaN) * (MILLISECONDS[unit] as number)
+  const ms = Math.round(exactMs)
+  if (exactMs === 0 || (ms >= min && ms <= max)) return ms
+  const range = `from ${spoken(min)} to ${spoken(max)}`
+  throw new UsageError(
+    `${name} takes a duration ${range}, or 0, such as ${spoken(usual)}, not ${value}`,
+  )
+}
+
+/** A duration in the largest unit of which it is a whole number. */
+function spoken(ms: number): string {
+  const units = Object.entries(MILLISECONDS).filter(
+    ([, unitMs]) => ms >= unitMs && ms % unitMs === 0,
+  )
+  const [unit, unitMs] = units.at(-1) ?? ['ms', 1]
+  return `${ms / unitMs}${unit}`
 }
 
 function share(name: string, value: string | undefined, usual: number): number {
@@ -340,20 +467,24 @@ function share(name: string, value: string | undefined, usual: number): number {
   throw new UsageError(`${name} takes a share from 0 to 1, such as ${usual}, not ${value}`)
 }
 
-function octets(name: string, value: string | undefined, usual: number): number {
-  const number = value === undefined ? usual : Number(value)
-  if (Number.isInteger(number) && number >= 1) return number
-  throw new UsageError(`${name} takes a number of octets from 1, such as ${usual}, not ${value}`)
+function octets(name: string, value: string | undefined, usual: Usual): number {
+  return whole(name, value, { ...usual, what: 'a number of octets' })
 }
 
-function integer(
+function integer(name: string, value: string | undefined, usual: Usual): number {
+  return whole(name, value, { ...usual, what: 'an integer' })
+}
+
+function whole(
   name: string,
   value: string | undefined,
-  { usual, max }: { readonly usual: number; readonly max: number },
+  { usual, min, max, what }: Usual & { readonly what: string },
 ): number {
   const number = value === undefined ? usual : Number(value)
-  if (Number.isInteger(number) && number >= 1 && number <= max) return number
-  throw new UsageError(`${name} takes an integer from 1 to ${max}, such as ${usual}, not ${value}`)
+  if (Number.isInteger(number) && number >= min && number <= max) return number
+  throw new UsageError(
+    `${name} takes ${what} from ${min} to ${max}, such as ${usual}, not ${value}`,
+  )
 }
 
 function bare(name: string, value: string | undefined): boolean {

@@ -4,7 +4,7 @@
 
 import { UsageError } from '../src/errors.ts'
 import { Cast } from './cast.ts'
-import { type Faults, NO_FAULTS, readFaults } from './faults.ts'
+import { checkFaults, type Faults, NO_FAULTS, readFaults } from './faults.ts'
 import { Habits } from './habits.ts'
 import { Hostile } from './hostile.ts'
 import type { Finding } from './judge/findings.ts'
@@ -169,12 +169,13 @@ export function readRepro(json: unknown): Plan {
   }
   const { seed = -1, nodes = -1, workload = 'book', fidelity = 'wire', ms = -1 } = plan
   const sound = planRun({ seed, nodes, workload, fidelity, ms, faults: 'none' })
-  checkKeys('faults', plan.faults, Object.keys(NO_FAULTS))
   const { stormMs = sound.stormMs, calmMs = CALM_MS, hostiles = 0 } = plan
+  const faults: unknown = plan.faults
+  checkFaults(faults)
   integer('stormMs', stormMs, { min: 1, max: 1e12 })
   integer('calmMs', calmMs, { min: 0, max: 1e12 })
   integer('hostiles', hostiles, { min: 0, max: NODES_MAX })
-  return { ...sound, stormMs, calmMs, hostiles, faults: { ...NO_FAULTS, ...plan.faults } }
+  return { ...sound, stormMs, calmMs, hostiles, faults: { ...NO_FAULTS, ...faults } }
 }
 
 /**

@@ -14,7 +14,7 @@ export function linksOf(faults: Faults, storms: boolean): Partial<LinkSettings> 
   const limited = bandwidthBytes > 0 ? { ...always, bandwidthBytes } : always
   if (!storms) return limited
   const { loss, burstMs, burstGapMs, duplicate, reorder, reorderMs, damage } = faults
-  const bursts = burstMs > 0 ? { burstMs, burstGapMs } : {}
+  const bursts = burstMs > 0 && burstGapMs > 0 ? { burstMs, burstGapMs } : {}
   return { ...limited, ...bursts, loss, duplicate, reorder, reorderMs, damage }
 }
 
@@ -43,17 +43,19 @@ export class Storm {
   begin(): void {
     this.#isOn = true
     const { stallGapMs, resetGapMs, partitionGapMs, pauseGapMs, crashGapMs } = this.#faults
-    const { moveGapMs, swizzleGapMs } = this.#faults
+    const { moveGapMs, swizzleGapMs, partitions, crashes } = this.#faults
     this.#simulation.setLinks(linksOf(this.#faults, true))
     this.#setMachines(true)
     this.#deafen()
     this.#stutter()
     this.#again('stall', stallGapMs, (random) => this.#stall(random))
     this.#again('reset', resetGapMs, (random) => this.#reset(random))
-    this.#again('partition', partitionGapMs, (random) => this.#partition(random))
+    this.#again('partition', partitions.length && partitionGapMs, (random) =>
+      this.#partition(random),
+    )
     this.#again('swizzle', swizzleGapMs, (random) => this.#swizzle(random))
     this.#again('pause', pauseGapMs, (random) => this.#pause(random))
-    this.#again('crash', crashGapMs, (random) => this.#crash(random))
+    this.#again('crash', crashes.length && crashGapMs, (random) => this.#crash(random))
     this.#again('move', moveGapMs, (random) => this.#move(random))
   }
 

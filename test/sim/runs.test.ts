@@ -3,6 +3,7 @@
 import t from 'tap'
 import {
   describePlan,
+  FAULT_KINDS,
   NO_FAULTS,
   planRun,
   Random,
@@ -97,6 +98,80 @@ t.test('a line of faults is read, and says what it does not understand', async (
   ] as const) {
     t.throws(() => readFaults(line, random), says)
   }
+})
+
+t.test('a fault that a run cannot carry is refused with its range', async (t) => {
+  const random = new Random(1)
+  for (const [most, beyond, range] of [
+    ['burst=1m', 'burst=61s', /^burst takes a duration from 1ms to 1m, or 0, such as 3s, not 61s$/],
+    ['reorder=5s', 'reorder=6s', /^reorder takes a duration from 1ms to 5s/],
+    ['latency=1s', 'latency=1001', /^latency takes a duration from 0ms to 1s, .* not 1001$/],
+    ['stall=30s', 'stall=1h', /^stall takes a duration from 1ms to 30s/],
+    ['pause=1h', 'pause=2h', /^pause takes a duration from 100ms to 1h/],
+    ['pause=100ms', 'pause=99ms', /^pause takes .* not 99ms$/],
+    ['reset=100ms', 'reset=1ms', /^reset takes a duration from 100ms to 24h/],
+    ['swizzle=1s', 'swizzle=999ms', /^swizzle takes a duration from 1s to 24h/],
+    ['move=1s', 'move=0.9s', /^move takes a duration from 1s to 24h/],
+    ['powersave=60s', 'powersave=2m', /^powersave takes a duration from 1ms to 1m/],
+    ['stutter=1m', `stutter=${'9'.repeat(400)}h`, /^stutter takes a duration from 1ms to 1m/],
+    ['bandwidth=1000', 'bandwidth=999', /^bandwidth takes a number of octets from 1000 to/],
+    ['window=1', 'window=0.5', /^window takes a number of octets from 1 to/],
+    ['split=1073741824', 'split=1e10', /^split takes a number of octets from 1 to 1073741824/],
+    ['drift=10000', 'drift=10001', /^drift takes an integer from 1 to 10000/],
+    ['deaf=1', 'deaf=-1', /^deaf takes a share from 0 to 1/],
+  ] as const) {
+    const faults = readFaults(most, random)
+    const plan = { ...planRun({ seed: 1 }), faults }
+    t.same(readRepro(JSON.parse(JSON.stringify({ plan }))), plan, most)
+    t.throws(() => readFaults(beyond, random), { name: 'UsageError', message: range }, beyond)
+  }
+})
+
+t.test('0 takes each kind away, and a duration of 0 is never', async (t) => {
+  const random = new Random(1)
+  for (const kind of FAULT_KINDS) t.same(readFaults(`${kind},${kind}=0`, random), NO_FAULTS, kind)
+  t.match(readFaults('stall=0s,pause=0ms,reset=0m', random), {
+    stallGapMs: 0,
+    pauseGapMs: 0,
+    resetGapMs: 0,
+  })
+})
+
+t.test('each plan that a seed tells is read back', async (t) => {
+  const plans = Array.from({ length: 501 }, (_, seed) => planRun({ seed }))
+  t.same(
+    plans.map((plan) => readRepro(JSON.parse(JSON.stringify({ plan })))),
+    plans,
+  )
+})
+
+t.test('a file with a fault that a run cannot carry is refused', async (t) => {
+  for (const [faults, message] of [
+    [{ loss: 'x' }, /^faults.loss has to be a number from 0 to 1, not "x"$/],
+    [{ loss: null }, /^faults.loss has to be/],
+    [{ crashes: 5 }, /^faults.crashes has to be a list of some of power, kill, not 5$/],
+    [{ crashes: ['fire'] }, /^faults.crashes has to be/],
+    [{ partitions: 'halves' }, /^faults.partitions has to be/],
+    [{ readers: [['slow']] }, /^faults.readers has to be/],
+    [{ portReuse: 1 }, /^faults.portReuse has to be a boolean, not 1$/],
+    [{ stallMs: 30_001 }, /^faults.stallMs has to be a number from 1 to 30000, or 0, not 30001$/],
+    [{ stallGapMs: 1 }, /^faults.stallGapMs has to be/],
+    [{ chunkBytes: 0 }, /^faults.chunkBytes has to be an integer from 1 to 1073741824, not 0$/],
+    [{ driftPpm: 0.5 }, /^faults.driftPpm has to be an integer/],
+    [{ jitterMs: -1 }, /^faults.jitterMs has to be a number from 0 to 1000, not -1$/],
+    [{ lost: 1 }, /there is no option lost of faults/],
+    [[], /^faults has to be an object$/],
+    [5, /it has no plan/],
+  ] as const) {
+    const json = { lyre: 'repro', plan: { seed: 1, nodes: 3, ms: 60_000, faults } }
+    t.throws(() => readRepro(json), { name: 'UsageError', message }, JSON.stringify(faults))
+  }
+})
+
+t.test('a fault without its other half is never', async (t) => {
+  const faults = { burstMs: 1_000, crashGapMs: 1_000, partitionGapMs: 1_000, stallMs: 1_000 }
+  const plan = readRepro({ plan: { seed: 1, nodes: 3, ms: 60_000, faults } })
+  t.equal((await run(plan)).verdict, 'passed')
 })
 
 t.test('one fault more or less shifts no other', async (t) => {
