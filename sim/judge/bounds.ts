@@ -17,6 +17,7 @@ const DIALS_PER_SECOND = 1.25
 /** Dials of a node to one endpoint in so many milliseconds: it is hurried by each beacon, and otherwise waits ever longer. */
 const DIALS_WINDOW_MS = 10_000
 const DIALS_TO_ONE_MAX = 80
+const NO_DESCRIPTOR = 'connect EMFILE '
 /** A beacon is never later than so many intervals. */
 const BEACON_GAP = 1.25
 /** Dials in flight: 32 to those whose HELLO has come, and as many to others. */
@@ -87,6 +88,12 @@ export class Bounds implements Checker {
     if (type === 'dialled') {
       work.inFlight++
       this.#checkDials(dialler, work, reason)
+    }
+    // What its own system refuses never leaves the machine, and is nobody's burden.
+    if (type === 'closed' && reason.startsWith(NO_DESCRIPTOR)) {
+      const endpoint = reason.slice(NO_DESCRIPTOR.length)
+      work.dials--
+      work.dialsTo.set(endpoint, (work.dialsTo.get(endpoint) ?? 0) - 1)
     }
     if (type === 'opened' && this.#truth.now > this.#calmAt + SETTLED_MS) {
       this.#calmDials.set(dialler, (this.#calmDials.get(dialler) ?? 0) + 1)
