@@ -247,4 +247,18 @@ export const SEEDS: readonly Seed[] = [
     found:
       'node: the HELLO of one whose machine died then kept it from who says HELLO from there (harmony.md 2.10)',
   },
+  {
+    seed: 202_611_270_726,
+    workload: 'soak',
+    nodes: 10,
+    ms: 360_000,
+    found: 'judge: dials that a system without a socket left refuses at once were counted as sent',
+  },
+  {
+    seed: 301_004,
+    workload: 'hostile',
+    nodes: 10,
+    ms: 300_000,
+    found: 'judge: the same, of nodes that a hostile one invents',
+  },
 ]
