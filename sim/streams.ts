@@ -95,8 +95,7 @@ export class End implements Entry, Stream {
   /** What was given to it and has not left. */
   backlogBytes = 0
   readonly #path: Path
-  readonly #address: string
-  readonly #port: number
+  readonly #to: Address
   #handlers: EndHandlers | undefined
   #other: End | undefined
   /** `ending`: no more comes from us; `over`: its owner was told so, or need not be. */
@@ -128,13 +127,12 @@ export class End implements Entry, Stream {
 
   private constructor(
     process: Process,
-    about: Address & { readonly connection: number; readonly path: Path },
+    about: { readonly connection: number; readonly path: Path; readonly to: Address },
   ) {
     this.process = process
     this.connection = about.connection
     this.#path = about.path
-    this.#address = about.address
-    this.#port = about.port
+    this.#to = about.to
     process.ends.add(this)
   }
 
@@ -143,11 +141,11 @@ export class End implements Entry, Stream {
     const { network, machine } = process
     const target = network.machineAt(to.address, machine)
     const connection = ++network.connectionCount
-    // The machine's own text: each dialler has read its from an endpoint, and made another of it.
+    // The machine's own text: each dialler has another, read from an endpoint.
     const address = to.address === target?.address ? target.address : to.address
     // Where there is no such address, the path is one that leads nowhere.
     const path = network.path(machine, target ?? machine)
-    const end = new End(process, { connection, path, address, port: to.port })
+    const end = new End(process, { connection, path, to: { address, port: to.port } })
     if (target === undefined) end.#isStranded = true
     const dial = { connection, node: process.node, other: undefined }
     network.history.connection('dialled', dial, `${to.address}:${to.port}`)
@@ -380,22 +378,21 @@ export class End implements Entry, Stream {
     const target = network.machines[this.#path.to] as Machine
     let found: Server | undefined
     for (const server of target.servers) {
-      const hears = server.address === '0.0.0.0' || server.address === this.#address
-      if (server.port === this.#port && hears) found = server
+      const hears = server.address === '0.0.0.0' || server.address === this.#to.address
+      if (server.port === this.#to.port && hears) found = server
     }
     if (found === undefined) {
       network.history.connection('refused', this)
-      this.#abort(`ECONNREFUSED: nobody listens at ${this.#address}:${this.#port}`)
+      this.#abort(`ECONNREFUSED: nobody listens at ${this.#to.address}:${this.#to.port}`)
       return
     }
     const server = found
     const { connection } = this
     const path = network.path(target, machine)
-    const about = { connection, path, address: this.#address, port: this.#port }
-    const end = new End(server.process, about)
+    const end = new End(server.process, { connection, path, to: this.#to })
     end.#other = this
     end.#state = 'open'
-    end.remoteAddress = this.#address.startsWith('127.') ? '127.0.0.1' : machine.address
+    end.remoteAddress = this.#to.address.startsWith('127.') ? '127.0.0.1' : machine.address
     this.#other = end
     network.history.connection('accepted', end)
     end.#launch('accept', undefined, 0)
@@ -418,7 +415,7 @@ export class End implements Entry, Stream {
   #isCrowded(): boolean {
     const target = this.process.network.machines[this.#path.to] as Machine
     for (const { port, waiting } of target.servers) {
-      if (port === this.#port && waiting.size >= BACKLOG_MAX) return true
+      if (port === this.#to.port && waiting.size >= BACKLOG_MAX) return true
     }
     return false
   }
@@ -481,7 +478,7 @@ export class End implements Entry, Stream {
     switch (parcel.type) {
       case 'accept':
         if (this.#state === 'opening') this.#state = 'open'
-        this.remoteAddress = this.#address
+        this.remoteAddress = this.#to.address
         network.history.connection('opened', this)
         this.#handlers?.open()
         if (this.#backlog !== undefined) this.#send()
