@@ -84,13 +84,14 @@ export class Cast {
     seat.asleep = false
   }
 
-  /** The process of a place sleeps until wake(). */
-  sleep(seat: Seat): void {
-    if (seat.state !== 'started' || seat.asleep) return
+  /** The process of a place sleeps until wake(). @returns whether it does so from now on. */
+  sleep(seat: Seat): boolean {
+    if (seat.state !== 'started' || seat.asleep) return false
     // It is woken at this very instant, and has not yet gone on.
-    if (this.simulation.node(seat.lyre).state !== 'running') return
+    if (this.simulation.node(seat.lyre).state !== 'running') return false
     this.simulation.pause(seat.lyre)
     seat.asleep = true
+    return true
   }
 
   wake(seat: Seat): void {

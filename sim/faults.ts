@@ -364,14 +364,14 @@ export function checkFaults(given: unknown): asserts given is Partial<Faults> {
   }
   checkKeys('faults', given, Object.keys(NO_FAULTS))
   for (const [key, value] of Object.entries(given)) {
-    const right = wrongOf(key, value)
+    const right = expectedOf(key, value)
     if (right === undefined) continue
     throw new UsageError(`faults.${key} has to be ${right}, not ${JSON.stringify(value)}`)
   }
 }
 
 /** What a fault would have to be; undefined where it is. */
-function wrongOf(key: string, value: unknown): string | undefined {
+function expectedOf(key: string, value: unknown): string | undefined {
   const words = WORDS[key]
   if (words !== undefined) {
     const isList = Array.isArray(value) && value.every((word) => words.includes(word))

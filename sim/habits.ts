@@ -1,7 +1,7 @@
 // Bad habits of applications, which a node has to bear: handlers that throw, and readers of lyre.events() that are slow, or never
 // read at all. What is thrown on purpose is known, so that who plays the run can tell it from what is not.
 
-import type { LyreEvent, OverrunEvent } from '../src/events.ts'
+import { EVENT_TYPES, type LyreEvent, type OverrunEvent } from '../src/events.ts'
 import type { Lyre } from '../src/lyre.ts'
 import type { LyreOptions } from '../src/options.ts'
 import type { Faults } from './faults.ts'
@@ -22,19 +22,8 @@ export type Blame = (
 
 /** Events of a stream that may wait, where its reader is slow. */
 const EVENTS_MAX = 50
-const TYPES: readonly LyreEvent['type'][] = [
-  'enter',
-  'join',
-  'leave',
-  'whisper',
-  'shout',
-  'evasive',
-  'silent',
-  'exit',
-  'stop',
-]
 
-/** A stream of events, and the number of the one that was read last. */
+/** A stream of events, and how far it was read. */
 interface Reading {
   readonly stream: AsyncIterableIterator<LyreEvent | OverrunEvent>
   readonly node: SimulatedNode
@@ -52,10 +41,10 @@ export class Habits {
   readonly #readings: Reading[] = []
   /** How many events each node was told, and which of them each was. */
   readonly #counts = new WeakMap<Lyre, number>()
-  /** Of those that have stopped, the number of that event, with which their streams end. */
+  readonly #numbers = new WeakMap<LyreEvent, number>()
+  /** Of nodes that have stopped, the number of that event, with which their streams end. */
   readonly #ends = new WeakMap<Lyre, number>()
   #overrunCount = 0
-  readonly #numbers = new WeakMap<LyreEvent, number>()
   #throws = false
   /** Errors that were thrown and have not surfaced. */
   readonly #thrown = new Set<unknown>()
@@ -108,7 +97,7 @@ export class Habits {
     return this.#thrown.size
   }
 
-  /** All nodes have stopped: reads what still waits in their streams. @returns how many had missed something. */
+  /** All nodes have stopped: reads what still waits in their streams. @returns how many times a reader was told that it had missed something. */
   async finish(): Promise<number> {
     for (const reading of this.#readings) {
       const { node, from } = reading
@@ -129,7 +118,7 @@ export class Habits {
 
   #throwAt(lyre: Lyre): void {
     const random = this.#random.fork(`throws of ${lyre.uuid}`)
-    for (const type of TYPES) {
+    for (const type of EVENT_TYPES) {
       lyre.on(type, () => {
         if (!this.#throws || !random.chance(this.#faults.throws)) return
         const error = new HabitError(`a handler of ${type} throws, as it was told to`)

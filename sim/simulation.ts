@@ -250,7 +250,8 @@ export class Simulation {
 
   /**
    * Changes what a machine is like by itself: how its clock goes, whether its radio sleeps, how many sockets a process may
-   * have. What is not named is as at the beginning; what runs on it next finds it so.
+   * have. What is not named is as at the beginning. What is asked of it next finds it so: a timer that is set stays set for
+   * the instant at which the clock that it was set by would have been there.
    * @throws UsageError on a setting that cannot be.
    */
   setMachine(place: Whereabouts, settings: Partial<MachineSettings>): void {

@@ -137,12 +137,7 @@ export class Storm {
       this.#again(`stutter of ${index}`, stutterGapMs, (random) => {
         const seat = seats[index] as Seat
         const ms = random.between(Math.min(10, stutterMs), stutterMs)
-        if (seat.state !== 'started' || seat.asleep) return
-        this.#cast.sleep(seat)
-        const { lyre } = seat
-        this.#later(ms, () => {
-          if (seat.lyre === lyre) this.#cast.wake(seat)
-        })
+        this.#sleep(seat, ms)
       })
     }
   }
@@ -221,8 +216,12 @@ export class Storm {
   #pause(random: Random): void {
     const seat = this.#cast.pick(random)
     const ms = random.between(100, Math.max(100, this.#faults.pauseMs))
-    if (seat === undefined) return
-    this.#cast.sleep(seat)
+    if (seat !== undefined) this.#sleep(seat, ms)
+  }
+
+  /** It does nothing for so long, unless it sleeps as it is: then that goes on as long as it was meant to. */
+  #sleep(seat: Seat, ms: number): void {
+    if (!this.#cast.sleep(seat)) return
     const { lyre } = seat
     this.#later(ms, () => {
       if (seat.lyre === lyre) this.#cast.wake(seat)

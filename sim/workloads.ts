@@ -143,6 +143,14 @@ abstract class Talk implements Workload {
     wait()
   }
 
+  /** Somebody shouts to one of these groups, with this time in between, as a mean. */
+  protected shouts(gapMs: number, groups: readonly string[]): void {
+    this.again('shouts', gapMs, (random, cast) => {
+      const seat = cast.pick(random)
+      if (seat !== undefined) this.shout(seat, random.pick(groups), random)
+    })
+  }
+
   /** Does something once, unless the end comes first. */
   protected later(cast: Cast, ms: number, act: () => void): void {
     this.#calls.push(cast.simulation.schedule(ms, act))
@@ -276,10 +284,7 @@ class Flood extends Talk {
 
   protected act(cast: Cast): void {
     for (const seat of cast.seats) cast.start(seat, { anew: false })
-    this.again('shouts', 500, (random) => {
-      const seat = cast.pick(random)
-      if (seat !== undefined) this.shout(seat, random.pick(GROUPS.slice(0, 3)), random)
-    })
+    this.shouts(500, GROUPS.slice(0, 3))
     for (const { index } of cast.seats.filter((seat) => seat.index % 5 === 0)) {
       this.again(`floods of ${index}`, 10_000, (random) => {
         const seat = cast.seats[index] as Seat
@@ -321,10 +326,7 @@ class FlashCrowd extends Talk {
     for (const seat of cast.seats) {
       this.later(cast, random.below(1_000), () => cast.start(seat, { anew: random.chance(0.5) }))
     }
-    this.again('shouts', 500, (stream) => {
-      const seat = cast.pick(stream)
-      if (seat !== undefined) this.shout(seat, stream.pick(GROUPS), stream)
-    })
+    this.shouts(500, GROUPS)
     this.again('goes', 20_000, (stream) => {
       for (const seat of cast.awake) this.later(cast, stream.below(1_000), () => cast.stop(seat))
       this.later(cast, 4_000, () => {
@@ -360,10 +362,7 @@ class Rolling extends Talk {
       else cast.stop(seat, random.chance(0.5) ? 0 : 1_000)
       this.#comeBack(cast, seat, backMs)
     })
-    this.again('shouts', 300, (random) => {
-      const seat = cast.pick(random)
-      if (seat !== undefined) this.shout(seat, random.pick(GROUPS.slice(0, 3)), random)
-    })
+    this.shouts(300, GROUPS.slice(0, 3))
   }
 
   #comeBack(cast: Cast, seat: Seat, ms: number): void {
@@ -390,10 +389,7 @@ class Sleepers extends Talk {
       cast.sleep(seat)
       this.later(cast, ms, () => cast.wake(seat))
     })
-    this.again('shouts', 500, (random) => {
-      const seat = cast.pick(random)
-      if (seat !== undefined) this.shout(seat, random.pick(GROUPS.slice(0, 3)), random)
-    })
+    this.shouts(500, GROUPS.slice(0, 3))
   }
 }
 

@@ -6,6 +6,19 @@ import type { Peer, PeerEvent } from '../protocol/index.ts'
 /** What a Lyre tells: its peers' events, and that it has stopped. */
 export type LyreEvent = PeerEvent | { readonly type: 'stop' }
 
+/** The types of all that a Lyre tells. */
+export const EVENT_TYPES = [
+  'enter',
+  'join',
+  'leave',
+  'whisper',
+  'shout',
+  'evasive',
+  'silent',
+  'exit',
+  'stop',
+] as const satisfies readonly LyreEvent['type'][]
+
 /** In an event stream: its reader was too slow, and `count` events were dropped here. */
 export interface OverrunEvent {
   readonly type: 'overrun'

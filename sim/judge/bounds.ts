@@ -13,10 +13,10 @@ const BEACONS_MIN = 12
 const BEACONS_PER_INTERVAL = 1.6
 /** Dials of a node: for each other node so many at once, and so many a second. */
 const DIALS_MIN = 12
-const DIALS_PER_SECOND = 1.25
+const DIALS_PER_SECOND = 1
 /** Dials of a node to one endpoint in so many milliseconds: it is hurried by each beacon, and otherwise waits ever longer. */
 const DIALS_WINDOW_MS = 10_000
-const DIALS_TO_ONE_MAX = 80
+const DIALS_TO_ONE_MAX = 40
 const NO_DESCRIPTOR = 'connect EMFILE '
 /** A beacon is never later than so many intervals. */
 const BEACON_GAP = 1.25

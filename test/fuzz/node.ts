@@ -8,7 +8,7 @@ import { encodeBeacon } from '../../protocol/beacon.ts'
 import { uuidToBytes } from '../../protocol/bytes.ts'
 import { NullMechanism, ZMTP_LIMITS, ZmtpConnection } from '../../protocol/zmtp.ts'
 import { decodeZre } from '../../protocol/zre.ts'
-import type { LyreEvent } from '../../src/events.ts'
+import { EVENT_TYPES, type LyreEvent } from '../../src/events.ts'
 import type { StreamHandlers } from '../../src/host.ts'
 import { Lyre } from '../../src/lyre.ts'
 import type { LyreLimits } from '../../src/options.ts'
@@ -168,7 +168,7 @@ class NodeTrial implements Trial {
 
   async #begin(): Promise<void> {
     const [victim, honest] = [this.#victim, this.#honest]
-    for (const type of EVENTS) victim.on(type, (event: LyreEvent) => this.#hear(event))
+    for (const type of EVENT_TYPES) victim.on(type, (event: LyreEvent) => this.#hear(event))
     for (const type of ['whisper', 'shout'] as const) {
       honest.on(type, ({ content }) => this.#toHonest.hear(content))
     }
@@ -574,15 +574,3 @@ class NodeTrial implements Trial {
     this.#tally.note?.(`${this.#world.now}: ${line}`)
   }
 }
-
-const EVENTS = [
-  'enter',
-  'exit',
-  'join',
-  'leave',
-  'whisper',
-  'shout',
-  'evasive',
-  'silent',
-  'stop',
-] as const

@@ -4,6 +4,7 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import type { Test } from 'tap'
 import { encodeBeacon } from '../../protocol/beacon.ts'
+import { EVENT_TYPES } from '../../src/events.ts'
 import {
   createLyre,
   type Lyre,
@@ -13,18 +14,6 @@ import {
 } from '../../src/index.ts'
 import { Heard } from './heard.ts'
 
-const EVENTS = [
-  'enter',
-  'exit',
-  'join',
-  'leave',
-  'whisper',
-  'shout',
-  'evasive',
-  'silent',
-  'stop',
-] as const
-
 /** A node and all that it told, in order. */
 export class Node {
   readonly lyre: Lyre
@@ -32,7 +21,7 @@ export class Node {
 
   constructor(lyre: Lyre) {
     this.lyre = lyre
-    for (const type of EVENTS) lyre.on(type, (event: LyreEvent) => this.heard.add(event))
+    for (const type of EVENT_TYPES) lyre.on(type, (event: LyreEvent) => this.heard.add(event))
   }
 
   /** The next event of that type, about the peer of that name if one is given. */
