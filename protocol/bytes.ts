@@ -115,17 +115,30 @@ function hexDigit(value: number): number {
 export class Reader {
   readonly #bytes: Uint8Array
   readonly #rule: string
-  #offset = 0
+  #offset: number
+  readonly #end: number
 
-  /** @param rule what a WireError says when the octets end too early or too late. */
-  constructor(bytes: Uint8Array, rule: string) {
+  /**
+   * @param rule what a WireError says when the octets end too early or too late.
+   * @param range which of the octets to read; all of them unless told.
+   */
+  constructor(
+    bytes: Uint8Array,
+    rule: string,
+    { start, end }: { readonly start: number; readonly end: number } = {
+      start: 0,
+      end: bytes.length,
+    },
+  ) {
     this.#bytes = bytes
     this.#rule = rule
+    this.#offset = start
+    this.#end = end
   }
 
   /** How many octets are left. */
   get left(): number {
-    return this.#bytes.length - this.#offset
+    return this.#end - this.#offset
   }
 
   /** @throws WireError when there are fewer than `count` octets left; so do all the readers below. */
@@ -190,6 +203,15 @@ export class Reader {
 export class Writer {
   #bytes = new Uint8Array(START_BYTES)
   #size = 0
+
+  /** The memory that is written to, the writer's own, until it grows, and how much of it was written. */
+  get octets(): Uint8Array {
+    return this.#bytes
+  }
+
+  get size(): number {
+    return this.#size
+  }
 
   bytes(bytes: Uint8Array): this {
     const start = this.#grow(bytes.length)

@@ -20,7 +20,7 @@ import {
 } from './peers.ts'
 import { Places } from './places.ts'
 import { Queue } from './queue.ts'
-import type { Frames, Headers, Hello, ZreCommand, ZreMessage } from './zre.ts'
+import type { Frames, Headers, Hello, ZreMessage } from './zre.ts'
 
 /** Settings of a Harmony; durations in milliseconds, evasive < silent < expired. */
 export interface HarmonyOptions {
@@ -110,8 +110,8 @@ export interface Trace {
 }
 
 /**
- * What to do, in order. `write`: there is something for pollMessage() to give, soon. `dial` with a sequence: the other side
- * is to be told in the handshake that we go on after that message.
+ * What to do, in order. `write`: there is something in the mailbox, soon. `dial` with a sequence: the other side
+ * is to be told in the handshake that we go on after that message. What the application is told is an effect as it is.
  */
 export type Effect =
   | {
@@ -122,7 +122,7 @@ export type Effect =
     }
   | { readonly type: 'write' | 'hold' | 'resume' | 'measure'; readonly connection: ConnectionId }
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly reason: string }
-  | { readonly type: 'event'; readonly event: PeerEvent }
+  | PeerEvent
   | { readonly type: 'trace'; readonly trace: Trace }
 
 /** An accepted connection whose peer is not known yet, or waits for its turn. */
@@ -179,6 +179,8 @@ const KEEPING: ReadonlySet<ExitCause> = new Set(['link', 'restart', 'sequence', 
 export class Harmony {
   readonly #options: HarmonyOptions
   readonly #peers = new Map<Uuid, PeerRecord>()
+  /** How many of them have entered: who waits for some asks at each event. */
+  #presentCount = 0
   readonly #connections = new Map<ConnectionId, PeerRecord | Arrival>()
   /** Entered peers by group; a group without peers has no entry. */
   readonly #groups = new Map<string, Set<PeerRecord>>()
@@ -218,7 +220,7 @@ export class Harmony {
   }
 
   /**
-   * Says GOODBYE to everybody and forgets all peers, not our groups. The caller writes what pollMessage() still gives, then
+   * Says GOODBYE to everybody and forgets all peers, not our groups. The caller writes what mailboxes still give, then
    * closes all connections and calls finish().
    */
   stop(): void {
@@ -232,7 +234,7 @@ export class Harmony {
       if (peer.link === 'up') {
         // Who has not said who it is gets none of what waits.
         if (!peer.present) peer.mailbox.clear()
-        peer.mailbox.push({ command: { type: 'goodbye' }, bytes: 0, holders: 0 })
+        peer.mailbox.push({ type: 'goodbye', bytes: 0, holders: 0 })
         this.#connections.set(peer.outbound, peer)
         this.#effects.push({ type: 'write', connection: peer.outbound })
       } else {
@@ -334,19 +336,24 @@ export class Harmony {
   handleMessage(connection: ConnectionId, message: ZreMessage, now: number): void {
     const owner = this.#connections.get(connection)
     if (owner === undefined) return
-    if (!(owner instanceof PeerRecord)) {
-      this.#handleStranger(owner, message, now)
-      return
-    }
-    if (connection !== owner.inbound) {
-      this.#count('message-from-inbox') // A ROUTER has nothing to say in ZRE.
-      return
-    }
-    owner.heardAt = now
-    this.#revive(owner, now)
-    if (message.type === 'hello') this.#handleRestart(owner, message, now)
-    else if (this.#inSequence(owner, message)) this.#handleCommand(owner, message, now)
-    else this.#dropOutOfSequence(owner, message.sequence, now)
+    if (!(owner instanceof PeerRecord)) this.#handleStranger(owner, message, now)
+    else if (connection === owner.inbound) this.#handlePeer(owner, message, now)
+    else this.#count('message-from-inbox') // A ROUTER has nothing to say in ZRE.
+  }
+
+  #handlePeer(peer: PeerRecord, message: ZreMessage, now: number): void {
+    peer.heardAt = now
+    this.#revive(peer, now)
+    if (message.type === 'hello') this.#handleRestart(peer, message, now)
+    else if (this.#inSequence(peer, message)) this.#handleCommand(peer, message, now)
+    else this.#dropOutOfSequence(peer, message.sequence, now)
+  }
+
+  /** All was written to a connection that could be, if anything was. */
+  handleWritten(connection: ConnectionId, now: number): void {
+    const peer = this.#connections.get(connection)
+    if (!(peer instanceof PeerRecord) || this.#endpoint === undefined) return
+    if (connection === peer.outbound && !peer.mailbox.settled) this.#askLater(peer, now)
   }
 
   /** The time has come for something; early, and nothing happens. */
@@ -384,17 +391,15 @@ export class Harmony {
   whisper(uuid: Uuid, content: Frames, now: number): number {
     const peer = this.#peers.get(uuid)
     if (peer === undefined || !peer.present) return 0
-    const command: ZreCommand = { type: 'whisper', content }
-    // Written out: an object spread in its place made the whole way of a small message three times as long.
-    return this.#post(peer, { command, bytes: sizeOf(content), holders: 0 }, now)
+    const letter: Letter = { type: 'whisper', content, bytes: sizeOf(content), holders: 0 }
+    return this.#post(peer, letter, now)
   }
 
   /** @returns to how many peers it was queued; we need not be in the group ourselves. */
   shout(group: string, content: Frames, now: number): number {
     const peers = this.#groups.get(group)
     if (peers === undefined) return 0
-    const command: ZreCommand = { type: 'shout', group, content }
-    const letter = { command, bytes: sizeOf(content), holders: 0 }
+    const letter: Letter = { type: 'shout', group, content, bytes: sizeOf(content), holders: 0 }
     const policy = this.#options.overflow.get(group)
     let count = 0
     for (const peer of peers) {
@@ -406,6 +411,16 @@ export class Harmony {
   }
 
   // Questions.
+
+  /** Whether we are in the group. */
+  isIn(group: string): boolean {
+    return this.#ownGroups.has(group)
+  }
+
+  /** How many groups we are in. */
+  get ownGroupCount(): number {
+    return this.#ownGroups.size
+  }
 
   /** Our groups, in the order we joined them. */
   ownGroups(): string[] {
@@ -433,10 +448,7 @@ export class Harmony {
 
   /** How many entered peers there are, in one group or all. */
   peerCount(group?: string): number {
-    if (group !== undefined) return this.#groups.get(group)?.size ?? 0
-    let count = 0
-    for (const peer of this.#peers.values()) if (peer.present) count++
-    return count
+    return group === undefined ? this.#presentCount : (this.#groups.get(group)?.size ?? 0)
   }
 
   /**
@@ -474,23 +486,23 @@ export class Harmony {
 
   // Outputs.
 
+  /** Whether pollEffect() has nothing to give. */
+  get idle(): boolean {
+    return this.#effects.length === 0
+  }
+
   /** What to do next; undefined when all is done. */
   pollEffect(): Effect | undefined {
     return this.#effects.shift()
   }
 
-  /** What to write next over a connection that we dialled; undefined when nothing waits for it, or nothing may leave yet. */
-  pollMessage(
-    connection: ConnectionId,
-    now: number,
-  ): { readonly command: ZreCommand; readonly sequence: number } | undefined {
+  /** What is to be written over a connection that we dialled; undefined where nothing may be. */
+  mailbox(connection: ConnectionId): Mailbox | undefined {
     const peer = this.#connections.get(connection)
     if (!(peer instanceof PeerRecord) || connection !== peer.outbound || peer.link !== 'up') {
       return undefined
     }
-    const message = peer.mailbox.poll()
-    if (message !== undefined && this.#endpoint !== undefined) this.#askLater(peer, now)
-    return message
+    return peer.mailbox
   }
 
   /** When to call handleTimeout(); Infinity when there is nothing to wait for. */
@@ -876,6 +888,7 @@ export class Harmony {
     this.#unreached.delete(peer)
     peer.met = true
     peer.state = 'entered'
+    this.#presentCount++
     peer.unreachable = ''
     peer.sinceAt = now
     peer.heardAt = now
@@ -918,7 +931,7 @@ export class Harmony {
         break
       case 'ping':
         if (peer.mailbox.answered) this.#count('ping-unanswered')
-        else this.#send(peer, { type: 'ping-ok' }, now)
+        else this.#send(peer, 'ping-ok', now)
         break
       case 'ping-ok':
         peer.mailbox.confirmPing()
@@ -1004,11 +1017,11 @@ export class Harmony {
     this.#drop(peer, { cause: 'sequence', reason, now })
   }
 
-  /** @returns how many peers it was queued to: none where our HELLO is not, nor when there is no room. */
-  #send(peer: PeerRecord, command: ZreCommand, now: number): number {
-    return this.#post(peer, { command, bytes: 0, holders: 0 }, now)
+  #send(peer: PeerRecord, type: 'ping' | 'ping-ok', now: number): number {
+    return this.#post(peer, { type, bytes: 0, holders: 0 }, now)
   }
 
+  /** @returns how many peers it was queued to: none where our HELLO is not, nor when there is no room. */
   #post(peer: PeerRecord, letter: Letter, now: number): number {
     const { mailbox } = peer
     if (peer.link !== 'up' && !peer.present) return 0
@@ -1087,9 +1100,9 @@ export class Harmony {
     { group, now }: { readonly group: string; readonly now: number },
   ): void {
     this.#ownStatus = (this.#ownStatus + 1) & 0xff
-    const command: ZreCommand = { type, group, status: this.#ownStatus }
+    const letter: Letter = { type, group, status: this.#ownStatus, bytes: 0, holders: 0 }
     // Whoever has our HELLO, entered or not, counts on from there.
-    for (const peer of this.#peers.values()) this.#send(peer, command, now)
+    for (const peer of this.#peers.values()) this.#post(peer, letter, now)
   }
 
   // Staying alive.
@@ -1173,7 +1186,7 @@ export class Harmony {
 
   /** @returns false when there is no link to it. */
   #ping(peer: PeerRecord, now: number): boolean {
-    return peer.link === 'up' && this.#send(peer, { type: 'ping' }, now) > 0
+    return peer.link === 'up' && this.#send(peer, 'ping', now) > 0
   }
 
   /** A peer that has not entered is unreachable after a while, and forgotten after a longer one. */
@@ -1480,6 +1493,7 @@ export class Harmony {
   #leave(peer: PeerRecord, cause: ExitCause): void {
     for (const group of peer.groups ?? []) this.#unindex(peer, group)
     peer.state = 'gone'
+    this.#presentCount--
     let lost = 0
     if (cause !== 'stop') lost += peer.mailbox.forsake()
     if (!KEEPING.has(cause)) lost += peer.mailbox.clear()
@@ -1519,6 +1533,7 @@ export class Harmony {
     peer.link = 'down'
     peer.outbound = 0
     peer.measured = undefined
+    peer.mailbox.detach()
   }
 
   #close(connection: ConnectionId, reason: string): void {
@@ -1563,7 +1578,7 @@ export class Harmony {
   }
 
   #event(event: PeerEvent): void {
-    this.#effects.push({ type: 'event', event })
+    this.#effects.push(event)
   }
 
   #trace(trace: Trace): void {
@@ -1581,6 +1596,7 @@ function sizeOfGroups({ groups }: PeerRecord): number {
 
 /** Memory that a content takes, about: the first frame is what each message costs anyway (harmony.md 7.6). */
 function sizeOf(content: Frames): number {
+  if (content.length === 1) return (content[0] as Uint8Array).length
   let bytes = Math.max(0, content.length - 1) * FRAME_COST_BYTES
   for (const frame of content) bytes += frame.length
   return bytes

@@ -5,7 +5,7 @@ export { isUuid, type Uuid, utf8, uuidToBytes } from './bytes.ts'
 export { formatEndpoint, parseEndpoint } from './endpoints.ts'
 export { WireError } from './errors.ts'
 export * from './harmony.ts'
-export type { Tally } from './mailbox.ts'
+export type { Mailbox, Tally } from './mailbox.ts'
 export type {
   ConnectionId,
   ExitCause,

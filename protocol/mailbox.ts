@@ -2,11 +2,14 @@
 // dial. It outlives its connection, numbers messages as they leave, and counts every one of them exactly once.
 // Spec: harmony.md 4.1, 5.7 to 5.10, 7.6 to 7.8.
 
-import type { ZreCommand } from './zre.ts'
+import type { Writer } from './bytes.ts'
+import { contentOf, type Frames, writeHeader, type ZreCommand } from './zre.ts'
 
-/** A message that waits, in one mailbox or in those of a whole group: its content is there once. */
-export interface Letter {
-  readonly command: ZreCommand
+/**
+ * A message that waits, in one mailbox or in those of a whole group: its content is there once. It is the command itself, as
+ * each object more for a message is garbage (docs/adr/0007).
+ */
+export type Letter = ZreCommand & {
   /** Octets of its content; 0 for what is not an application's. */
   readonly bytes: number
   /** In how many mailboxes it waits. */
@@ -40,6 +43,13 @@ export interface MailboxLimits {
   readonly queueMessagesMax: number
 }
 
+/** What a message is written to, which makes octets of it. */
+export interface Wire {
+  /** Octets that it has and that have not been taken from it. */
+  readonly outputBytes: number
+  send(frames: Frames, head: Writer): void
+}
+
 /** A place in what was ever written: how many messages, and how many of them were an application's. */
 export interface Mark {
   readonly messages: number
@@ -48,15 +58,23 @@ export interface Mark {
 
 /** Letters that left are cleared away in large steps: to shift them one by one would move all the others each time. */
 const GAPS_MAX = 1_024
-/** What may be queued until it is asked a second time, within the same turn, that it be written. */
-const UNTOLD_BYTES_MAX = 262_144
+/** What may be queued until it is asked a second time, within the same turn, that it be written: a chunk of frames.ts. */
+const UNTOLD_BYTES_MAX = 60_000
+/** What its wire may have that was not taken, for a message to be written at once. */
+const WIRE_BYTES_MAX = 1_048_576
+/** A content above this is not copied, and costs little until it is written: of its octets, one in so many counts. */
+const COPIED_BYTES_MAX = 4_096
+const LARGE_SHARE = 32
 /** Answers to PINGs that may wait. */
 const ANSWERS_MAX = 64
 /** What a message takes beside its content, about. */
 const LETTER_BYTES = 32
-/** A mailbox is congested at this share of its limits, and at no more octets than this. */
+/** A mailbox is congested at this share of its limits, and at no more octets and messages than this: more helps nobody. */
 const CONGESTED_SHARE = 4
 const CONGESTED_BYTES_MAX = 1_048_576
+const CONGESTED_MESSAGES_MAX = 4_096
+/** A list that is never changed: a mailbox in which nothing waits has none of its own. */
+const NO_LETTERS: (Letter | undefined)[] = []
 const START: Mark = { messages: 0, contents: 0 }
 
 /** A tally of nothing. */
@@ -77,7 +95,7 @@ export class Mailbox {
   readonly #tally: Tally
   readonly #limits: MailboxLimits
   /** What waits; undefined in the place of what left or was dropped. */
-  #letters: (Letter | undefined)[] = []
+  #letters = NO_LETTERS
   #first = 0
   /** The HELLO that begins an epoch, until it leaves. */
   #hello: ZreCommand | undefined
@@ -101,6 +119,8 @@ export class Mailbox {
   #pinged: { readonly number: number; readonly mark: Mark } | undefined
   /** PING-OKs of ours that wait. */
   #okCount = 0
+  /** Where a message goes at once that has none before it. */
+  #wire: Wire | undefined
   /** Places in #letters of what left or was dropped. */
   #gaps = 0
   /** By group, where the search for its oldest message goes on. */
@@ -159,11 +179,12 @@ export class Mailbox {
   begin(hello: ZreCommand): void {
     this.forsake()
     this.#hello = hello
-    this.#letters = this.#letters.filter((letter) => letter && isContent(letter.command))
+    const letters = this.#letters.filter((letter) => letter && isContent(letter))
+    this.#letters = letters.length > 0 ? letters : NO_LETTERS
     this.#first = 0
     this.#gaps = 0
     this.#oldest = undefined
-    this.#count = this.#letters.length
+    this.#count = letters.length
     this.#okCount = 0
   }
 
@@ -172,13 +193,40 @@ export class Mailbox {
     this.#open = true
   }
 
-  /** @returns whether the caller has to see to it that poll() is called. */
+  /** Messages need not wait for poll() any more, as long as none does: this wire takes them. */
+  attach(wire: Wire): void {
+    this.#wire = wire
+  }
+
+  /** They have to wait again. */
+  detach(): void {
+    this.#wire = undefined
+  }
+
+  /** @returns whether the caller has to see to it that poll() is called, and what the wire has is taken. */
   push(letter: Letter): boolean {
+    const wire = this.#wire
+    const isNext = this.#count === 0 && this.#open && this.#hello === undefined
+    if (isNext && wire !== undefined && wire.outputBytes < WIRE_BYTES_MAX) {
+      if (isContent(letter)) this.#tally.sent++
+      this.#number(letter)
+      wire.send(contentOf(letter), writeHeader(letter, this.#sequence))
+    } else {
+      this.#keep(letter)
+    }
+    this.#untoldBytes += weightOf(letter)
+    if (this.#untoldBytes < UNTOLD_BYTES_MAX) return false
+    this.#untoldBytes = 0
+    return true
+  }
+
+  #keep(letter: Letter): void {
     const { queueBytesMax, queueMessagesMax } = this.#limits
-    this.#letters.push(letter)
+    if (this.#letters === NO_LETTERS) this.#letters = [letter]
+    else this.#letters.push(letter)
     this.#count++
-    if (letter.command.type === 'ping-ok') this.#okCount++
-    if (isContent(letter.command)) {
+    if (letter.type === 'ping-ok') this.#okCount++
+    if (isContent(letter)) {
       this.#contents++
       this.#bytes += letter.bytes
       this.#largestBytes = Math.max(this.#largestBytes, letter.bytes)
@@ -186,18 +234,15 @@ export class Mailbox {
       this.#tally.waiting++
       if (letter.holders++ === 0) this.#tally.waitingBytes += letter.bytes
       const bytesMax = Math.min(CONGESTED_BYTES_MAX, queueBytesMax / CONGESTED_SHARE)
-      if (this.#bytes > bytesMax || this.#count > queueMessagesMax / CONGESTED_SHARE) {
+      const messagesMax = Math.min(CONGESTED_MESSAGES_MAX, queueMessagesMax / CONGESTED_SHARE)
+      if (this.#bytes > bytesMax || this.#count > messagesMax) {
         this.#congested = true
       }
     }
-    this.#untoldBytes += letter.bytes + LETTER_BYTES
-    if (this.#untoldBytes < UNTOLD_BYTES_MAX) return false
-    this.#untoldBytes = 0
-    return true
   }
 
-  /** The next message to write, with its sequence; undefined when there is none, or none may leave yet. */
-  poll(): { readonly command: ZreCommand; readonly sequence: number } | undefined {
+  /** The next message to write, with the sequence it has now; undefined when there is none, or none may leave yet. */
+  poll(): ZreCommand | undefined {
     const command = this.#hello ?? this.#shift()
     if (command === undefined) {
       this.#untoldBytes = UNTOLD_BYTES_MAX
@@ -208,6 +253,12 @@ export class Mailbox {
       this.#hello = undefined
       this.#sequence = 0
     }
+    this.#number(command)
+    return command
+  }
+
+  /** It leaves now, and its sequence is the next. */
+  #number(command: ZreCommand): void {
     this.#sequence = (this.#sequence + 1) & 0xffff
     this.#writtenMessages++
     if (isContent(command)) {
@@ -217,7 +268,6 @@ export class Mailbox {
       this.#pingCount++
       this.#pinged ??= { number: this.#pingCount, mark: this.mark() }
     }
-    return { command, sequence: this.#sequence }
   }
 
   /** What has been written by now; to be given to confirm() once the other side says that it has read that far. */
@@ -253,6 +303,7 @@ export class Mailbox {
     this.#tally.lost += count
     this.#known = this.mark()
     this.#open = false
+    this.#wire = undefined
     this.#pingCount = 0
     this.#answerCount = 0
     this.#pinged = undefined
@@ -265,7 +316,7 @@ export class Mailbox {
     const count = this.#contents
     for (const letter of this.#letters) if (letter !== undefined) this.#release(letter)
     this.#tally.lost += count
-    this.#letters = []
+    this.#letters = NO_LETTERS
     this.#first = 0
     this.#gaps = 0
     this.#count = 0
@@ -281,7 +332,7 @@ export class Mailbox {
     let index = Math.max(this.#oldest.get(group) ?? 0, this.#first)
     for (; index < this.#letters.length; index++) {
       const letter = this.#letters[index]
-      if (letter?.command.type === 'shout' && letter.command.group === group) break
+      if (letter?.type === 'shout' && letter.group === group) break
     }
     this.#oldest.set(group, index)
     const letter = this.#letters[index]
@@ -302,12 +353,12 @@ export class Mailbox {
   #shift(): ZreCommand | undefined {
     while (this.#first < this.#letters.length) {
       const letter = this.#letters[this.#first]
-      if (letter !== undefined && !this.#open && isContent(letter.command)) return undefined
+      if (letter !== undefined && !this.#open && isContent(letter)) return undefined
       this.#letters[this.#first++] = undefined
       if (letter === undefined) continue
       this.#gap()
       this.#release(letter)
-      return letter.command
+      return letter
     }
     this.#compact()
     this.#largestBytes = 0
@@ -319,7 +370,8 @@ export class Mailbox {
   }
 
   #compact(): void {
-    this.#letters = this.#letters.filter((letter) => letter !== undefined)
+    const isEmpty = this.#count === 0
+    this.#letters = isEmpty ? NO_LETTERS : this.#letters.filter((letter) => letter !== undefined)
     this.#first = 0
     this.#gaps = 0
     this.#oldest = undefined
@@ -328,13 +380,18 @@ export class Mailbox {
   /** It waits here no longer. */
   #release(letter: Letter): void {
     this.#count--
-    if (letter.command.type === 'ping-ok') this.#okCount--
-    if (!isContent(letter.command)) return
+    if (letter.type === 'ping-ok') this.#okCount--
+    if (!isContent(letter)) return
     this.#contents--
     this.#bytes -= letter.bytes
     this.#tally.waiting--
     if (--letter.holders === 0) this.#tally.waitingBytes -= letter.bytes
   }
+}
+
+/** What it counts on the way to the next write. */
+function weightOf({ bytes }: Letter): number {
+  return LETTER_BYTES + (bytes > COPIED_BYTES_MAX ? Math.ceil(bytes / LARGE_SHARE) : bytes)
 }
 
 function isContent({ type }: ZreCommand): boolean {

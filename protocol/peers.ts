@@ -3,7 +3,7 @@
 
 import type { Uuid } from './bytes.ts'
 import type { Mailbox, Mark } from './mailbox.ts'
-import type { Headers } from './zre.ts'
+import { type Headers, NO_HEADERS } from './zre.ts'
 
 /**
  * One of our connections, by number: those that we dial are 1, 2, 3, ... as harmony.ts counts them, those that we accept
@@ -56,8 +56,7 @@ export type ExitCause =
   | 'refused'
   | 'stop'
 
-const NO_HEADERS: Headers = Object.freeze(Object.create(null))
-const NO_GROUPS: ReadonlySet<string> = new Set()
+const NO_GROUPS: readonly string[] = Object.freeze([])
 
 /** The record of one peer. Only harmony.ts changes it; instants are Infinity where there is none. */
 export class PeerRecord {
@@ -161,7 +160,7 @@ export class PeerRecord {
       name: this.name,
       endpoint: this.endpoint,
       headers: this.headers,
-      groups: Object.freeze([...(this.groups ?? NO_GROUPS)]),
+      groups: this.groups === undefined ? NO_GROUPS : Object.freeze([...this.groups]),
       state: this.state,
     })
     return this.#view

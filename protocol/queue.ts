@@ -10,6 +10,10 @@ export class Queue<Item> {
   #first = 0
   #end = 0
 
+  get length(): number {
+    return this.#end - this.#first
+  }
+
   push(item: Item): void {
     this.#items[this.#end++] = item
   }

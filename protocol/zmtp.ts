@@ -6,7 +6,14 @@
 import { assert } from './assert.ts'
 import { fromUtf8, Reader, utf8, Writer } from './bytes.ts'
 import { WireError } from './errors.ts'
-import { COMMAND, COMMAND_BYTES_MAX, FrameReader, FrameWriter, MORE } from './frames.ts'
+import {
+  type Allocate,
+  COMMAND,
+  COMMAND_BYTES_MAX,
+  FrameReader,
+  FrameWriter,
+  MORE,
+} from './frames.ts'
 
 /** What we can be, and whom each may talk to (zmtp.md 4.2). */
 export type SocketType = 'ROUTER' | 'DEALER'
@@ -64,7 +71,7 @@ export interface Command {
 /** What a connection found out; `error` says in `message` what a person should know. */
 export type ZmtpEvent =
   | { readonly type: 'ready'; readonly identity: Uint8Array; readonly metadata: Metadata }
-  | { readonly type: 'message'; readonly frames: readonly Uint8Array[] }
+  | ZmtpMessage
   | { readonly type: 'pong'; readonly context: Uint8Array }
   /** So many frames came that tell nothing yet; there may be more, but others may have their turn first. */
   | { readonly type: 'passed' }
@@ -82,7 +89,7 @@ const FRAME_COST_BYTES = 256
 /** The rule by which the other side's own ERROR ends a connection. */
 const REFUSED = 'zmtp.md 4.6'
 const EMPTY = new Uint8Array(0)
-/** Never changed: the first frame is put into a list of its own. */
+/** Never changed: a frame is put into a list of its own. */
 const NO_FRAMES: Uint8Array[] = []
 // What never changes is written once: a crowd says PING and PONG more often than anything else.
 const GREETINGS = new Map<string, Uint8Array>()
@@ -93,48 +100,78 @@ const PING = commandName('PING')
 const OUR_PING = new Writer().bytes(PING).u16(0).finish()
 const PONG = commandName('PONG')
 
+/**
+ * One whole message, until pollEvent() is called again: a connection has one such object for all. The first frame mostly is a
+ * few octets that are read at once and kept by nobody, so it stays where it came, and only who asks for all frames has a view
+ * made of it. Both save a third of what a small message leaves to be cleared away.
+ */
+export class ZmtpMessage {
+  readonly type = 'message'
+  /** The first frame: these octets, from `start` to before `end`. */
+  octets: Uint8Array = EMPTY
+  start = 0
+  end = 0
+  /** The frames behind it. */
+  rest: Uint8Array[] = NO_FRAMES
+
+  /** All its frames, one at least. */
+  get frames(): readonly Uint8Array[] {
+    return [this.octets.subarray(this.start, this.end), ...this.rest]
+  }
+}
+
 type State =
-  | { readonly type: 'greeting' }
-  | { readonly type: 'handshake' }
+  | { readonly type: 'greeting' | 'handshake'; readonly mechanism: Mechanism }
   | { readonly type: 'ready' }
   | { readonly type: 'closed'; readonly error: WireError }
 
-/** One end of a connection, without the connection. */
+const READY_STATE: State = { type: 'ready' }
+
+/** For the next connection that reads a message: those that are quiet have none. */
+let spareMessage: ZmtpMessage | undefined
+
+/** One end of a connection, without the connection. What it needs for a handshake or while it reads is only there as long. */
 export class ZmtpConnection {
   readonly #socketType: SocketType
-  readonly #mechanism: Mechanism
   readonly #limits: ZmtpLimits
   #messageBytesMax: number
-  readonly #input: FrameReader
-  readonly #output = new FrameWriter()
-  #state: State = { type: 'greeting' }
+  #isTrusted = false
+  #isTaken = false
+  readonly #allocate: Allocate | undefined
+  #input: FrameReader | undefined
+  #output: FrameWriter | undefined
+  #state: State
   #reported = false
   #minor = 0
-  #frames = NO_FRAMES
+  /** The message that comes; how many of its frames and octets have. */
+  #message: ZmtpMessage | undefined
+  #framesCount = 0
   #framesBytes = 0
   #pongs = 0
-  #ttlMs = Number.POSITIVE_INFINITY
-  #deadline: number
+  /** What the other side promises, and until when; undefined, not infinite, as each number that is no integer takes memory. */
+  #ttlMs: number | undefined
+  #deadline: number | undefined
 
   /**
    * Begins with our greeting, which pollOutput() gives.
-   * @param options what we are: the mechanism tells our own properties to the other side.
+   * @param options what we are: the mechanism tells our own properties to the other side; `allocate` gives memory to read to.
    */
   constructor(
     options: {
       readonly socketType: SocketType
       readonly mechanism: Mechanism
       readonly limits: ZmtpLimits
+      readonly allocate?: Allocate
     },
     now: number,
   ) {
     this.#socketType = options.socketType
-    this.#mechanism = options.mechanism
+    this.#state = { type: 'greeting', mechanism: options.mechanism }
     this.#limits = options.limits
     this.#messageBytesMax = options.limits.messageBytesMax
-    this.#input = new FrameReader()
+    this.#allocate = options.allocate
     this.#deadline = now + options.limits.handshakeTimeoutMs
-    this.#output.raw(greetingOf(options.mechanism.name))
+    this.#writer().raw(greetingOf(options.mechanism.name))
   }
 
   /** Whether messages can be sent. */
@@ -150,13 +187,26 @@ export class ZmtpConnection {
   /** Takes octets of the stream, in pieces of any size. They are ours from now on: frames are views of them. */
   handleBytes(bytes: Uint8Array, now: number): void {
     if (this.#state.type === 'closed') return
-    this.#input.add(bytes)
-    if (this.#ttlMs !== Number.POSITIVE_INFINITY) this.#deadline = now + this.#ttlMs
+    this.#reader().add(bytes)
+    if (this.#ttlMs !== undefined) this.#deadline = now + this.#ttlMs
+  }
+
+  /** Where the next octets may be read to, and filled() says how many came; undefined as long as there is little to read. */
+  room(): Uint8Array | undefined {
+    return this.#input?.room()
+  }
+
+  /** So many octets of the stream came, to where room() said. */
+  filled(count: number, now: number): void {
+    if (this.#state.type === 'closed') return
+    this.#reader().filled(count)
+    if (this.#ttlMs !== undefined) this.#deadline = now + this.#ttlMs
   }
 
   /** Closes a connection whose handshake, or whose next octet within the other side's own TTL, is late. */
   handleTimeout(now: number): void {
-    if (now < this.#deadline || this.#state.type === 'closed') return
+    if (this.#deadline === undefined || now < this.#deadline) return
+    if (this.#state.type === 'closed') return
     this.#close(
       this.ready
         ? new WireError('zmtp.md 5.4', 'nothing came for as long as the peer itself had promised')
@@ -166,7 +216,8 @@ export class ZmtpConnection {
 
   /** When handleTimeout() has something to do; Infinity if never. */
   pollTimeout(): number {
-    return this.#state.type === 'closed' ? Number.POSITIVE_INFINITY : this.#deadline
+    if (this.#state.type === 'closed') return Number.POSITIVE_INFINITY
+    return this.#deadline ?? Number.POSITIVE_INFINITY
   }
 
   /**
@@ -177,8 +228,13 @@ export class ZmtpConnection {
     try {
       for (let count = 0; this.#state.type !== 'closed'; count++) {
         if (count === FRAMES_AT_ONCE) return { type: 'passed' }
-        const event = this.ready ? this.#readTraffic(now) : this.#readHandshake()
-        if (event === 'starved') break
+        const state: State = this.#state
+        const event = 'mechanism' in state ? this.#readHandshake(state) : this.#readTraffic(now)
+        if (event === 'starved') {
+          if (this.#framesCount === 0) this.#forget()
+          if (this.#input?.idle) this.#input = undefined
+          break
+        }
         if (event !== undefined) return event
       }
     } catch (error) {
@@ -194,12 +250,17 @@ export class ZmtpConnection {
   /**
    * Queues one message. Bodies up to 4,096 octets are copied, longer ones must not change until they are written.
    * Only when ready; at least one frame.
+   * @param head a frame before the others: what was written to it, which is copied.
    */
-  send(frames: readonly Uint8Array[]): void {
+  send(frames: readonly Uint8Array[], head?: Writer): void {
     assert(this.ready, 'a message was sent before the handshake')
+    const output = this.#writer()
+    if (head !== undefined) {
+      output.copy(frames.length > 0 ? MORE : 0, head.octets, head.size)
+    }
     const last = frames.length - 1
     for (let index = 0; index <= last; index++) {
-      this.#output.frame(index < last ? MORE : 0, frames[index] as Uint8Array)
+      output.frame(index < last ? MORE : 0, frames[index] as Uint8Array)
     }
   }
 
@@ -210,53 +271,81 @@ export class ZmtpConnection {
   ping(context: Uint8Array): void {
     assert(this.heartbeats, 'a PING was sent to a peer that does not know it')
     assert(context.length <= PING_CONTEXT_BYTES_MAX, 'the context of a PING is too long')
-    this.#output.command(OUR_PING, context)
+    this.#writer().command(OUR_PING, context)
   }
 
-  /** The next octets to write to the stream, ours no longer; undefined when there are none. */
+  /** The next octets to write to the stream, which must not change until release(); undefined when there are none. */
   pollOutput(): Uint8Array | undefined {
-    const bytes = this.#output.poll()
+    const bytes = this.#output?.poll()
     if (bytes === undefined) this.#pongs = 0
     return bytes
+  }
+
+  /** All that pollOutput() gave was written. @param isTaken whether nobody needs that memory any more. */
+  release(isTaken: boolean): void {
+    this.#output?.release(isTaken)
+    // One that has nothing left, and nothing to get back, need not be there.
+    if (isTaken) this.#output = undefined
+    this.#isTaken = isTaken
+  }
+
+  /** Nobody needs any memory any more that pollOutput() ever gave. */
+  drained(): void {
+    this.#output?.drained()
   }
 
   /** Messages may have so many octets from now on: more than a stranger's (zmtp.md 3.8). */
   allowMessages(messageBytesMax: number): void {
     this.#messageBytesMax = messageBytesMax
+    this.#isTrusted = true
+    this.#input?.trust()
   }
 
   /** Memory that what came and pollEvent() has not given yet takes, about: its octets, and each frame of a message. */
   get unreadBytes(): number {
-    return this.#input.size + this.#framesBytes + this.#frames.length * FRAME_COST_BYTES
+    return (this.#input?.size ?? 0) + this.#framesBytes + this.#framesCount * FRAME_COST_BYTES
   }
 
   /** Octets that pollOutput() has still to give. */
   get outputBytes(): number {
-    return this.#output.size
+    return this.#output?.size ?? 0
   }
 
-  #readHandshake(): ZmtpEvent | 'starved' | undefined {
-    if (this.#state.type === 'greeting') {
-      if (!this.#readGreeting()) return 'starved'
-      this.#state = { type: 'handshake' }
-      this.#sendCommands()
+  #writer(): FrameWriter {
+    if (this.#output === undefined) this.#output = new FrameWriter(this.#isTaken)
+    return this.#output
+  }
+
+  #reader(): FrameReader {
+    if (this.#input !== undefined) return this.#input
+    this.#input = new FrameReader(this.#allocate)
+    if (this.#isTrusted) this.#input.trust()
+    return this.#input
+  }
+
+  #readHandshake(state: State & { mechanism: Mechanism }): ZmtpEvent | 'starved' | undefined {
+    const { mechanism } = state
+    const input = this.#reader()
+    if (state.type === 'greeting') {
+      if (!this.#readGreeting(input, mechanism)) return 'starved'
+      this.#state = { type: 'handshake', mechanism }
+      this.#sendCommands(mechanism)
     }
-    const frame = this.#input.frame(COMMAND_BYTES_MAX)
-    if (frame === undefined) return 'starved'
-    if ((frame.flags & COMMAND) === 0) {
+    if (!input.next(COMMAND_BYTES_MAX)) return 'starved'
+    if ((input.flags & COMMAND) === 0) {
       throw new WireError('zmtp.md 4.1', 'a message came before the handshake was done')
     }
-    const command = decodeHandshakeCommand(frame.body)
+    const command = decodeHandshakeCommand(input.body())
     if (command.name === 'ERROR') throw refusal(command.data)
-    this.#mechanism.handleCommand(command)
-    this.#sendCommands()
-    const metadata = this.#mechanism.peer
+    mechanism.handleCommand(command)
+    this.#sendCommands(mechanism)
+    const metadata = mechanism.peer
     return metadata === undefined ? undefined : this.#finishHandshake(metadata)
   }
 
   /** Judges each octet as soon as it is here: who talks another protocol may never send the 64th. */
-  #readGreeting(): boolean {
-    const octets = this.#input.unread
+  #readGreeting(input: FrameReader, { name }: Mechanism): boolean {
+    const octets = input.unread
     if ((octets[0] ?? 0xff) !== 0xff || (octets[9] ?? 0x7f) !== 0x7f) {
       throw new WireError('zmtp.md 2.1', 'this is not ZMTP')
     }
@@ -264,16 +353,16 @@ export class ZmtpConnection {
     if (major < 3) {
       throw new WireError('zmtp.md 2.3', `the peer speaks ZMTP ${major === 0 ? 1 : 2}, we need 3.0`)
     }
-    if (octets.length >= 32 && !isMechanism(octets, this.#mechanism.name)) {
+    if (octets.length >= 32 && !isMechanism(octets, name)) {
       const mechanism = fromUtf8(octets.subarray(12, 32)).replace(/\0+$/, '')
       throw new WireError(
         'zmtp.md 2.4',
-        `the peer wants security mechanism ${printable(mechanism)}, we ${this.#mechanism.name}`,
+        `the peer wants security mechanism ${printable(mechanism)}, we ${name}`,
       )
     }
     if (octets.length < GREETING_BYTES) return false
     this.#minor = major > 3 ? 1 : (octets[11] as number)
-    this.#input.skip(GREETING_BYTES)
+    input.skip(GREETING_BYTES)
     return true
   }
 
@@ -290,40 +379,73 @@ export class ZmtpConnection {
     if (identity.length > IDENTITY_BYTES_MAX) {
       throw new WireError('zmtp.md 4.4', `an identity of ${identity.length} octets`)
     }
-    this.#state = { type: 'ready' }
-    this.#deadline = Number.POSITIVE_INFINITY
+    this.#state = READY_STATE
+    this.#deadline = undefined
     return { type: 'ready', identity, metadata }
   }
 
-  #sendCommands(): void {
+  #sendCommands(mechanism: Mechanism): void {
     for (;;) {
-      const command = this.#mechanism.pollCommand()
+      const command = mechanism.pollCommand()
       if (command === undefined) return
-      this.#output.frame(COMMAND, command)
+      this.#writer().frame(COMMAND, command)
     }
   }
 
   #readTraffic(now: number): ZmtpEvent | 'starved' | undefined {
-    const { messageFramesMax } = this.#limits
-    const frame = this.#input.frame(this.#messageBytesMax - this.#framesBytes)
-    if (frame === undefined) return 'starved'
-    if ((frame.flags & COMMAND) !== 0) return this.#handleTraffic(frame.body, now)
-    // A list that is pushed to takes room for 17, and most messages have one frame or two.
-    const [first] = this.#frames
-    if (first === undefined) this.#frames = [frame.body]
-    else if (this.#frames.length === 1) this.#frames = [first, frame.body]
-    else this.#frames.push(frame.body)
-    this.#framesBytes += frame.body.length
-    if ((frame.flags & MORE) === 0) {
-      const frames = this.#frames
-      this.#frames = NO_FRAMES
-      this.#framesBytes = 0
-      return { type: 'message', frames }
+    const input = this.#reader()
+    const message = this.#writeTo()
+    if (this.#framesCount === 0 && input.pair(this.#messageBytesMax)) {
+      if (message.octets !== input.octets) message.octets = input.octets
+      message.start = input.start
+      message.end = input.end
+      message.rest = [input.second()]
+      return message
     }
-    if (this.#frames.length >= messageFramesMax) {
+    if (!input.next(this.#messageBytesMax - this.#framesBytes)) return 'starved'
+    if ((input.flags & COMMAND) !== 0) return this.#handleTraffic(input.body(), now)
+    if (this.#framesCount === 0) {
+      message.octets = input.octets
+      message.start = input.start
+      message.end = input.end
+      message.rest = NO_FRAMES
+    } else if (this.#framesCount === 1) {
+      // A list that is pushed to takes room for 17, and most messages have one frame behind the first.
+      message.rest = [input.body()]
+    } else {
+      message.rest.push(input.body())
+    }
+    if ((input.flags & MORE) === 0) {
+      this.#framesCount = 0
+      this.#framesBytes = 0
+      return message
+    }
+    this.#framesBytes += input.end - input.start
+    const { messageFramesMax } = this.#limits
+    if (++this.#framesCount >= messageFramesMax) {
       throw new WireError('zmtp.md 3.4', `a message of more than ${messageFramesMax} frames`)
     }
     return undefined
+  }
+
+  /** The message that comes. */
+  #writeTo(): ZmtpMessage {
+    if (this.#message !== undefined) return this.#message
+    this.#message = spareMessage ?? new ZmtpMessage()
+    spareMessage = undefined
+    return this.#message
+  }
+
+  /** No message is on its way, and none that came is kept. */
+  #forget(): void {
+    this.#framesCount = 0
+    this.#framesBytes = 0
+    const message = this.#message
+    if (message === undefined) return
+    message.octets = EMPTY
+    message.rest = NO_FRAMES
+    spareMessage = message
+    this.#message = undefined
   }
 
   /** Commands that we do not know, or whose name cannot be read, are passed over, as by libzmq (zmtp.md 5.5). */
@@ -342,24 +464,23 @@ export class ZmtpConnection {
     reader.skip(PING.length)
     const ttlDeciseconds = reader.u16()
     const context = reader.bytes(Math.min(reader.left, PING_CONTEXT_BYTES_MAX))
-    this.#ttlMs = ttlDeciseconds === 0 ? Number.POSITIVE_INFINITY : ttlDeciseconds * 100
-    this.#deadline = now + this.#ttlMs
-    if (this.#pongs++ < PONGS_MAX) this.#output.command(PONG, context)
+    this.#ttlMs = ttlDeciseconds === 0 ? undefined : ttlDeciseconds * 100
+    this.#deadline = this.#ttlMs === undefined ? undefined : now + this.#ttlMs
+    if (this.#pongs++ < PONGS_MAX) this.#writer().command(PONG, context)
   }
 
   /** Tells a peer that can read a command why it is not let in: a person may be looking at its log (zmtp.md 4.9). */
   #sendError(error: WireError): void {
     const reason = utf8(error.message).subarray(0, 255)
     const command = new Writer().bytes(ERROR).u8(reason.length).bytes(reason)
-    this.#output.frame(COMMAND, command.finish())
+    this.#writer().frame(COMMAND, command.finish())
   }
 
   /** Without an ERROR, after which libzmq would never try again: a late peer may have been slow (zmtp.md 6.1). */
   #close(error: WireError): void {
     this.#state = { type: 'closed', error }
-    this.#input.clear()
-    this.#frames = NO_FRAMES
-    this.#framesBytes = 0
+    this.#input = undefined
+    this.#forget()
   }
 }
 

@@ -60,7 +60,11 @@ const IDS = {
   leader: 9,
   goodbye: 10,
 } as const
+/** Octets of the header of a WHISPER: it has no fields of its own. */
+const WHISPER_BYTES = 6
 const NO_CONTENT: Frames = []
+/** One for all, as each object without a prototype takes more than a hundred octets. */
+export const NO_HEADERS: Headers = Object.freeze(Object.create(null))
 /** One for all: a small message takes no memory but its own octets. */
 const writer = new Writer()
 const GROUP_LIMIT = { bytesMax: TEXT_BYTES_MAX, rule: 'zre.md 2.6' }
@@ -98,15 +102,27 @@ export function decodeSequence(value: Uint8Array | undefined): number | undefine
  * Fields keep to the limits above: who builds a command has checked them.
  */
 export function encodeZre(command: ZreCommand, sequence: number): Frames {
+  return [writeHeader(command, sequence).finish(), ...contentOf(command)]
+}
+
+/**
+ * The header frame of a message, in memory that the next call writes anew; its content follows as it is. Most of them are 6
+ * octets: to make memory for them took as long as all else that is done for a small message.
+ */
+export function writeHeader(command: ZreCommand, sequence: number): Writer {
   writer.clear().u16(SIGNATURE).u8(IDS[command.type]).u8(VERSION).u16(sequence)
   switch (command.type) {
+    case 'whisper':
+    case 'ping':
+    case 'ping-ok':
+    case 'goodbye':
+      break
+    case 'shout':
+      writer.text1(command.group)
+      break
     case 'hello':
       encodeHello(command)
       break
-    case 'whisper':
-      return [writer.finish(), ...command.content]
-    case 'shout':
-      return [writer.text1(command.group).finish(), ...command.content]
     case 'join':
     case 'leave':
       writer.text1(command.group).u8(command.status)
@@ -117,12 +133,13 @@ export function encodeZre(command: ZreCommand, sequence: number): Frames {
     case 'leader':
       writer.text1(command.group).text1(command.leader)
       break
-    case 'ping':
-    case 'ping-ok':
-    case 'goodbye':
-      break
   }
-  return [writer.finish()]
+  return writer
+}
+
+/** The frames that go behind the header. */
+export function contentOf(command: ZreCommand): Frames {
+  return command.type === 'whisper' || command.type === 'shout' ? command.content : NO_CONTENT
 }
 
 /**
@@ -130,30 +147,51 @@ export function encodeZre(command: ZreCommand, sequence: number): Frames {
  * @throws WireError on anything but a message of version 2 with exactly its fields and frames (zre.md 2.2, 2.3, 2.4, 2.6).
  */
 export function decodeZre(frames: Frames): ZreMessage {
-  const header = frames[0]
-  if (header === undefined) throw new WireError('zre.md 2.2', 'a message without frames')
-  const reader = new Reader(header, 'zre.md 2.3')
+  const octets = frames[0]
+  if (octets === undefined) throw new WireError('zre.md 2.2', 'a message without frames')
+  return decodeMessage({ octets, start: 0, end: octets.length, rest: frames.slice(1) })
+}
+
+/** The same, of a message whose header is where it came: in these octets, from `start` to before `end`. */
+export function decodeMessage(message: {
+  readonly octets: Uint8Array
+  readonly start: number
+  readonly end: number
+  readonly rest: Frames
+}): ZreMessage {
+  const { octets, start, end, rest: content } = message
+  if (end - start === WHISPER_BYTES && isWhisper(octets, start)) {
+    const sequence = (octets[start + 4] as number) * 0x100 + (octets[start + 5] as number)
+    return { type: 'whisper', sequence, content }
+  }
+  const reader = new Reader(octets, 'zre.md 2.3', message)
   if (reader.u16() !== SIGNATURE) throw new WireError('zre.md 2.2', 'not a ZRE message')
   const id = reader.u8()
   const version = reader.u8()
   if (version !== VERSION) throw new WireError('zre.md 2.2', `ZRE version ${version}`)
   const sequence = reader.u16()
-  if (id === IDS.whisper) {
-    reader.end()
-    return { type: 'whisper', sequence, content: contentOf(frames) }
-  }
   if (id === IDS.shout) {
     const group = reader.text1()
     reader.end()
-    return { type: 'shout', sequence, group, content: contentOf(frames) }
+    return { type: 'shout', sequence, group, content }
   }
   if (id < IDS.hello || id > IDS.goodbye) return { type: 'unknown', id, sequence }
-  if (frames.length > 1) {
-    throw new WireError('zre.md 2.4', `${frames.length - 1} frames behind a command that has none`)
+  if (id !== IDS.whisper && content.length > 0) {
+    throw new WireError('zre.md 2.4', `${content.length} frames behind a command that has none`)
   }
-  const message = decodeFields(id, { reader, sequence })
+  const decoded = decodeFields(id, { reader, sequence })
   reader.end()
-  return message
+  return decoded
+}
+
+/** The first four octets of a WHISPER, which most messages are. */
+function isWhisper(octets: Uint8Array, start: number): boolean {
+  return (
+    octets[start] === SIGNATURE >>> 8 &&
+    octets[start + 1] === (SIGNATURE & 0xff) &&
+    octets[start + 2] === IDS.whisper &&
+    octets[start + 3] === VERSION
+  )
 }
 
 /** Whether `text` can be sent in a field of at most `bytesMax` octets: half a surrogate pair has no octets of UTF-8. */
@@ -162,10 +200,6 @@ export function fits(text: string, bytesMax: number): boolean {
   return (
     (text.length * 3 <= bytesMax || utf8(text).length <= bytesMax) && !/\p{Surrogate}/u.test(text)
   )
-}
-
-function contentOf(frames: Frames): Frames {
-  return frames.length > 1 ? frames.slice(1) : NO_CONTENT
 }
 
 function decodeFields(
@@ -184,6 +218,8 @@ function decodeFields(
       return { type: 'elect', sequence, group: reader.text1(), challenger: reader.text1() }
     case IDS.leader:
       return { type: 'leader', sequence, group: reader.text1(), leader: reader.text1() }
+    case IDS.whisper:
+      return { type: 'whisper', sequence, content: NO_CONTENT }
     case IDS.ping:
       return { type: 'ping', sequence }
     case IDS['ping-ok']:
@@ -211,8 +247,9 @@ function decodeHello(reader: Reader): Hello {
   }
   const status = reader.u8()
   const name = reader.text1()
-  const headers: Record<string, string> = Object.create(null)
   const headerCount = limit(reader.u32(), { max: HELLO_HEADERS_MAX, what: 'headers' })
+  if (headerCount === 0) return { endpoint, groups, status, name, headers: NO_HEADERS }
+  const headers: Record<string, string> = Object.create(null)
   for (let index = 0; index < headerCount; index++) {
     const key = reader.text1()
     const value = reader.text4(VALUE_LIMIT)

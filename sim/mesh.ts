@@ -278,7 +278,8 @@ export class MessageMesh implements Links {
   /** Something came over a link. */
   receive(link: Link, load: Load, bytes: number): void {
     if (!link.counts) return
-    this.#handlers.activity(link.connection)
+    const now = this.#now()
+    this.#handlers.activity(link.connection, now)
     if (load instanceof Uint8Array) {
       // Whoever writes octets is no node of ours.
       this.#refuse(link, new WireError('zmtp.md 2.1', 'this is not ZMTP'))
@@ -293,6 +294,7 @@ export class MessageMesh implements Links {
       return
     }
     this.#handle(link, saying, bytes)
+    this.#handlers.heard()
   }
 
   #readOn(link: Link): void {
@@ -300,11 +302,12 @@ export class MessageMesh implements Links {
       const [next] = link.unread.splice(0, 1)
       if (next === undefined) {
         link.unread = undefined
-        return
+        break
       }
       link.unreadBytes -= next.bytes
       this.#handle(link, next.saying, next.bytes)
     }
+    this.#handlers.heard()
   }
 
   #handle(link: Link, saying: Saying, bytes: number): void {
@@ -351,7 +354,7 @@ export class MessageMesh implements Links {
     if (message.type === 'hello') link.greeted = true
     const { history } = this.#process.network
     history.message('delivered', link.end.incoming, message)
-    this.#handlers.message(link.connection, message)
+    this.#handlers.message(link.connection, message, this.#now())
   }
 
   #refuse(link: Link, error: WireError): void {
@@ -393,12 +396,14 @@ export class MessageMesh implements Links {
     link.told = false
     if (!link.counts || link.ended) return
     const { history } = this.#process.network
-    let more = link.connection > 0 && link.up
-    while (more && link.end.backlogBytes < this.#options.backlogBytesMax) {
-      const next = this.#handlers.poll(link.connection)
-      more = next !== undefined
-      if (next === undefined) break
-      const message = messageOf(next.command, next.sequence)
+    const isMailbox = link.connection > 0 && link.up
+    const mailbox = isMailbox ? this.#handlers.mailbox(link.connection) : undefined
+    let more = mailbox !== undefined
+    while (mailbox !== undefined && link.end.backlogBytes < this.#options.backlogBytesMax) {
+      const command = mailbox.poll()
+      more = command !== undefined
+      if (command === undefined) break
+      const message = messageOf(command, mailbox.sequence)
       history.message('written', link.end, message)
       link.end.send({ type: 'message', message } satisfies Saying, bytesOf(message))
     }
@@ -406,7 +411,7 @@ export class MessageMesh implements Links {
       link.ended = true
       link.end.end()
     }
-    this.#handlers.written()
+    this.#handlers.written(link.connection)
   }
 
   #hasMailboxes(): boolean {

@@ -1,6 +1,5 @@
-// TCP between machines, as far as a program can see it: octets in order or not at all, a window, a kernel that goes on while
-// its process sleeps, and sides that learn late, or never, that the other is gone. It carries octets, or whole messages for
-// sim/mesh.ts, by the same rules.
+// TCP between machines, as a program sees it: octets in order or not at all, a window, a kernel that goes on while its process
+// sleeps, sides that learn late, or never, that the other is gone. It carries octets or, for sim/mesh.ts, whole messages.
 
 import { NetworkError } from '../src/errors.ts'
 import type { Address, Stream } from '../src/host.ts'
@@ -193,8 +192,9 @@ export class End implements Entry, Stream {
   }
 
   /** Takes octets, which are copied when they leave. */
-  write(bytes: Uint8Array): void {
-    if (bytes.length > 0) this.send(bytes, bytes.length)
+  write(...parts: readonly Uint8Array[]): boolean {
+    for (const part of parts) if (part.length > 0) this.send(part, part.length)
+    return this.#backlog === undefined
   }
 
   /** Takes a message that counts as so many octets. */

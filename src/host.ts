@@ -8,6 +8,8 @@ export interface Host {
   readonly streams: Streams
   /** The network interfaces as they are now. */
   interfaces(): readonly NetworkInterface[]
+  /** Memory, whose octets may be anything until they are written. */
+  allocate(bytes: number): Uint8Array
   /** Octets that nobody can guess; in a simulation, octets that its seed tells. */
   random(count: number): Uint8Array
   /** Takes what an application's own handler threw: it surfaces as an uncaught exception, after we are done. */
@@ -22,6 +24,11 @@ export interface Clock {
   timer(callback: () => void): Timer
   /** Calls back soon, once everything that is ready to be read has been. */
   defer(callback: () => void): void
+  /**
+   * The same, for what is the cheaper the more of it comes together: where such calls follow each other at once, it may be
+   * some turns of the event loop later, as long as the amount grows with each.
+   */
+  gather(callback: () => void, amount: () => number): void
 }
 
 /** One timer, which can be set again and again. */
@@ -97,6 +104,12 @@ export interface StreamHandlers {
   open(): void
   /** Octets came; they are the receiver's. */
   receive(bytes: Uint8Array): void
+  /**
+   * Where the next octets are to be read to, and that so many came to its beginning: asked before each read by a host that can
+   * tell its network so, which saves to copy them. Undefined: receive() will do.
+   */
+  room?(): Uint8Array | undefined
+  filled?(count: number): void
   /** What was written has left, after `backlogBytes` had grown. */
   drain(): void
   /** It is over, once: closed by either side, or never there. */
@@ -109,8 +122,11 @@ export interface Stream {
   readonly remoteAddress: string
   /** Octets that were written and have not left. */
   readonly backlogBytes: number
-  /** Takes octets, which must not change until they have left. */
-  write(bytes: Uint8Array): void
+  /**
+   * Takes octets, one part or several, which must not change until they have left.
+   * @returns whether all have left already, so that their memory can be used again.
+   */
+  write(...parts: readonly Uint8Array[]): boolean
   /** Stops and restarts reading, so that the other side has to wait. */
   pause(): void
   resume(): void

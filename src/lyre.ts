@@ -24,7 +24,6 @@ import {
   type Uuid,
   utf8,
   ZMTP_LIMITS,
-  type ZreMessage,
 } from '../protocol/index.ts'
 import { type BeaconDiagnostics, BeaconDiscovery } from './discovery/beacon.ts'
 import { chooseInterface, type InterfaceChoice } from './discovery/interfaces.ts'
@@ -123,6 +122,13 @@ export class Lyre extends EventEmitter<LyreEvents> {
   /** What start() and stop() asked for last: each waits for the one before. */
   #last: Promise<void> = Promise.resolve()
   #draining = false
+  /** What our groups take in a HELLO. */
+  #groupBytes = 0
+  /** Octets of one frame that keep to all limits; none where a content cannot have any frame. */
+  readonly #plainBytesMax: number
+  /** When the clock was asked for a command, and for how many more that will do. */
+  #commandedAt = 0
+  #commandCount = 0
 
   /** @throws UsageError on an option that cannot work. */
   constructor(options: LyreOptions, host: Host, stage?: Stage) {
@@ -132,6 +138,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#waiters = new Waiters(host.clock, () => stage?.handleWake())
     this.#traces = new Traces((trace) => this.#tell(trace))
     this.#settings = resolveOptions(options)
+    const { messageBytesMax, messageFramesMax } = this.#settings.limits
+    this.#plainBytesMax = messageFramesMax > 1 ? messageBytesMax - HEADER_BYTES_MAX : -1
     this.#uuid = v4({ random: host.random(16) }).replaceAll('-', '')
     this.#name = this.#settings.name ?? this.#uuid.slice(0, 6)
     this.#harmony = new Harmony({ ...this.#settings, uuid: this.#uuid, name: this.#name })
@@ -201,14 +209,14 @@ export class Lyre extends EventEmitter<LyreEvents> {
    */
   join(group: string): boolean {
     checkGroup(group)
-    const { limits } = this.#settings
-    const groups = this.#harmony.ownGroups()
-    if (groups.includes(group)) return false
-    const bytes = groups.reduce((sum, own) => sum + 4 + utf8(own).length, 0)
-    if (groups.length >= limits.peerGroupsMax || bytes > HELLO_BYTES_MAX / 2) {
-      throw new UsageError(`we are in ${groups.length} groups, there is no room for one more`)
+    if (this.#harmony.isIn(group)) return false
+    const { ownGroupCount } = this.#harmony
+    const isFull = ownGroupCount >= this.#settings.limits.peerGroupsMax
+    if (isFull || this.#groupBytes > HELLO_BYTES_MAX / 2) {
+      throw new UsageError(`we are in ${ownGroupCount} groups, there is no room for one more`)
     }
     this.#harmony.join(group, this.#host.clock.now())
+    this.#groupBytes += groupBytes(group)
     this.#stage?.handleAction({ type: 'join', group })
     this.#pump()
     return true
@@ -218,6 +226,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   leave(group: string): boolean {
     checkGroup(group)
     const changed = this.#harmony.leave(group, this.#host.clock.now())
+    if (changed) this.#groupBytes -= groupBytes(group)
     if (changed) this.#stage?.handleAction({ type: 'leave', group })
     this.#pump()
     return changed
@@ -232,15 +241,16 @@ export class Lyre extends EventEmitter<LyreEvents> {
    */
   whisper(peer: Uuid | Peer, content: Content): number {
     const uuid = typeof peer === 'string' ? peer : peer?.uuid
-    if (!isUuid(uuid)) {
+    const frames = this.#frames(content)
+    const count = this.#harmony.whisper(uuid, frames, this.#commandTime())
+    // To look at its digits took as long as all the rest: who has a peer of that uuid knows that it is one.
+    if (count === 0 && !isUuid(uuid)) {
       throw new UsageError(
         `${String(uuid)} is no uuid: 32 lower-case hexadecimal digits, no dashes`,
       )
     }
-    const frames = this.#frames(content)
-    const count = this.#harmony.whisper(uuid, frames, this.#host.clock.now())
     this.#stage?.handleAction({ type: 'whisper', uuid, content: frames, count })
-    this.#pump()
+    if (!this.#harmony.idle) this.#pump()
     return count
   }
 
@@ -250,11 +260,13 @@ export class Lyre extends EventEmitter<LyreEvents> {
    * group, peers for whom it was left out do not count.
    */
   shout(group: string, content: Content): number {
-    checkGroup(group)
     const frames = this.#frames(content)
-    const count = this.#harmony.shout(group, frames, this.#host.clock.now())
+    // A name that peers gave a group is read as UTF-8, which only makes it too long where it is long, or leaves it empty.
+    if (group === '' || group?.length > TEXT_BYTES_MAX / 3) checkGroup(group)
+    const count = this.#harmony.shout(group, frames, this.#commandTime())
+    if (count === 0) checkGroup(group)
     this.#stage?.handleAction({ type: 'shout', group, content: frames, count })
-    this.#pump()
+    if (!this.#harmony.idle) this.#pump()
     return count
   }
 
@@ -337,7 +349,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
   /**
    * Whether so much waits for a peer, for one of a group, or for any, that it is time to await drained(): a quarter of
-   * `limits.queueBytesMax` (at most 1 MiB) or of `queueMessagesMax`. Cheap enough to ask after each message. A peer that
+   * `limits.queueBytesMax` (at most 1 MiB) or of `queueMessagesMax` (at most 4,096). Cheap enough to ask after each message. A peer that
    * is evasive or silent does not count: it holds nobody up.
    */
   congested(options: { readonly peer?: Uuid | Peer; readonly group?: string } = {}): boolean {
@@ -470,10 +482,16 @@ export class Lyre extends EventEmitter<LyreEvents> {
     }
     const handlers: MeshHandlers = {
       link: (connection, change) => this.#handleLink(connection, change),
-      activity: (connection) => this.#harmony.handleActivity(connection, this.#host.clock.now()),
-      message: (connection, message) => this.#handleMessage(connection, message),
-      poll: (connection) => this.#harmony.pollMessage(connection, this.#host.clock.now()),
-      written: () => {
+      activity: (connection, now) => this.#harmony.handleActivity(connection, now),
+      message: (connection, message, now) => {
+        this.#harmony.handleMessage(connection, message, now)
+        this.#drain()
+      },
+      heard: () => this.#arm(),
+      mailbox: (connection) => this.#harmony.mailbox(connection),
+      written: (connection) => {
+        this.#commandCount = 0
+        this.#harmony.handleWritten(connection, this.#host.clock.now())
         this.#waiters.settle()
         this.#arm()
       },
@@ -533,9 +551,15 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#pump()
   }
 
-  #handleMessage(connection: ConnectionId, message: ZreMessage): void {
-    this.#harmony.handleMessage(connection, message, this.#host.clock.now())
-    this.#pump()
+  /**
+   * The time for a whisper or a shout, which matters only when a mailbox is too full: to ask the clock takes as long as all
+   * that is done for a small message, so it is asked once for some of them.
+   */
+  #commandTime(): number {
+    if (this.#commandCount-- > 0) return this.#commandedAt
+    this.#commandCount = COMMANDS_AT_ONCE
+    this.#commandedAt = this.#host.clock.now()
+    return this.#commandedAt
   }
 
   #timeout(): void {
@@ -549,18 +573,22 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#pump()
   }
 
-  /** What a handler asks for while this runs joins the same queue. */
   #pump(): void {
     if (this.#draining) return
-    const session = this.#session
+    this.#drain()
+    this.#arm()
+  }
+
+  /** What a handler asks for while this runs joins the same queue. */
+  #drain(): void {
+    if (this.#draining) return
     this.#draining = true
     for (;;) {
       const effect = this.#harmony.pollEffect()
       if (effect === undefined) break
-      this.#execute(effect, session?.mesh)
+      this.#execute(effect)
     }
     this.#draining = false
-    this.#arm()
   }
 
   #arm(): void {
@@ -573,11 +601,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
     session.timer.set(at)
   }
 
-  #execute(effect: Effect, mesh: Links | undefined): void {
+  #execute(effect: Effect): void {
+    const mesh = this.#session?.mesh
     switch (effect.type) {
-      case 'event':
-        this.#emit(this.#settings.copy ? copied(effect.event) : effect.event)
-        break
       case 'trace':
         if (this.#settings.trace !== undefined) {
           this.#traces.add(effect.trace, this.#host.clock.now())
@@ -593,12 +619,14 @@ export class Lyre extends EventEmitter<LyreEvents> {
       case 'close':
         mesh?.[effect.type](effect.connection)
         break
+      default:
+        this.#emit(this.#settings.copy ? copied(effect) : effect)
     }
   }
 
   #emit(event: LyreEvent): void {
     this.#stage?.handleEvent(event)
-    for (const stream of this.#streams) stream.push(event)
+    if (this.#streams.size > 0) for (const stream of this.#streams) stream.push(event)
     let heard = this.#streams.size > 0
     try {
       // The types of emit() pair each name with its own event, which a union cannot show.
@@ -620,6 +648,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }
 
   #frames(content: Content): Frames {
+    // Mostly it is one frame of octets.
+    if (content instanceof Uint8Array && content.length <= this.#plainBytesMax) return [content]
     const parts = typeof content === 'string' || content instanceof Uint8Array ? [content] : content
     if (!Array.isArray(parts)) {
       throw new UsageError('content has to be a string, a Uint8Array, or an array of these')
@@ -644,11 +674,18 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }
 }
 
+/** Commands for which the clock is asked once. */
+const COMMANDS_AT_ONCE = 32
+
 /** What may be given to the operating system that it has not sent: enough to keep a fast network busy. */
 const BACKLOG_BYTES_MAX = 1_048_576
 
 /** The header of a SHOUT with the longest group: content and header together keep to the limit of a message. */
 const HEADER_BYTES_MAX = 7 + TEXT_BYTES_MAX
+
+function groupBytes(group: string): number {
+  return 4 + utf8(group).length
+}
 
 function checkGroup(group: string): void {
   if (typeof group === 'string' && group !== '' && fits(group, TEXT_BYTES_MAX)) return

@@ -5,14 +5,15 @@
 
 import {
   type ConnectionId,
+  contentOf,
   decodeIdentity,
+  decodeMessage,
   decodeSequence,
-  decodeZre,
   encodeIdentity,
   encodeSequence,
-  encodeZre,
   HELLO_BYTES_MAX,
   type LinkChange,
+  type Mailbox,
   NullMechanism,
   Places,
   parseEndpoint,
@@ -20,10 +21,11 @@ import {
   type SocketType,
   type Uuid,
   WireError,
+  writeHeader,
   ZmtpConnection,
   type ZmtpEvent,
   type ZmtpLimits,
-  type ZreCommand,
+  type ZmtpMessage,
   type ZreMessage,
 } from '../protocol/index.ts'
 import { NetworkError } from './errors.ts'
@@ -41,15 +43,17 @@ export interface MeshOptions {
   readonly unreadBytesMax: number
 }
 
-/** What the mesh tells and asks; never from within a call to the mesh, except for `poll`, `written` and `sooner`. */
+/** What the mesh tells and asks; never from within a call to the mesh, except for `mailbox`, `written` and `sooner`. */
 export interface MeshHandlers {
   link(connection: ConnectionId, change: LinkChange): void
-  activity(connection: ConnectionId): void
-  message(connection: ConnectionId, message: ZreMessage): void
-  /** The next message to write over a connection that we dialled. */
-  poll(connection: ConnectionId): { command: ZreCommand; sequence: number } | undefined
-  /** Messages were taken by poll(), or there were none. */
-  written(): void
+  /** Octets came over a connection; what they are follows, all at the same time `now`, and then heard(). */
+  activity(connection: ConnectionId, now: number): void
+  message(connection: ConnectionId, message: ZreMessage, now: number): void
+  heard(): void
+  /** What is to be written over a connection that we dialled. */
+  mailbox(connection: ConnectionId): Mailbox | undefined
+  /** All was written to a connection that could be. */
+  written(connection: ConnectionId): void
   /** Something has to happen earlier than pollTimeout() has said so far. */
   sooner(): void
 }
@@ -60,8 +64,8 @@ export interface PortRange {
   readonly to: number
 }
 
-/** Messages are made into octets in portions of about this size, each a few writes (docs/adr/0003). */
-const PORTION_BYTES = 262_144
+/** Messages that have waited are made into octets in portions of about this size, each one write (docs/adr/0003). */
+const PORTION_BYTES = 1_048_576
 /**
  * What a dial may take to the end of its handshake. Longer than what we grant those who dial us, whose octets are here: a
  * process of many nodes accepts one connection a turn for each, and who gives up and dials again makes it worse.
@@ -78,14 +82,23 @@ export const STRANGER_BYTES_MAX = HELLO_BYTES_MAX + 64
  */
 const TURN_COST_MAX = 4_194_304
 const TURN_COST_MIN = 131_072
-const MESSAGE_COST = 4_096
+const MESSAGE_COST = 512
 const NOTHING = new Uint8Array(0)
 
+/** What becomes of a stream, told to its mesh. */
+interface LinkHandlers {
+  open(link: Link): void
+  receive(link: Link, bytes: Uint8Array): void
+  filled(link: Link, count: number): void
+  drain(link: Link): void
+  close(link: Link, reason: string): void
+}
+
 /**
- * One connection, accepted or dialled. A class, so that each is made in one go: an object put together from others took 7 % of
- * the time of a crowd that comes and goes.
+ * One connection, accepted or dialled. A class, so that each is made in one go, without a closure: an object put together from
+ * others took 7 % of the time of a crowd that comes and goes.
  */
-class Link {
+class Link implements StreamHandlers {
   readonly connection: ConnectionId
   readonly zmtp: ZmtpConnection
   /** Set before anything is told about it. */
@@ -95,7 +108,7 @@ class Link {
   /** What waits in it unread, as counted in the sum of all. */
   unreadBytes = 0
   /** Since when something has waited in it unread, without a message that became whole. */
-  unreadSince = 0
+  unreadSince: number | undefined = undefined
   /** Whether its peer has said HELLO, or goes on with what it said before. */
   known = false
   /** Whether we stop: its stream ends behind what its mailbox still gives; and whether it has, so that nothing can follow. */
@@ -104,7 +117,7 @@ class Link {
   /** Whether the handshake is done. */
   up = false
   /** Whether there is a connection at all. */
-  open: boolean
+  isOpen: boolean
   held = false
   /** Whether it is to be read on in a moment. */
   resuming = false
@@ -115,14 +128,41 @@ class Link {
   dirty = false
   /** Whether write() was called since the last flush. */
   told = false
-  /** When the PING went out that waits for its PONG, NaN while none does; and how many went out so far. */
-  pingedAt = Number.NaN
+  /** When the PING went out that waits for its PONG, if one does; and how many went out so far. */
+  pingedAt: number | undefined = undefined
   pingCount = 0
 
-  constructor(connection: ConnectionId, zmtp: ZmtpConnection) {
+  readonly #handlers: LinkHandlers
+
+  constructor(connection: ConnectionId, zmtp: ZmtpConnection, handlers: LinkHandlers) {
     this.connection = connection
     this.zmtp = zmtp
-    this.open = connection < 0
+    this.isOpen = connection < 0
+    this.#handlers = handlers
+  }
+
+  open(): void {
+    this.#handlers.open(this)
+  }
+
+  receive(bytes: Uint8Array): void {
+    this.#handlers.receive(this, bytes)
+  }
+
+  room(): Uint8Array | undefined {
+    return this.zmtp.room()
+  }
+
+  filled(count: number): void {
+    this.#handlers.filled(this, count)
+  }
+
+  drain(): void {
+    this.#handlers.drain(this)
+  }
+
+  close(reason: string): void {
+    this.#handlers.close(this, reason)
   }
 }
 
@@ -144,6 +184,32 @@ export class Mesh {
   #unreadBytes = 0
   #wakeAt = Number.POSITIVE_INFINITY
   #dirty: Link[] = []
+  readonly #linkHandlers: LinkHandlers = {
+    open: (link) => {
+      if (!link.counts) return
+      link.isOpen = true
+      this.#flush(link)
+    },
+    receive: (link, bytes) => {
+      if (!link.counts) return
+      const now = this.#host.clock.now()
+      this.#handlers.activity(link.connection, now)
+      link.zmtp.handleBytes(bytes, now)
+      this.#hear(link, bytes.length, now)
+    },
+    filled: (link, count) => {
+      if (!link.counts) return
+      const now = this.#host.clock.now()
+      this.#handlers.activity(link.connection, now)
+      link.zmtp.filled(count, now)
+      this.#hear(link, count, now)
+    },
+    drain: (link) => {
+      link.zmtp.drained()
+      if (link.counts) this.#flush(link)
+    },
+    close: (link, reason) => this.#lose(link, reason),
+  }
   /** The turn, what it has cost so far, and whether its end is awaited; those that had their share of it; and what that is. */
   #turn = 0
   #turnCost = 0
@@ -187,9 +253,10 @@ export class Mesh {
       this.#host.clock.defer(() => this.#handlers.link(connection, { type: 'refused', reason }))
       return
     }
-    const link = new Link(connection, this.#zmtp('DEALER', sequence))
+    const link = new Link(connection, this.#zmtp('DEALER', sequence), this.#linkHandlers)
     const address = { address: to.host, port: to.port }
-    link.stream = this.#host.streams.connect(address, this.#streamHandlers(link))
+    this.#streamCount++
+    link.stream = this.#host.streams.connect(address, link)
     this.#add(link)
   }
 
@@ -209,7 +276,7 @@ export class Mesh {
   /** Asks the other side's ZMTP for an answer, to measure the way there and back; not every peer knows how. */
   measure(connection: ConnectionId): void {
     const link = this.#links.get(connection)
-    if (link === undefined || !link.zmtp.heartbeats || !Number.isNaN(link.pingedAt)) return
+    if (link === undefined || !link.zmtp.heartbeats || link.pingedAt !== undefined) return
     link.pingedAt = this.#host.clock.now()
     link.zmtp.ping(encodeSequence(++link.pingCount & 0xffff))
     this.#schedule(link)
@@ -235,8 +302,9 @@ export class Mesh {
       if (!link.counts || !link.resuming) return
       link.resuming = false
       link.held = false
-      link.zmtp.handleBytes(NOTHING, this.#host.clock.now())
-      this.#readOn(link)
+      const now = this.#host.clock.now()
+      link.zmtp.handleBytes(NOTHING, now)
+      this.#readOn(link, now)
     })
   }
 
@@ -253,7 +321,7 @@ export class Mesh {
     this.#wakeAt = Number.POSITIVE_INFINITY
     for (const link of [...this.#timed]) {
       link.zmtp.handleTimeout(now)
-      this.#read(link)
+      this.#read(link, now)
       if (this.#timed.has(link)) this.#wakeAt = Math.min(this.#wakeAt, link.zmtp.pollTimeout())
     }
   }
@@ -305,7 +373,8 @@ export class Mesh {
 
   #accept(stream: Stream): StreamHandlers {
     const connection = -++this.#acceptedCount
-    const link = new Link(connection, this.#zmtp('ROUTER'))
+    const link = new Link(connection, this.#zmtp('ROUTER'), this.#linkHandlers)
+    this.#streamCount++
     link.stream = stream
     const evicted = this.#handshakes.take(connection, stream.remoteAddress)
     if (evicted !== undefined) this.#count('handshakes-limit')
@@ -316,7 +385,7 @@ export class Mesh {
       this.#add(link)
       this.#flush(link)
     }
-    return this.#streamHandlers(link)
+    return link
   }
 
   #zmtp(socketType: SocketType, sequence?: number): ZmtpConnection {
@@ -325,7 +394,9 @@ export class Mesh {
     if (sequence !== undefined) others.set(SEQUENCE_PROPERTY, encodeSequence(sequence))
     const mechanism = new NullMechanism({ socketType, identity: this.#identity, others })
     const limits = this.#limits[socketType]
-    return new ZmtpConnection({ socketType, mechanism, limits }, this.#host.clock.now())
+    const { allocate } = this.#host
+    const options = { socketType, mechanism, limits, allocate }
+    return new ZmtpConnection(options, this.#host.clock.now())
   }
 
   #add(link: Link): void {
@@ -334,36 +405,23 @@ export class Mesh {
     this.#time(link)
   }
 
-  #streamHandlers(link: Link): StreamHandlers {
-    this.#streamCount++
-    return {
-      open: () => {
-        if (!link.counts) return
-        link.open = true
-        this.#flush(link)
-      },
-      receive: (bytes) => {
-        if (!link.counts) return
-        this.#handlers.activity(link.connection)
-        link.zmtp.handleBytes(bytes, this.#host.clock.now())
-        this.#spend(link, bytes.length)
-        if (link.held && link.zmtp.unreadBytes > HELD_BYTES_MAX) this.#pause(link)
-        this.#read(link)
-        this.#account(link)
-      },
-      drain: () => {
-        if (link.counts) this.#flush(link)
-      },
-      close: (reason) => {
-        if (--this.#streamCount === 0) this.#allClosed?.()
-        if (!link.counts) return
-        this.#remove(link)
-        const early = link.open && !link.up
-        if (early) this.#count('handshake-lost')
-        const told = early ? explain(reason) : reason
-        this.#handlers.link(link.connection, { type: 'lost', reason: told })
-      },
-    }
+  /** Octets came over a link, which now has them. */
+  #hear(link: Link, bytes: number, now: number): void {
+    this.#spend(link, bytes)
+    if (link.held && link.zmtp.unreadBytes > HELD_BYTES_MAX) this.#pause(link)
+    this.#read(link, now)
+    this.#account(link, now)
+    this.#handlers.heard()
+  }
+
+  #lose(link: Link, reason: string): void {
+    if (--this.#streamCount === 0) this.#allClosed?.()
+    if (!link.counts) return
+    this.#remove(link)
+    const early = link.isOpen && !link.up
+    if (early) this.#count('handshake-lost')
+    const told = early ? explain(reason) : reason
+    this.#handlers.link(link.connection, { type: 'lost', reason: told })
   }
 
   /** Counts what a connection has us do. A quiet node pays nothing for that: only what is worth a share begins a turn. */
@@ -379,10 +437,11 @@ export class Mesh {
     this.#host.clock.defer(() => this.#endTurn())
   }
 
-  #hadItsShare({ turn, cost }: Link): boolean {
-    return (
-      turn === this.#turn && cost >= (this.#turnCost < TURN_COST_MAX ? this.#share : TURN_COST_MIN)
-    )
+  /** What it may still have us do in this turn: its share or, once all have had much, the least that each has. */
+  #leftOf({ turn, cost }: Link): number {
+    const own = turn === this.#turn ? cost : 0
+    const left = Math.max(TURN_COST_MAX - this.#turnCost, TURN_COST_MIN - own)
+    return Math.min(this.#share - own, left)
   }
 
   /** All had their turn: those that wanted more have the next one in equal shares. */
@@ -393,16 +452,19 @@ export class Mesh {
     this.#turnCost = 0
     this.#turning = false
     this.#share = Math.max(TURN_COST_MIN, TURN_COST_MAX / Math.max(1, links.length))
+    if (links.length === 0) return
+    const now = this.#host.clock.now()
     for (const link of links) {
       link.resting = false
-      if (link.counts) this.#readOn(link)
+      if (link.counts) this.#readOn(link, now)
     }
   }
 
   /** What waits in it first, then what comes. */
-  #readOn(link: Link): void {
-    this.#read(link)
-    this.#account(link)
+  #readOn(link: Link, now: number): void {
+    this.#read(link, now)
+    this.#account(link, now)
+    this.#handlers.heard()
     const isFull = link.held && link.zmtp.unreadBytes > HELD_BYTES_MAX
     if (!isFull && !link.resting && link.counts) link.stream.resume()
   }
@@ -414,20 +476,24 @@ export class Mesh {
   }
 
   /** Hands on what can be read, one message after the other, until it is held or closed, or it is the others' turn. */
-  #read(link: Link): void {
+  #read(link: Link, now: number): void {
+    const costMax = this.#leftOf(link)
+    let cost = 0
     while (!link.held && !link.resting && link.counts) {
-      if (this.#hadItsShare(link)) {
+      if (cost >= costMax) {
         // It is read on once all others had their turn.
         link.resting = true
         link.stream.pause()
         this.#resting.push(link)
         break
       }
-      const event = link.zmtp.pollEvent(this.#host.clock.now())
+      const event = link.zmtp.pollEvent(now)
       if (event === undefined) break
-      this.#spend(link, MESSAGE_COST)
-      this.#handle(link, event)
+      cost += MESSAGE_COST
+      if (event.type === 'message') this.#handleMessage(link, event, now)
+      else this.#handle(link, event, now)
     }
+    if (cost > 0) this.#spend(link, cost)
     if (!link.counts) return
     if (link.zmtp.outputBytes > 0) this.#schedule(link)
     if (link.held) return
@@ -435,7 +501,7 @@ export class Mesh {
     else this.#timed.delete(link)
   }
 
-  #handle(link: Link, event: ZmtpEvent): void {
+  #handle(link: Link, event: Exclude<ZmtpEvent, ZmtpMessage>, now: number): void {
     const { connection, stream } = link
     switch (event.type) {
       case 'ready': {
@@ -448,16 +514,13 @@ export class Mesh {
         this.#handlers.link(connection, { type: 'up', uuid, address, answers, sequence })
         break
       }
-      case 'message':
-        this.#handleMessage(link, event.frames)
-        break
       case 'pong': {
-        const roundTripMs = this.#host.clock.now() - link.pingedAt
-        if (Number.isNaN(roundTripMs)) break
+        const { pingedAt } = link
+        if (pingedAt === undefined) break
         // Who answers what it was not asked, has confirmed nothing.
         if (decodeSequence(event.context) !== (link.pingCount & 0xffff)) break
-        link.pingedAt = Number.NaN
-        this.#handlers.link(connection, { type: 'measured', roundTripMs })
+        link.pingedAt = undefined
+        this.#handlers.link(connection, { type: 'measured', roundTripMs: now - pingedAt })
         break
       }
       case 'passed':
@@ -469,19 +532,19 @@ export class Mesh {
     }
   }
 
-  #handleMessage(link: Link, frames: readonly Uint8Array[]): void {
+  #handleMessage(link: Link, event: ZmtpMessage, now: number): void {
     let message: ZreMessage
     try {
-      message = decodeZre(frames)
+      message = decodeMessage(event)
     } catch (error) {
       if (!(error instanceof WireError)) throw error
       this.#refuse(link, error)
       return
     }
     // What waits from now on is the beginning of another message.
-    link.unreadSince = this.#host.clock.now()
+    link.unreadSince = undefined
     if (message.type === 'hello' && link.connection < 0) this.#know(link)
-    this.#handlers.message(link.connection, message)
+    this.#handlers.message(link.connection, message, now)
   }
 
   /** It is no stranger's connection any more. */
@@ -521,61 +584,76 @@ export class Mesh {
   #schedule(link: Link): void {
     if (link.dirty) return
     link.dirty = true
-    if (this.#dirty.push(link) > 1) return
-    this.#host.clock.defer(() => {
-      const links = this.#dirty
-      this.#dirty = []
-      for (const dirty of links) this.#flush(dirty)
-    })
+    if (this.#dirty.push(link) === 1) this.#host.clock.gather(this.#flushAll, this.#dirtyBytes)
+  }
+
+  readonly #flushAll = () => {
+    const links = this.#dirty
+    this.#dirty = []
+    for (const link of links) this.#flush(link)
+  }
+
+  readonly #dirtyBytes = () => {
+    let bytes = 0
+    for (const { zmtp } of this.#dirty) bytes += zmtp.outputBytes
+    return bytes
   }
 
   #flush(link: Link): void {
     link.dirty = false
     link.told = false
     if (!link.counts || link.ended) return
+    const { connection, zmtp, stream } = link
     const { backlogBytesMax } = this.#options
+    const mailbox = connection > 0 && zmtp.ready ? this.#handlers.mailbox(connection) : undefined
     let more = true
-    while (more && link.stream.backlogBytes < backlogBytesMax) {
-      more = this.#encode(link)
+    // What went straight to the wire leaves first.
+    this.#output(link)
+    while (more && stream.backlogBytes < backlogBytesMax) {
+      more = false
+      while (mailbox !== undefined && zmtp.outputBytes < PORTION_BYTES) {
+        const command = mailbox.poll()
+        more = command !== undefined
+        if (command === undefined) break
+        zmtp.send(contentOf(command), writeHeader(command, mailbox.sequence))
+      }
       this.#output(link)
     }
+    if (stream.backlogBytes >= backlogBytesMax) mailbox?.detach()
+    else mailbox?.attach(zmtp)
     if (link.ending && !more) {
       link.ended = true
-      link.stream.end()
+      stream.end()
     }
-    this.#handlers.written()
-  }
-
-  /** Makes the next messages of a mailbox into octets. @returns whether there may be more. */
-  #encode({ connection, zmtp }: Link): boolean {
-    if (connection < 0 || !zmtp.ready) return false
-    while (zmtp.outputBytes < PORTION_BYTES) {
-      const message = this.#handlers.poll(connection)
-      if (message === undefined) return false
-      zmtp.send(encodeZre(message.command, message.sequence))
-    }
-    return true
+    this.#handlers.written(connection)
   }
 
   #output({ zmtp, stream }: Link): void {
-    for (let bytes = zmtp.pollOutput(); bytes !== undefined; bytes = zmtp.pollOutput()) {
-      stream.write(bytes)
+    const part = zmtp.pollOutput()
+    if (part === undefined) return
+    let next = zmtp.pollOutput()
+    if (next === undefined) {
+      zmtp.release(stream.write(part))
+      return
     }
+    const parts = [part]
+    for (; next !== undefined; next = zmtp.pollOutput()) parts.push(next)
+    zmtp.release(stream.write(...parts))
   }
 
   /**
    * What all connections together have sent and not finished is bounded: the one that has kept the most for the longest goes,
    * a stranger's before any peer's. Who sends a large message in one go is not the one, however many others hold a little less.
    */
-  #account(link: Link): void {
+  #account(link: Link, now: number): void {
     if (!link.counts) return
     const { unreadBytes } = link.zmtp
-    const now = this.#host.clock.now()
-    if (link.unreadBytes === 0) link.unreadSince = now
+    if (unreadBytes === 0) link.unreadSince = undefined
+    else link.unreadSince ??= now
     this.#unreadBytes += unreadBytes - link.unreadBytes
     link.unreadBytes = unreadBytes
     if (this.#unreadBytes <= this.#options.unreadBytesMax) return
-    const weight = (it: Link) => it.unreadBytes * (1 + now - it.unreadSince)
+    const weight = (it: Link) => it.unreadBytes * (1 + now - (it.unreadSince ?? now))
     let largest = link
     for (const other of this.#links.values()) {
       if (other.unreadBytes === 0) continue

@@ -80,6 +80,7 @@ export class Waiters {
 
   /** Something has changed. */
   settle(): void {
+    if (this.#waiters.size === 0) return
     for (const waiter of this.#waiters) waiter.attempt()
   }
 

@@ -1,6 +1,6 @@
 /**
  * What every Host has to do, whatever it is made of: src/host.ts as a suite of tests. Who brings a new kind of Host runs
- * this on it, and what runs on Hosts cannot tell the difference.
+ * this on it, and what runs on Hosts cannot tell the difference. Past 600 lines because it is the whole of that contract.
  */
 
 import type { Test } from 'tap'
@@ -28,16 +28,24 @@ export interface HostUnderTest {
   surfaced(t: Test): Promise<unknown>
 }
 
+/** A host may read to where a receiver says, or give it what it has read itself. */
+type Way = 'received' | 'filled'
+const WAYS: readonly Way[] = ['received', 'filled']
+type StreamsUnderTest = HostUnderTest & { readonly way?: Way }
+
 const MIB = 2 ** 20
 
 /** Runs the suite: `t` gets a subtest for each behaviour. */
 export async function hostCompliance(t: Test, subject: HostUnderTest): Promise<void> {
   await t.test('clock', (t) => clock(t, subject))
+  await t.test('clock: gathering', (t) => gathering(t, subject))
   await t.test('datagrams', (t) => datagrams(t, subject))
   await t.test('streams: beginning', (t) => beginnings(t, subject))
-  await t.test('streams: octets', (t) => octets(t, subject))
-  await t.test('streams: back-pressure', (t) => backPressure(t, subject))
-  await t.test('streams: end', (t) => ends(t, subject))
+  for (const way of WAYS) {
+    await t.test(`streams: octets, ${way}`, (t) => octets(t, { ...subject, way }))
+    await t.test(`streams: back-pressure, ${way}`, (t) => backPressure(t, { ...subject, way }))
+    await t.test(`streams: end, ${way}`, (t) => ends(t, { ...subject, way }))
+  }
   await t.test('the rest', (t) => rest(t, subject))
 }
 
@@ -110,6 +118,63 @@ async function clock(t: Test, { host }: HostUnderTest): Promise<void> {
     heard.add('now')
     await heard.next('the second', (item) => item === 'second')
     t.same(heard.items, ['now', 'first', 'second'])
+  })
+}
+
+async function gathering(t: Test, { host }: HostUnderTest): Promise<void> {
+  const { clock } = host
+  t.test('what is gathered comes later, in order, each once', async (t) => {
+    const heard = new Heard<string>()
+    clock.gather(
+      () => heard.add('first'),
+      () => 1,
+    )
+    clock.gather(
+      () => heard.add('second'),
+      () => 1,
+    )
+    heard.add('now')
+    await heard.next('the second', (item) => item === 'second')
+    t.same(heard.items, ['now', 'first', 'second'])
+  })
+
+  t.test('however often it is gathered, nothing waits for many turns', async (t) => {
+    const done = new Heard<number>()
+    const waits: number[] = []
+    let turn = 0
+    const next = () => {
+      const begunAt = turn++
+      clock.gather(
+        () => {
+          waits.push(turn - begunAt)
+          if (waits.length === 500) done.add(turn)
+        },
+        () => turn,
+      )
+      if (turn < 500) clock.defer(next)
+    }
+    next()
+    await done.next('the last')
+    t.equal(waits.length, 500)
+    t.ok(Math.max(...waits) <= 32, `${Math.max(...waits)} turns`)
+  })
+
+  t.test('what is gathered by what was gathered comes as well', async (t) => {
+    const heard = new Heard<number>()
+    const again = (count: number) => {
+      heard.add(count)
+      if (count < 100)
+        clock.gather(
+          () => again(count + 1),
+          () => 0,
+        )
+    }
+    clock.gather(
+      () => again(1),
+      () => 0,
+    )
+    await heard.next('the last', (count) => count === 100)
+    t.equal(heard.items.length, 100)
   })
 }
 
@@ -190,12 +255,21 @@ async function datagrams(t: Test, subject: HostUnderTest): Promise<void> {
 }
 
 /** One end of a connection, and all that was told of it. */
-class End {
+export class End {
   readonly heard = new Heard<string>()
   readonly chunks: Uint8Array[] = []
   receivedBytes = 0
+  /** Octets that came to where we said. */
+  filledBytes = 0
   receiving = () => {}
   #stream: Stream | undefined
+  readonly #way: Way
+  #room: Uint8Array | undefined
+  #roomCount = 0
+
+  constructor(way: Way = 'received') {
+    this.#way = way
+  }
 
   get stream(): Stream {
     if (this.#stream === undefined) throw new Error('there is no stream yet')
@@ -207,17 +281,41 @@ class End {
   }
 
   get handlers(): StreamHandlers {
-    return {
+    const handlers: StreamHandlers = {
       open: () => this.heard.add('open'),
-      receive: (bytes) => {
-        this.chunks.push(bytes)
-        this.receivedBytes += bytes.length
-        this.heard.add('receive')
-        this.receiving()
-      },
+      receive: (bytes) => this.#receive(bytes),
       drain: () => this.heard.add('drain'),
       close: (reason) => this.heard.add(`close ${reason}`),
     }
+    if (this.#way === 'received') return handlers
+    return { ...handlers, room: () => this.#makeRoom(), filled: (count) => this.#filled(count) }
+  }
+
+  /** Memory of all sizes, and sometimes none. */
+  #makeRoom(): Uint8Array | undefined {
+    const count = this.#roomCount++
+    if (count % 16 === 15) this.#room = undefined
+    else if (count % 3 === 0) this.#room = new Uint8Array(1 + ((count * 97) % 300))
+    else this.#room = new Uint8Array(10 + 65_536).subarray(5, 5 + 65_536)
+    return this.#room
+  }
+
+  #filled(count: number): void {
+    const room = this.#room
+    if (room === undefined || count < 1 || count > room.length) {
+      throw new Error(`${count} octets came to where there was room for ${room?.length}`)
+    }
+    // Nothing is to come there before it is asked again.
+    this.#room = undefined
+    this.filledBytes += count
+    this.#receive(room.subarray(0, count))
+  }
+
+  #receive(bytes: Uint8Array): void {
+    this.chunks.push(bytes)
+    this.receivedBytes += bytes.length
+    this.heard.add('receive')
+    this.receiving()
   }
 
   async received(count: number): Promise<Uint8Array> {
@@ -238,11 +336,11 @@ class End {
 
 async function listen(
   t: Test,
-  { host, address }: HostUnderTest,
+  { host, address, way }: StreamsUnderTest,
 ): Promise<{ readonly server: StreamServer; readonly accepted: Heard<End> }> {
   const accepted = new Heard<End>()
   const server = await host.streams.listen({ address, port: 0 }, (stream) => {
-    const end = new End()
+    const end = new End(way)
     end.stream = stream
     accepted.add(end)
     return end.handlers
@@ -254,17 +352,17 @@ async function listen(
   return { server, accepted }
 }
 
-function dial(t: Test, { host, address }: HostUnderTest, port: number): End {
-  const end = new End()
+function dial(t: Test, { host, address, way }: StreamsUnderTest, port: number): End {
+  const end = new End(way)
   end.stream = host.streams.connect({ address, port }, end.handlers)
   t.teardown(() => end.stream.destroy())
   return end
 }
 
 /** Two ends of one connection. */
-async function pair(
+export async function pair(
   t: Test,
-  subject: HostUnderTest,
+  subject: StreamsUnderTest,
 ): Promise<{ readonly dialled: End; readonly accepted: End; readonly server: StreamServer }> {
   const { server, accepted } = await listen(t, subject)
   const dialled = dial(t, subject, server.port)
@@ -323,7 +421,7 @@ async function beginnings(t: Test, subject: HostUnderTest): Promise<void> {
   })
 }
 
-async function octets(t: Test, subject: HostUnderTest): Promise<void> {
+async function octets(t: Test, subject: StreamsUnderTest): Promise<void> {
   t.test('octets come in order and unchanged, however they were sliced', async (t) => {
     const { dialled, accepted } = await pair(t, subject)
     const all = pattern(3 * MIB)
@@ -341,6 +439,34 @@ async function octets(t: Test, subject: HostUnderTest): Promise<void> {
       t.equal(digest(await to.received(all.length)), digest(all))
       t.equal(to.receivedBytes, all.length)
     }
+  })
+
+  t.test('octets come in order in parts, too, and what has left need not be kept', async (t) => {
+    const { dialled, accepted } = await pair(t, subject)
+    const all = pattern(2 * MIB)
+    const memory = new Uint8Array(100_000)
+    let takenCount = 0
+    for (let offset = 0, turn = 1; offset < all.length; turn++) {
+      const part = all.subarray(offset, offset + ((turn * 7_919) % 50_000))
+      offset += part.length
+      memory.set(part)
+      const half = part.length >> 1
+      const parts = [
+        memory.slice(0, 0),
+        memory.subarray(0, half),
+        memory.subarray(half, part.length),
+      ]
+      if (dialled.stream.write(...parts)) {
+        t.equal(dialled.stream.backlogBytes, 0)
+        takenCount++
+        memory.fill(0xee)
+      } else {
+        await accepted.received(offset)
+        await new Promise((resolve) => subject.host.clock.defer(() => resolve(undefined)))
+      }
+    }
+    t.equal(digest(await accepted.received(all.length)), digest(all))
+    t.comment(`${takenCount} times all had left at once`)
   })
 
   t.test("what came is the receiver's, to keep and to change", async (t) => {
@@ -378,7 +504,7 @@ async function octets(t: Test, subject: HostUnderTest): Promise<void> {
   })
 }
 
-async function backPressure(t: Test, subject: HostUnderTest): Promise<void> {
+async function backPressure(t: Test, subject: StreamsUnderTest): Promise<void> {
   t.test(
     'a receiver that pauses lets the backlog grow, and drain follows when it reads on',
     async (t) => {
@@ -419,7 +545,7 @@ async function backPressure(t: Test, subject: HostUnderTest): Promise<void> {
   })
 }
 
-async function ends(t: Test, subject: HostUnderTest): Promise<void> {
+async function ends(t: Test, subject: StreamsUnderTest): Promise<void> {
   t.test('end() delivers all that was written, then both sides are told, once', async (t) => {
     const { dialled, accepted } = await pair(t, subject)
     dialled.stream.write(pattern(5 * MIB))
@@ -466,6 +592,15 @@ async function rest(t: Test, { host, address, surfaced }: HostUnderTest): Promis
     for (const count of [0, 1, 16, 1_000]) t.equal(host.random(count).length, count)
     t.not(digest(host.random(32)), digest(host.random(32)))
     t.equal(host.random(16).constructor.name, 'Uint8Array')
+  })
+
+  t.test('memory is as much as asked for, and for nobody else', async (t) => {
+    for (const count of [0, 1, 16, 4_096, 1_000_000]) {
+      const [one, other] = [host.allocate(count), host.allocate(count)]
+      t.same([one.length, one.byteOffset, one.buffer.byteLength], [count, 0, count])
+      t.equal(one.constructor.name, 'Uint8Array')
+      t.not(one.buffer, other.buffer)
+    }
   })
 
   t.test('its interfaces have the address that is listened at', async (t) => {

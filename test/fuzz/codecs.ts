@@ -2,7 +2,14 @@
 
 import { decodeBeacon, encodeBeacon, SECURE_BEACON_BYTES } from '../../protocol/beacon.ts'
 import { isUuid } from '../../protocol/bytes.ts'
-import { COMMAND, COMMAND_BYTES_MAX, FrameReader, FrameWriter } from '../../protocol/frames.ts'
+import {
+  COMMAND,
+  COMMAND_BYTES_MAX,
+  FrameReader,
+  FrameWriter,
+  LONG,
+  MORE,
+} from '../../protocol/frames.ts'
 import {
   decodeZre,
   encodeZre,
@@ -209,8 +216,11 @@ export const framesTarget: Target = {
     for (const bytesMax of [100, 70_000]) {
       const [whole, each] = [new Reading(bytesMax), new Reading(bytesMax)]
       whole.add(octets)
+      const filled = new Reading(bytesMax)
       for (const octet of octets) each.add(Uint8Array.of(octet))
+      for (let rest = octets; rest.length > 0; ) rest = rest.subarray(filled.fill(rest))
       expect(whole.digest.equals(each.digest), 'the same frames however they are cut')
+      expect(whole.digest.equals(filled.digest), 'the same frames however they are read')
     }
   },
 }
@@ -282,10 +292,17 @@ class FramesTrial implements Trial {
       this.#whole.add(octets)
       let rest = this.#held.length === 0 ? octets : joined(this.#held, octets)
       while (rest.length > 0 && (last || !random.once(4))) {
-        const count = pieceOf(random, rest)
-        this.#cut.add(rest.subarray(0, count))
-        rest = rest.subarray(count)
+        const piece = rest.subarray(0, pieceOf(random, rest))
+        if (random.once(2)) {
+          this.#cut.add(piece)
+          rest = rest.subarray(piece.length)
+        } else {
+          // It may be read in between, and not each time that something came.
+          const rests = random.once(8)
+          rest = rest.subarray(this.#cut.fill(piece, { early: random.once(8), rests }))
+        }
       }
+      if (last) this.#cut.read()
       this.#held = rest
     }
     if (!this.#watched) feed()
@@ -309,24 +326,53 @@ class Reading {
     this.fed += octets.length
     if (this.over) return
     this.#reader.add(octets)
+    this.read()
+  }
+
+  /** What comes is read to where the reader wants it, where it does. @returns how much of it was. */
+  fill(octets: Uint8Array, { early = false, rests = false } = {}): number {
+    const room = this.over ? undefined : this.#reader.room()
+    if (room === undefined) {
+      this.add(octets)
+      return octets.length
+    }
+    if (early) this.read()
+    if (this.over) return octets.length
+    const count = Math.min(octets.length, room.length)
+    expect(count > 0, 'there is room')
+    room.set(octets.subarray(0, count))
+    this.fed += count
+    this.#reader.filled(count)
+    if (!rests) this.read()
+    return count
+  }
+
+  read(): void {
+    if (this.over) return
+    const reader = this.#reader
     const rule = ruleOf(() => {
       for (;;) {
-        const frame = this.#reader.frame(this.#bytesMax)
-        if (frame === undefined) break
-        const { flags, body } = frame
-        const bytesMax = (flags & COMMAND) !== 0 ? COMMAND_BYTES_MAX : this.#bytesMax
-        if (body.length > bytesMax) throw new Error(`a frame of ${body.length} octets`)
-        this.digest.number(flags)
-        this.digest.octets(body)
+        if (reader.pair(this.#bytesMax)) {
+          this.#found(MORE, reader.octets.subarray(reader.start, reader.end))
+          this.#found(0, reader.second())
+        } else if (reader.next(this.#bytesMax)) this.#found(reader.flags, reader.body())
+        else break
       }
     })
     // Room for a frame that is not whole grows with what came of it, and begins with so much (zmtp.md 3.8).
     const sizeMax = Math.max(65_536, 2 * this.fed) + this.fed
-    if (this.#reader.size > sizeMax) throw new Error('more waits than came')
+    if (reader.size > sizeMax) throw new Error('more waits than came')
     if (rule === undefined) return
     this.digest.word(rule)
     this.over = true
-    this.#reader.clear()
+  }
+
+  #found(flags: number, body: Uint8Array): void {
+    const bytesMax = (flags & COMMAND) !== 0 ? COMMAND_BYTES_MAX : this.#bytesMax
+    if (body.length > bytesMax) throw new Error(`a frame of ${body.length} octets`)
+    // Whether a size is told in one octet or in eight is no part of a message.
+    this.digest.number(flags & ~LONG)
+    this.digest.octets(body)
   }
 }
 
@@ -366,9 +412,7 @@ function framesOf(octets: Uint8Array): Uint8Array[] | undefined {
   const frames: Uint8Array[] = []
   reader.add(octets)
   const rule = ruleOf(() => {
-    for (let frame = reader.frame(1 << 20); frame; frame = reader.frame(1 << 20)) {
-      frames.push(frame.body)
-    }
+    while (reader.next(1 << 20)) frames.push(reader.body())
   })
   return rule === undefined && reader.size === 0 ? frames : undefined
 }

@@ -4,6 +4,7 @@
  */
 
 import { HARMONY_LIMITS, type PeerEvent } from '../../protocol/harmony.ts'
+import type { Mailbox, Wire } from '../../protocol/mailbox.ts'
 import type { ConnectionId } from '../../protocol/peers.ts'
 import type { Frames, ZreCommand, ZreMessage } from '../../protocol/zre.ts'
 import { endpointOf, harmonyOf, uuidOf } from '../support/harmony.ts'
@@ -41,6 +42,7 @@ const NEW = { up: false, stalled: false, heardSequence: 0, peer: undefined }
 const CONTENT = [Uint8Array.of(1, 2, 3)]
 const WAITS = [0, 1, 50, 100, 250, 500, 1_000, 1_500, 3_000, 7_000, 30_000]
 const NEVER = Number.POSITIVE_INFINITY
+const NO_WIRE: Wire = { outputBytes: 0, send() {} }
 /** The state is looked at in full so often, which takes longer than a step. */
 const CHECK_EACH = 16
 
@@ -77,8 +79,10 @@ type Machine = {
     readonly dials: number
     readonly arrivals: number
   }
+  readonly idle: boolean
   pollEffect(): Effect | undefined
-  pollMessage?(connection: ConnectionId, now: number): unknown
+  mailbox(connection: ConnectionId): Mailbox | undefined
+  handleWritten(connection: ConnectionId, now: number): void
   pollTimeout(): number
 }
 
@@ -86,7 +90,6 @@ type Effect = {
   readonly type: string
   readonly connection?: ConnectionId
   readonly endpoint?: string
-  readonly event?: PeerEvent
 }
 
 type Peer = { readonly uuid: string; readonly endpoint: string }
@@ -137,6 +140,7 @@ class HarmonyTrial implements Trial {
     else if (random.once(4)) this.#restart()
     else this.#return(random)
     this.#wait(0)
+    if (random.once(8)) this.#hearNobody(random)
     if (--this.#checkIn === 0) this.#check()
   }
 
@@ -160,6 +164,18 @@ class HarmonyTrial implements Trial {
     const next = (connection.heardSequence + 1) & 0xffff
     const sequence = random.once(40) ? random.pick([0, 1, 2, 65_535]) : next
     this.#say(connection, { ...message, sequence })
+  }
+
+  /** What comes over a connection that is closed is nobody's. */
+  #hearNobody(random: Random): void {
+    const id = -1 - random.below(this.#acceptedCount + 1)
+    if (this.#connections.has(id)) return
+    this.#note(`nobody over ${id}`)
+    const at = this.#harmony.pollTimeout()
+    this.#harmony.handleActivity(id, this.#now)
+    const sequence = 1 + random.below(8)
+    this.#harmony.handleMessage(id, { type: 'whisper', content: CONTENT, sequence }, this.#now)
+    expect(this.#harmony.idle && this.#harmony.pollTimeout() === at, 'nobody is not heard')
   }
 
   #say(connection: Connection, message: ZreMessage): void {
@@ -360,9 +376,11 @@ class HarmonyTrial implements Trial {
   #drain(): void {
     const harmony = this.#harmony
     for (let effect = harmony.pollEffect(); effect; effect = harmony.pollEffect()) this.#see(effect)
+    expect(harmony.idle, 'nothing is left to do')
   }
 
-  #see({ type, connection: id = 0, endpoint = '', event }: Effect): void {
+  #see(effect: Effect): void {
+    const { type, connection: id = 0, endpoint = '' } = effect
     switch (type) {
       case 'dial':
         expect(id > 0 && !this.#connections.has(id), 'each dial has a number of its own')
@@ -376,7 +394,11 @@ class HarmonyTrial implements Trial {
         // There may be nothing left to write by now, and nobody to write it to.
         const connection = this.#connections.get(id)
         if (connection?.up !== true || connection.stalled) break
-        while (this.#harmony.pollMessage?.(id, this.#now) !== undefined);
+        const mailbox = this.#harmony.mailbox(id)
+        while (mailbox?.poll() !== undefined);
+        // As long as its stream takes what there is, nothing has to wait.
+        if (mailbox !== undefined && id % 2 === 0) mailbox.attach(NO_WIRE)
+        this.#harmony.handleWritten(id, this.#now)
         break
       }
       case 'close':
@@ -387,11 +409,8 @@ class HarmonyTrial implements Trial {
         expect(id < 0, 'who is held is an accepted connection')
         expect(this.#connections.has(id), 'who is held is open')
         break
-      case 'event':
-        if (event !== undefined) this.#grammar.hear(event)
-        break
       default:
-        break
+        if ('peer' in effect) this.#grammar.hear(effect as unknown as PeerEvent)
     }
   }
 

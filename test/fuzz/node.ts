@@ -158,6 +158,11 @@ class NodeTrial implements Trial {
     this.#tally = tally
     this.#random = random
     const copy = random?.once(2) === true
+    if (random?.once(2) !== false) {
+      // Few octets at a time, but not of what is large.
+      this.#world.pieceBytes = (max) =>
+        Math.min(max, 1 + (this.#random?.below(99 + (max >>> 2)) ?? 0))
+    }
     const base = { interface: '127.0.0.1', limits: LIMITS, copy, trace: () => {} }
     // The attackers' beacons are for the victim alone.
     const host = () => this.#world.host()

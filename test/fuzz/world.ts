@@ -62,6 +62,10 @@ export class QuickWorld extends World {
         this.#busy = true
         host.clock.defer(callback)
       },
+      gather: (callback: () => void, amount: () => number) => {
+        this.#busy = true
+        host.clock.gather(callback, amount)
+      },
     }
     return { ...host, clock }
   }

@@ -206,10 +206,27 @@ class ZmtpTrial implements Trial {
   }
 
   #feedCut(random: Random, octets: Uint8Array): Uint8Array {
-    const count = pieceOf(random, octets)
-    this.#cut.handleBytes(octets.subarray(0, count), this.#now)
+    const piece = octets.subarray(0, pieceOf(random, octets))
+    const count = random.once(2) ? this.#fill(random, piece) : this.#give(piece)
     this.#tell(this.#cut, this.#told.cut)
     return octets.subarray(count)
+  }
+
+  #give(octets: Uint8Array): number {
+    this.#cut.handleBytes(octets, this.#now)
+    return octets.length
+  }
+
+  /** The same, read to where the connection wants it, where it does; it may be read on in between. */
+  #fill(random: Random, octets: Uint8Array): number {
+    const room = this.#cut.room()
+    if (room === undefined) return this.#give(octets)
+    if (random.once(8)) this.#tell(this.#cut, this.#told.cut)
+    const count = Math.min(octets.length, room.length)
+    expect(count > 0, 'there is room')
+    room.set(octets.subarray(0, count))
+    this.#cut.filled(count, this.#now)
+    return count
   }
 
   #flush(random: Random): void {

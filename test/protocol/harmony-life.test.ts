@@ -3,7 +3,7 @@
 import t from 'tap'
 import { FrameReader } from '../../protocol/frames.ts'
 import { decodeIdentity, decodeZre, type ZreCommand } from '../../protocol/zre.ts'
-import { content, helloOf, Machine, UP, uuidOf } from '../support/harmony.ts'
+import { content, helloOf, isEvent, Machine, UP, uuidOf } from '../support/harmony.ts'
 import { findVector, fromHex, loadVectors } from '../support/vectors.ts'
 
 const PING = { type: 'ping' } as const
@@ -42,8 +42,7 @@ t.test('a peer is discovered, dialling, greeted, entered, gone (harmony.md 3.1)'
   t.match(machine.harmony.peer(uuidOf(1)), { name: 'p1', state: 'entered' })
   t.same([machine.harmony.peerCount(), machine.harmony.peerCount('CHAT')], [1, 0])
   machine.harmony.handleMessage(-1, { type: 'goodbye', sequence: 2 }, 0)
-  const events = machine.effects().flatMap((effect) => (effect.type === 'event' ? effect : []))
-  t.match(events, [{ event: { type: 'exit', peer: { state: 'gone' } } }])
+  t.match(machine.effects().filter(isEvent), [{ type: 'exit', peer: { state: 'gone' } }])
   t.equal(state(machine), undefined)
 })
 
@@ -71,7 +70,7 @@ t.test('what a handler of enter asks for joins the same drain (harmony.md 3.2)',
   machine.harmony.handleMessage(-1, { ...helloOf(1), sequence: 1 }, 0)
   const seen: string[] = []
   for (let effect = machine.harmony.pollEffect(); effect; effect = machine.harmony.pollEffect()) {
-    seen.push(effect.type === 'event' ? effect.event.type : effect.type)
+    seen.push(effect.type)
     if (seen.at(-1) === 'enter') machine.harmony.whisper(uuidOf(1), content('hi'), machine.now)
   }
   t.same(seen, ['enter', 'write', 'resume', 'write'])
@@ -246,6 +245,9 @@ t.test('our joins go to all who have our HELLO (harmony.md 4.9)', async (t) => {
   t.notOk(machine.harmony.join('CHAT', machine.now))
   t.same(machine.lines(), ['send 1 join CHAT 2', 'send 2 join CHAT 2'])
   t.same(machine.harmony.ownGroups(), ['CHAT'])
+  t.equal(machine.harmony.ownGroupCount, 1)
+  t.ok(machine.harmony.isIn('CHAT'))
+  t.notOk(machine.harmony.isIn('NOBODY'))
   t.ok(machine.harmony.leave('CHAT', machine.now))
   t.notOk(machine.harmony.leave('CHAT', machine.now))
   t.same(machine.lines(), ['send 1 leave CHAT 3', 'send 2 leave CHAT 3'])
@@ -435,8 +437,8 @@ t.test('the captured life of a C Zyre node is lived again (harmony.md 4.1 and 4.
   reader.add(fromHex(hex.slice(hex.indexOf('0028aaa101'))))
   const machine = new Machine()
   const lines = machine.up(-1, decodeIdentity(identity), { address: '10.78.0.2' })
-  for (let frame = reader.frame(1_000); frame; frame = reader.frame(1_000)) {
-    const message = decodeZre([frame.body])
+  while (reader.next(1_000)) {
+    const message = decodeZre([reader.body()])
     lines.push(...machine.say(-1, message, message.sequence))
     if (message.type === 'hello') lines.push(...machine.up(1))
   }
@@ -460,7 +462,7 @@ t.test('frames behind a JOIN are never another message (W3)', async (t) => {
   const reader = new FrameReader()
   reader.add(fromHex(hex))
   const frames: Uint8Array[] = []
-  for (let frame = reader.frame(1_000); frame; frame = reader.frame(1_000)) frames.push(frame.body)
+  while (reader.next(1_000)) frames.push(reader.body())
   t.throws(() => decodeZre(frames), { name: 'WireError' })
   const machine = new Machine()
   machine.enter(1)
@@ -468,4 +470,16 @@ t.test('frames behind a JOIN are never another message (W3)', async (t) => {
     'exit p1 refused',
     'close 1',
   ])
+})
+
+t.test('who has nothing to do is idle, until something has happened', async (t) => {
+  const machine = new Machine()
+  t.ok(machine.harmony.idle)
+  machine.harmony.handleDiscovered(
+    { uuid: uuidOf(1), endpoint: 'tcp://10.0.0.1:49152', source: 'beacon' },
+    0,
+  )
+  t.notOk(machine.harmony.idle, 'there is a trace')
+  while (machine.harmony.pollEffect());
+  t.ok(machine.harmony.idle)
 })

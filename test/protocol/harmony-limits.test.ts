@@ -237,9 +237,9 @@ t.test('a group can have a policy of its own (harmony.md 7.8)', async (t) => {
   t.match(other.diagnostics().counters, { 'drop-oldest': 5 })
   other.stalled.clear()
   other.whisper(1, 'behind')
-  const polled: string[] = []
-  const poll = () => other.harmony.pollMessage(1, 0)
-  for (let message = poll(); message; message = poll()) polled.push(message.command.type)
+  const polled: (string | undefined)[] = []
+  const mailbox = other.harmony.mailbox(1)
+  for (let command = mailbox?.poll(); command; command = mailbox?.poll()) polled.push(command.type)
   t.same(polled, ['shout', 'shout', 'shout', 'shout', 'whisper'])
 })
 

@@ -2,8 +2,9 @@
 
 import fc from 'fast-check'
 import t from 'tap'
-import { createTally, type Letter, Mailbox, type Tally } from '../../protocol/mailbox.ts'
-import type { ZreCommand } from '../../protocol/zre.ts'
+import type { Writer } from '../../protocol/bytes.ts'
+import { createTally, type Letter, Mailbox, type Tally, type Wire } from '../../protocol/mailbox.ts'
+import { decodeZre, type Frames, type ZreCommand } from '../../protocol/zre.ts'
 import { content, helloOf } from '../support/harmony.ts'
 import { holds } from '../support/holds.ts'
 
@@ -12,7 +13,7 @@ const HELLO = helloOf(1)
 const PING: ZreCommand = { type: 'ping' }
 
 function letter(command: ZreCommand, bytes = 0): Letter {
-  return { command, bytes, holders: 0 }
+  return { ...command, bytes, holders: 0 }
 }
 
 function whisper(text: string, bytes = text.length): Letter {
@@ -26,12 +27,35 @@ function shout(group: string, text: string): Letter {
 /** All that leaves now: `hello 1`, `whisper 2`, ... */
 function poll(mailbox: Mailbox): string[] {
   const lines: string[] = []
-  for (let message = mailbox.poll(); message; message = mailbox.poll()) {
-    const { command, sequence } = message
-    const text = 'content' in command ? ` ${new TextDecoder().decode(command.content[0])}` : ''
-    lines.push(`${command.type}${text} ${sequence}`)
+  for (let command = mailbox.poll(); command; command = mailbox.poll()) {
+    lines.push(`${plain(command)} ${mailbox.sequence}`)
   }
   return lines
+}
+
+function plain(command: ZreCommand): string {
+  return 'content' in command
+    ? `${command.type} ${new TextDecoder().decode(command.content[0])}`
+    : command.type
+}
+
+/** What was written to it straight, in the words of poll(). */
+class TestWire implements Wire {
+  outputBytes = 0
+  readonly lines: string[] = []
+
+  send(frames: Frames, head: Writer): void {
+    const header = head.octets.slice(0, head.size)
+    const { sequence, ...command } = decodeZre([header, ...frames])
+    this.lines.push(`${plain(command as ZreCommand)} ${sequence}`)
+    this.outputBytes += header.length + frames.reduce((sum, { length }) => sum + length, 0)
+  }
+
+  /** What was written since it was last asked. */
+  take(): string[] {
+    this.outputBytes = 0
+    return this.lines.splice(0)
+  }
 }
 
 function create(limits = LIMITS): { readonly mailbox: Mailbox; readonly tally: Tally } {
@@ -186,7 +210,7 @@ t.test('the caller is told once, and again when it is much', async (t) => {
   mailbox.open()
   t.ok(mailbox.push(whisper('a')))
   t.notOk(mailbox.push(whisper('b')))
-  t.ok(mailbox.push(whisper('', 300_000)))
+  t.ok(mailbox.push(whisper('', 2_000_000)))
   t.notOk(mailbox.push(whisper('c')))
   poll(mailbox)
   t.ok(mailbox.push(whisper('d')))
@@ -225,10 +249,136 @@ t.test('a SHOUT waits in many mailboxes, its octets once (harmony.md 7.7)', asyn
   t.match(tally, { waiting: 0, waitingBytes: 0, lost: 1, dropped: 1, unconfirmed: 1 })
 })
 
+t.test('where nothing waits, a message goes straight to the wire', async (t) => {
+  const { mailbox, tally } = create()
+  const wire = new TestWire()
+  mailbox.begin(HELLO)
+  mailbox.open()
+  t.same(poll(mailbox), ['hello 1'])
+  mailbox.attach(wire)
+  t.ok(mailbox.push(whisper('a')), 'somebody has to see to it that it leaves')
+  t.notOk(mailbox.push(shout('A', 'b')), 'once')
+  mailbox.push(letter(PING))
+  t.same(wire.take(), ['whisper a 2', 'shout b 3', 'ping 4'])
+  t.same(poll(mailbox), [], 'there is nothing left to ask for')
+  t.match(tally, { sent: 2, waiting: 0, unconfirmed: 2, waitingBytes: 0 })
+  t.same(mailbox.waiting, { messages: 0, bytes: 0 })
+  t.equal(mailbox.sequence, 4)
+  mailbox.confirmPing()
+  t.match(tally, { confirmed: 2, unconfirmed: 0 }, 'a PING that went straight counts as any')
+})
+
+t.test('HELLO leaves before anything goes straight (harmony.md 2.1)', async (t) => {
+  const { mailbox } = create()
+  const wire = new TestWire()
+  mailbox.begin(HELLO)
+  mailbox.open()
+  mailbox.attach(wire)
+  mailbox.push(whisper('a'))
+  t.same(wire.take(), [])
+  t.same(poll(mailbox), ['hello 1', 'whisper a 2'])
+  mailbox.push(whisper('b'))
+  t.same(wire.take(), ['whisper b 3'])
+})
+
+t.test('what waits leaves before what comes', async (t) => {
+  const { mailbox, tally } = create()
+  const wire = new TestWire()
+  mailbox.open()
+  mailbox.push(whisper('a'))
+  mailbox.attach(wire)
+  mailbox.push(whisper('b'))
+  t.same(wire.take(), [])
+  mailbox.poll()
+  mailbox.push(whisper('c'))
+  t.same(poll(mailbox), ['whisper b 2', 'whisper c 3'])
+  mailbox.push(whisper('d'))
+  t.same(wire.take(), ['whisper d 4'])
+  mailbox.detach()
+  mailbox.push(whisper('e'))
+  mailbox.attach(wire)
+  mailbox.push(whisper('f'))
+  t.same(wire.take(), [])
+  t.same(poll(mailbox), ['whisper e 5', 'whisper f 6'])
+  t.match(tally, { sent: 6, waiting: 0, unconfirmed: 6 })
+})
+
+t.test(
+  'a wire that has much takes no more, and then the limits hold (harmony.md 7.6)',
+  async (t) => {
+    const { mailbox, tally } = create()
+    const wire = new TestWire()
+    mailbox.open()
+    mailbox.attach(wire)
+    wire.outputBytes = 1_048_575
+    mailbox.push(whisper('last'))
+    t.same(wire.lines, ['whisper last 1'])
+    for (let count = 0; count <= 25; count++) {
+      t.notOk(mailbox.congested)
+      mailbox.push(whisper('more'))
+    }
+    t.ok(mailbox.congested)
+    t.same(wire.lines.length, 1)
+    t.match(tally, { sent: 27, waiting: 26, unconfirmed: 1, waitingBytes: 104 })
+    for (let count = 0; count < 74; count++) mailbox.push(whisper(''))
+    t.ok(mailbox.full())
+    wire.take()
+    t.ok(mailbox.full(), 'until it is asked for what waits')
+    t.equal(poll(mailbox).length, 100)
+    t.notOk(mailbox.full() || mailbox.congested)
+  },
+)
+
+t.test('a link that ends has no wire any more, nor one that is not open', async (t) => {
+  const { mailbox, tally } = create()
+  const wire = new TestWire()
+  mailbox.attach(wire)
+  mailbox.push(whisper('a'))
+  mailbox.push(letter(PING))
+  t.same(wire.take(), [], 'nobody knows who reads')
+  mailbox.open()
+  poll(mailbox)
+  mailbox.push(whisper('b'))
+  t.same(wire.take(), ['whisper b 3'])
+  t.equal(mailbox.forsake(), 2)
+  mailbox.open()
+  mailbox.push(whisper('c'))
+  t.same(wire.take(), [])
+  t.match(tally, { sent: 3, waiting: 1, lost: 2, unconfirmed: 0 })
+  mailbox.begin(HELLO)
+  mailbox.open()
+  t.same(poll(mailbox), ['hello 1', 'whisper c 2'])
+})
+
+t.test('a caller is told to write again when much went straight', async (t) => {
+  const { mailbox } = create()
+  const wire = new TestWire()
+  mailbox.open()
+  mailbox.attach(wire)
+  t.ok(mailbox.push(whisper('a')))
+  const told: number[] = []
+  for (let count = 0; count < 100; count++) if (mailbox.push(whisper('', 1_000))) told.push(count)
+  t.same(told, [58], 'once for each 60,000 octets')
+  told.length = 0
+  for (let count = 0; count < 8; count++) if (mailbox.push(whisper('', 2 ** 20))) told.push(count)
+  t.same(told, [0, 2, 4, 6], 'large ones are not copied, and count for less')
+  poll(mailbox)
+  t.ok(mailbox.push(whisper('b')))
+})
+
+t.test('where much may wait, it is congested from 4,096 messages on', async (t) => {
+  const { mailbox } = create({ queueBytesMax: 2 ** 30, queueMessagesMax: 1_000_000 })
+  for (let count = 0; count < 4_096; count++) mailbox.push(whisper('a'))
+  t.notOk(mailbox.congested)
+  mailbox.push(whisper('a'))
+  t.ok(mailbox.congested)
+})
+
 const deed = fc.oneof(
   { weight: 9, arbitrary: fc.constantFrom('whisper', 'shout A', 'shout B', 'ping') },
   { weight: 9, arbitrary: fc.constant('poll') },
   { weight: 2, arbitrary: fc.constantFrom('drop A', 'drop B', 'confirm', 'confirmPing', 'open') },
+  { weight: 3, arbitrary: fc.constantFrom('attach', 'attach', 'detach', 'clog', 'take') },
   { weight: 1, arbitrary: fc.constantFrom('forsake', 'clear', 'begin') },
 )
 
@@ -238,20 +388,40 @@ holds(
   fc.array(deed, { maxLength: 400, size: 'max' }),
   (deeds) => {
     const { mailbox, tally } = create()
+    const wire = new TestWire()
     const letters: Letter[] = []
     let last = -1
+    let sequence = 0
+    let isBegun = false
+    /** It leaves, with the next sequence, and behind all that left before. */
+    const leave = (command: ZreCommand): boolean => {
+      if (command === HELLO) {
+        isBegun = false
+        sequence = 0
+      }
+      sequence++
+      if (command === HELLO || mailbox.sequence !== sequence) return mailbox.sequence === sequence
+      const index = letters.indexOf(command as Letter)
+      const isNext = index > last && !isBegun
+      last = Math.max(last, index)
+      return isNext
+    }
     for (const deed of deeds) {
       const text = String(letters.length)
       if (deed === 'poll') {
-        const command = mailbox.poll()?.command
-        const index = letters.findIndex((letter) => letter.command === command)
-        if (command !== undefined && command !== HELLO && index <= last) return false
-        last = Math.max(last, index)
+        const command = mailbox.poll()
+        if (command !== undefined && !leave(command)) return false
       } else if (deed === 'confirm') mailbox.confirm(mailbox.mark())
-      else if (deed === 'begin') mailbox.begin(HELLO)
+      else if (deed === 'begin') {
+        mailbox.begin(HELLO)
+        isBegun = true
+      } else if (deed === 'attach') mailbox.attach(wire)
+      else if (deed === 'take') wire.take()
+      else if (deed === 'clog') wire.outputBytes = 2 ** 20
       else if (deed === 'drop A' || deed === 'drop B') mailbox.dropOldest(deed.slice(5))
       else if (
         deed === 'open' ||
+        deed === 'detach' ||
         deed === 'forsake' ||
         deed === 'clear' ||
         deed === 'confirmPing'
@@ -260,8 +430,14 @@ holds(
       } else {
         const [type, group] = deed.split(' ')
         const made = group === undefined ? whisper(text) : shout(group, text)
-        letters.push(type === 'ping' ? letter({ type: 'ping' }) : made)
-        mailbox.push(letters.at(-1) as Letter)
+        const pushed = type === 'ping' ? letter({ type: 'ping' }) : made
+        const { length } = wire.lines
+        letters.push(pushed)
+        mailbox.push(pushed)
+        if (wire.lines.length > length) {
+          if (wire.lines.at(-1) !== `${plain(pushed)} ${mailbox.sequence}`) return false
+          if (!leave(pushed)) return false
+        }
       }
       const { sent, waiting, unconfirmed, confirmed, lost, dropped, waitingBytes } = tally
       if (sent !== waiting + unconfirmed + confirmed + lost + dropped) return false

@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import t from 'tap'
+import { Writer } from '../../protocol/bytes.ts'
 import { WireError } from '../../protocol/errors.ts'
 import {
   type Command,
@@ -10,7 +11,6 @@ import {
   PING_CONTEXT_BYTES_MAX,
   ZMTP_LIMITS,
   ZmtpConnection,
-  type ZmtpEvent,
 } from '../../protocol/zmtp.ts'
 import { decodeIdentity, decodeZre, encodeIdentity, encodeZre } from '../../protocol/zre.ts'
 import { feedThree } from '../support/feed.ts'
@@ -24,6 +24,8 @@ import {
   eventsOf,
   exchange,
   feed,
+  fill,
+  type KeptEvent,
   loadZmtpVectors,
   outputOf,
   plain,
@@ -42,9 +44,12 @@ function withoutPadding(octets: Uint8Array): string {
 }
 
 /** All that a fresh connection says to the chunks, and all that it writes. */
-function replay(chunks: readonly Uint8Array[], options?: ConnectionOptions) {
+function replay(
+  chunks: readonly Uint8Array[],
+  { read = feed, ...options }: ConnectionOptions & { readonly read?: typeof feed } = {},
+) {
   const connection = connectionOf(options)
-  const events = chunks.flatMap((chunk) => feed(connection, chunk))
+  const events = chunks.flatMap((chunk) => read(connection, chunk))
   return { events, output: outputOf(connection), timeout: connection.pollTimeout() }
 }
 
@@ -148,9 +153,12 @@ t.test(
       const [before, expected] = BEHAVIOURS[name] ?? [EMPTY, ['no decision']]
       const start = before === READY ? concat(GREETING, READY) : before
       const welcome = before === READY ? ['ready -'] : []
-      const feeds = feedThree(concat(start, bytes), EMPTY, (chunks) => replay(chunks).events)
       const answer = [...welcome, ...expected]
-      t.same(feeds, { whole: answer, byOctet: answer, withTail: answer }, name)
+      for (const read of [feed, fill]) {
+        const octets = concat(start, bytes)
+        const feeds = feedThree(octets, EMPTY, (chunks) => replay(chunks, { read }).events)
+        t.same(feeds, { whole: answer, byOctet: answer, withTail: answer }, `${name}, ${read.name}`)
+      }
     }
   },
 )
@@ -207,6 +215,56 @@ t.test('messages keep their order, with a PING between them', async (t) => {
   t.same(right.map(plain), ['message 01', 'message 02'])
   t.same(left.map(plain), ['pong aa'])
 })
+
+t.test('a head goes before the frames, as it was written, of any size', async (t) => {
+  for (const size of [0, 6, 255, 256, 300]) {
+    for (const frames of [[], [pattern(3)], [pattern(0), pattern(5_000)]]) {
+      const [apart, together] = pairOf()
+      const head = new Writer().bytes(pattern(size))
+      apart.send(frames, head)
+      head.clear().bytes(new Uint8Array(size))
+      together.send([pattern(size), ...frames])
+      t.equal(apart.outputBytes, together.outputBytes)
+      const octets = outputOf(together)
+      t.ok(Buffer.compare(outputOf(apart), octets) === 0, `${size} and ${frames.length} frames`)
+    }
+  }
+})
+
+t.test('what waits is there until it is taken, whatever has drained meanwhile', async (t) => {
+  const [connection] = pairOf()
+  const sizes = Array.from({ length: 60 }, (_, index) => 4_000 - index)
+  for (const isTaken of [true, false]) {
+    connection.release(isTaken)
+    for (const size of sizes) connection.send([pattern(size)])
+    connection.drained()
+    const [other] = pairOf()
+    other.release(true)
+    for (const size of sizes) other.send([new Uint8Array(size)])
+    const expected = concat(...sizes.map((size) => frame(0, pattern(size))))
+    t.ok(Buffer.compare(outputOf(connection), expected) === 0)
+    t.equal(connection.outputBytes, 0)
+  }
+})
+
+t.test(
+  'a quiet connection keeps nothing, and knows what it is allowed (zmtp.md 3.9)',
+  async (t) => {
+    const connection = connectionOf({ limits: { messageBytesMax: 2 } })
+    feed(connection, concat(GREETING, READY))
+    t.same([connection.room(), connection.unreadBytes], [undefined, 0])
+    connection.allowMessages(2 ** 22)
+    t.same(feed(connection, fromHex('02 0000000000400000')), [])
+    t.equal(connection.unreadBytes, 2 ** 20, 'as much as of anybody who is known')
+    connection.release(true)
+    t.equal(connection.outputBytes, 0)
+    const [, busy] = pairOf()
+    t.same(feed(busy, fromHex('02 00000000')), [])
+    busy.allowMessages(2 ** 22)
+    t.same(feed(busy, fromHex('00200000')), [])
+    t.equal(busy.unreadBytes, 2 ** 20, 'also in the middle of what it says')
+  },
+)
 
 t.test('octets that wait are counted', async (t) => {
   const [dealer] = pairOf()
@@ -347,9 +405,10 @@ t.test('connections keep their promises', async (t) => {
     ([octets, cuts]) => {
       const whole = replay([octets], { limits })
       const parts = replay(slice(octets, cuts), { limits })
+      const filled = replay(slice(octets, cuts), { limits, read: fill })
       const text = ({ events, output, timeout }: typeof whole) =>
         [...events, digest(output), timeout].join('|')
-      return text(whole) === text(parts)
+      return text(whole) === text(parts) && text(whole) === text(filled)
     },
   )
   const anything = fc.oneof(streams, fc.uint8Array({ maxLength: 200 }))
@@ -372,7 +431,7 @@ t.test('connections keep their promises', async (t) => {
     })
     return events.every(isWithin) && connection.outputBytes <= OUTPUT_BYTES_MAX
   })
-  function isWithin(event: ZmtpEvent): boolean {
+  function isWithin(event: KeptEvent): boolean {
     if (event.type !== 'message') return true
     const octets = event.frames.reduce((sum, { length }) => sum + length, 0)
     return event.frames.length <= limits.messageFramesMax && octets <= limits.messageBytesMax

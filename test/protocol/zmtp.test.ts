@@ -10,6 +10,7 @@ import {
   connectionOf,
   eventsOf,
   feed,
+  fill,
   loadZmtpVectors,
   outputOf,
   plain,
@@ -57,6 +58,13 @@ function readyOf(...properties: readonly (readonly [string, Uint8Array])[]): Uin
   )
   const size = [0, 0, 0, 0, 0, 0, body.length >> 8, body.length & 255]
   return concat(Uint8Array.from([6, ...size]), body)
+}
+
+/** A message of one frame, by the grammar. */
+function octetsOf(body: Uint8Array): Uint8Array {
+  const { length } = body
+  const header = length < 256 ? [0, length] : [2, 0, 0, 0, 0, 0, 0, length >> 8, length & 255]
+  return concat(Uint8Array.from(header), body)
 }
 
 t.test('our greeting is that of libzmq, but for the padding (zmtp.md 2.6)', async (t) => {
@@ -325,17 +333,43 @@ t.test(
         t.equal(sum, decoded.sha256_of_whole_frame, `${name}: as captured`)
       }
       const expected = [plain({ type: 'message', frames })]
-      const feeds = feedThree(octets, Uint8Array.of(1, 7, 7), (chunks) => {
-        const connection = readyConnection()
-        return chunks.flatMap((chunk) => feed(connection, chunk))
-      })
-      t.same(feeds, { whole: expected, byOctet: expected, withTail: expected }, name)
+      for (const read of [feed, fill]) {
+        const feeds = feedThree(octets, Uint8Array.of(1, 7, 7), (chunks) => {
+          const connection = readyConnection()
+          return chunks.flatMap((chunk) => read(connection, chunk))
+        })
+        const wanted = { whole: expected, byOctet: expected, withTail: expected }
+        t.same(feeds, wanted, `${name}, ${read.name}`)
+      }
       const connection = readyConnection()
       connection.send(frames)
       t.ok(Buffer.compare(outputOf(connection), octets) === 0, `${name}: written`)
     }
   },
 )
+
+t.test('a message that was told is the next one as well, and its frames stay', async (t) => {
+  const connection = readyConnection()
+  fill(connection, octetsOf(pattern(600)))
+  for (const octets of [fromHex('0102 6162 0001 63'), fromHex('0001 64')]) {
+    const room = connection.room() as Uint8Array
+    room.set(octets)
+    connection.filled(octets.length, 0)
+  }
+  const first = connection.pollEvent(0)
+  t.ok(first?.type === 'message')
+  if (first?.type !== 'message') return
+  const { frames, rest } = first
+  t.same([toHex(first.octets.subarray(first.start, first.end)), rest.map(toHex)], ['6162', ['63']])
+  const second = connection.pollEvent(0)
+  t.equal(second, first, 'one for all')
+  t.same(
+    [second && plain(second), frames.map(toHex), rest.map(toHex)],
+    ['message 64', ['6162', '63'], ['63']],
+  )
+  t.equal(connection.pollEvent(0), undefined)
+  t.same(first.frames.map(toHex), [''], 'and none when there is none')
+})
 
 t.test('a message is whole or not at all (zmtp.md 3.6)', async (t) => {
   const connection = readyConnection()
@@ -490,6 +524,22 @@ t.test('a peer is held to its own TTL (zmtp.md 5.4)', async (t) => {
   t.ok(connection.ready)
   connection.handleTimeout(7_500)
   t.same(eventsOf(connection).map(plain), ['closed zmtp.md 5.4'])
+})
+
+t.test('octets that are read to where they stay are life as well (zmtp.md 5.4)', async (t) => {
+  const connection = readyConnection()
+  feed(connection, vector('ping-ttl-25'), 1_000)
+  feed(connection, octetsOf(pattern(2_000)).subarray(0, 900), 2_000)
+  t.equal(connection.pollTimeout(), 4_500)
+  connection.room()?.set(fromHex('00'))
+  connection.filled(1, 3_000)
+  t.equal(connection.pollTimeout(), 5_500)
+  connection.handleTimeout(5_500)
+  t.same(eventsOf(connection).map(plain), ['closed zmtp.md 5.4'])
+  connection.filled(1, 6_000)
+  connection.handleTimeout(9_000)
+  t.equal(connection.room(), undefined, 'and then there is none')
+  t.same(eventsOf(connection), [])
 })
 
 t.test('commands that nobody knows are passed over (zmtp.md 5.5)', async (t) => {

@@ -3,7 +3,9 @@ import t, { type Test } from 'tap'
 import { WireError } from '../../protocol/errors.ts'
 import { FrameReader, FrameWriter, MORE } from '../../protocol/frames.ts'
 import {
+  contentOf,
   decodeIdentity,
+  decodeMessage,
   decodeSequence,
   decodeZre,
   encodeIdentity,
@@ -18,6 +20,7 @@ import {
   type Headers,
   type Hello,
   TEXT_BYTES_MAX,
+  writeHeader,
   type ZreCommand,
   type ZreMessage,
 } from '../../protocol/zre.ts'
@@ -50,9 +53,7 @@ function framesOf(octets: Uint8Array): Frames {
   const reader = new FrameReader()
   reader.add(octets)
   const frames: Uint8Array[] = []
-  for (let frame = reader.frame(100_000); frame; frame = reader.frame(100_000)) {
-    frames.push(frame.body)
-  }
+  while (reader.next(100_000)) frames.push(reader.body())
   return frames
 }
 
@@ -340,6 +341,41 @@ const commands: fc.Arbitrary<ZreCommand> = fc.oneof(
   fc.record({ type: fc.constant('leader' as const), group, leader: text }),
 )
 
+/** The header of a message somewhere among other octets, and its content. */
+function within([header, ...rest]: Frames, before: number) {
+  const octets = concat(new Uint8Array(before).fill(0xaa), header as Uint8Array, fromHex('aaa1'))
+  return { octets, start: before, end: octets.length - 2, rest }
+}
+
+t.test('a header is read where it came, and written where it goes', async (t) => {
+  const content = [fromHex('01'), fromHex('')]
+  for (const vector of MESSAGES.filter(({ name }) => name !== PYRE)) {
+    const frames = framesOf(streamOf(vector))
+    const { sequence, ...command } = decodeMessage(within(frames, 7))
+    t.same(plain({ sequence, ...command } as ZreMessage), expected(vector), vector.name)
+    const writer = writeHeader(command as ZreCommand, sequence)
+    t.equal(digest(writer.octets.subarray(0, writer.size)), digest(frames[0] as Uint8Array))
+    t.equal(contentOf(command as ZreCommand).length, frames.length - 1)
+  }
+  const long = { type: 'shout', group: 'g'.repeat(TEXT_BYTES_MAX), content } as const
+  const writer = writeHeader(long, 7)
+  t.equal(writer.size, 7 + TEXT_BYTES_MAX)
+  const header = writer.octets.slice(0, writer.size)
+  t.same(decodeMessage(within([header, ...content], 3)), { ...long, sequence: 7 })
+  t.equal(writeHeader({ type: 'ping' }, 8), writer, 'one for all')
+  t.equal(toHex(writer.octets.subarray(0, writer.size)), 'aaa106020008')
+})
+
+/** What reading comes to. */
+function outcome(read: () => ZreMessage): string {
+  try {
+    return JSON.stringify(plain(read()))
+  } catch (error) {
+    if (!(error instanceof WireError)) throw error
+    return error.message
+  }
+}
+
 t.test('messages keep their promises', async (t) => {
   const said = fc.tuple(commands, fc.nat(65_535))
   holds(t, 'what was encoded decodes to the same', said, ([command, sequence]) => {
@@ -364,6 +400,26 @@ t.test('messages keep their promises', async (t) => {
     } catch (error) {
       return error instanceof WireError
     }
+  })
+  const placed = fc.tuple(any, fc.nat(20))
+  holds(t, 'a header is read alike wherever it is', placed, ([frames, before]) => {
+    if (frames.length === 0) return true
+    return outcome(() => decodeZre(frames)) === outcome(() => decodeMessage(within(frames, before)))
+  })
+  const whispers = fc.tuple(
+    fc.constantFrom('aaa102020001', 'aaa1020200ff', 'aaa10202ffff', 'aaa1020200', 'aaa10202000100'),
+    fc.option(fc.tuple(fc.nat(5), fc.nat(255))),
+    content,
+  )
+  holds(t, 'what is nearly a WHISPER is none', whispers, ([hex, change, rest]) => {
+    const header = fromHex(hex)
+    if (change !== null && change[0] < header.length) header[change[0]] = change[1]
+    const told = outcome(() => decodeMessage(within([header, ...rest], 2)))
+    const [a, b, id, version, high = 0, low = 0] = header
+    const isWhisper = a === 0xaa && b === 0xa1 && id === 2 && version === 2 && header.length === 6
+    const sequence = 256 * high + low
+    const wanted = JSON.stringify(plain({ type: 'whisper', sequence, content: rest }))
+    return (told === wanted) === isWhisper
   })
 })
 

@@ -130,7 +130,7 @@ for (const fidelity of FIDELITIES) {
       }
     })()
     await simulation.runUntil(sending)
-    await simulation.run(2_000)
+    await simulation.run(2_500)
     t.equal(receivedBytes, 10_000_000)
     const tookMs = simulation.now - startedAt
     t.ok(tookMs > 9_000 && tookMs < 13_000, `10 MB at 1 MB/s took ${tookMs} ms`)

@@ -24,7 +24,9 @@ for (const fidelity of FIDELITIES) {
 
   t.test(`a flood passes, and peers are let go by it, ${fidelity}`, async (t) => {
     const trace: string[] = []
-    const plan = planRun({ ...options, workload: 'flood', faults: 'none' })
+    // Octets wait for a link that is slow, and in no mailbox where it is not.
+    const faults = fidelity === 'wire' ? 'bandwidth=20000' : 'none'
+    const plan = planRun({ ...options, workload: 'flood', faults })
     const { verdict, finding } = await run(plan, { trace: (line) => trace.push(line) })
     t.equal(verdict, 'passed', `${finding?.expected}`)
     t.ok(

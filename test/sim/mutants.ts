@@ -41,15 +41,16 @@ function wrap(
   }
 }
 
-type AnyEffect = { type: string; event?: AnyEvent; connection?: number }
-type AnyEvent = {
+/** What is to be done, or what the application is told: that is about a peer. */
+type AnyEffect = {
   type: string
-  peer: { uuid: string }
-  group?: string
-  lost?: number
+  connection?: number
+  peer?: { uuid: string }
   cause?: string
+  content?: Uint8Array[]
 }
 type AnyMessage = { command: { type: string; status?: number }; sequence: number }
+type AnyLetter = { type: string }
 
 /** Changes what a Harmony says is to be done; undefined in place of an effect leaves it out. */
 function effects(change: (effect: AnyEffect, self: object) => AnyEffect | undefined): () => void {
@@ -76,11 +77,34 @@ function twice(choose: (effect: AnyEffect) => boolean): () => void {
   })
 }
 
+/** Changes what a mailbox gives to be written, each with its sequence; undefined in its place leaves it out. */
 function messages(change: (message: AnyMessage) => AnyMessage | undefined): () => void {
-  return wrap(Harmony.prototype, 'pollMessage', (original, _self, args) => {
-    const message = original(...args) as AnyMessage | undefined
-    return message === undefined ? undefined : change(message)
+  const told = new WeakMap<object, number>()
+  const field = Object.getOwnPropertyDescriptor(Mailbox.prototype, 'sequence')
+  const sequenceOf = (self: object): number => field?.get?.call(self)
+  Object.defineProperty(Mailbox.prototype, 'sequence', {
+    configurable: true,
+    get(this: object) {
+      return told.get(this) ?? sequenceOf(this)
+    },
   })
+  return all(
+    () => Object.defineProperty(Mailbox.prototype, 'sequence', field ?? {}),
+    // None goes straight to a wire, so that all are asked for.
+    wrap(Mailbox.prototype, 'attach', () => undefined),
+    wrap(Mailbox.prototype, 'poll', (original, self) => {
+      const command = original() as AnyMessage['command'] | undefined
+      const message = command && change({ command, sequence: sequenceOf(self) })
+      told.set(self, message?.sequence ?? sequenceOf(self))
+      return message?.command
+    }),
+  )
+}
+
+function all(...restores: readonly (() => void)[]): () => void {
+  return () => {
+    for (const restore of restores) restore()
+  }
 }
 
 /** True for one in so many. */
@@ -100,9 +124,7 @@ function timeouts(change: (ms: number) => number): () => void {
       return original(...(changed as never[]))
     }),
   )
-  return () => {
-    for (const restore of restores) restore()
-  }
+  return all(...restores)
 }
 
 export const MUTANTS: readonly Mutant[] = [
@@ -123,48 +145,42 @@ export const MUTANTS: readonly Mutant[] = [
         wrap(Harmony.prototype, 'handleDiscovered', (original, self, args) => {
           const { uuid, endpoint } = args[0] as unknown as { uuid: string; endpoint: string }
           const peer = { uuid, endpoint, name: '', headers: {}, groups: [], state: 'entered' }
-          if (!told.has(self)) told.set(self, { type: 'event', event: { type: 'enter', peer } })
+          if (!told.has(self)) told.set(self, { type: 'enter', peer })
           return original(...args)
         }),
         wrap(Harmony.prototype, 'pollEffect', (original, self) => {
           const effect = told.get(self)
-          if (effect?.type !== 'event') return original()
+          if (effect?.type !== 'enter') return original()
           told.set(self, { type: 'told' })
           return effect
         }),
       ]
-      return () => {
-        for (const restore of restores) restore()
-      }
+      return all(...restores)
     },
   },
   {
     name: 'enters twice',
     breaks: ['I3'],
-    make: () => twice((effect) => effect.event?.type === 'enter'),
+    make: () => twice((effect) => effect.type === 'enter'),
   },
   {
     name: 'forgets an exit',
     breaks: ['I3', 'I8'],
     workload: 'book',
-    make: () => effects((effect) => (effect.event?.type === 'exit' ? undefined : effect)),
+    make: () => effects((effect) => (effect.type === 'exit' ? undefined : effect)),
   },
   {
     name: 'tells a leave as a join',
     breaks: ['I3', 'I6'],
     workload: 'book',
     make: () =>
-      effects((effect) =>
-        effect.event?.type === 'leave'
-          ? { ...effect, event: { ...effect.event, type: 'join' } }
-          : effect,
-      ),
+      effects((effect) => (effect.type === 'leave' ? { ...effect, type: 'join' } : effect)),
   },
   {
     name: 'doubles a message',
     breaks: ['I4'],
     workload: 'book',
-    make: () => twice((effect) => effect.event?.type === 'whisper'),
+    make: () => twice((effect) => effect.type === 'whisper'),
   },
   {
     name: 'reorders what it writes',
@@ -174,8 +190,8 @@ export const MUTANTS: readonly Mutant[] = [
       const kept = new WeakMap<object, unknown>()
       const choose = nth(7)
       return wrap(Mailbox.prototype, 'push', (original, self, args) => {
-        const letter = args[0] as unknown as { command: { type: string } }
-        const isContent = letter.command.type === 'whisper' || letter.command.type === 'shout'
+        const letter = args[0] as unknown as AnyLetter
+        const isContent = letter.type === 'whisper' || letter.type === 'shout'
         if (isContent && !kept.has(self) && choose()) {
           kept.set(self, letter)
           return false
@@ -207,9 +223,7 @@ export const MUTANTS: readonly Mutant[] = [
     workload: 'book',
     make: () => {
       const choose = nth(20)
-      return effects((effect) =>
-        effect.event?.type === 'whisper' && choose() ? undefined : effect,
-      )
+      return effects((effect) => (effect.type === 'whisper' && choose() ? undefined : effect))
     },
   },
   {
@@ -242,7 +256,7 @@ export const MUTANTS: readonly Mutant[] = [
     workload: 'book',
     make: () => {
       const choose = nth(10)
-      return effects((effect) => (effect.event?.type === 'join' && choose() ? undefined : effect))
+      return effects((effect) => (effect.type === 'join' && choose() ? undefined : effect))
     },
   },
   {
@@ -252,8 +266,8 @@ export const MUTANTS: readonly Mutant[] = [
     make: () => {
       const choose = nth(10)
       return wrap(Mailbox.prototype, 'push', (original, _self, args) => {
-        const { command } = args[0] as unknown as { command: { type: string } }
-        return command.type === 'join' && choose() ? false : original(...args)
+        const { type } = args[0] as unknown as AnyLetter
+        return type === 'join' && choose() ? false : original(...args)
       })
     },
   },
@@ -281,9 +295,9 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ['I2'],
     make: () =>
       effects((effect) => {
-        const { event } = effect
-        if (event?.type !== 'enter') return effect
-        return { ...effect, event: { ...event, peer: { ...event.peer, name: 'nobody' } } }
+        const { type, peer } = effect
+        if (type !== 'enter' || peer === undefined) return effect
+        return { ...effect, peer: { ...peer, name: 'nobody' } }
       }),
   },
   {
@@ -292,9 +306,9 @@ export const MUTANTS: readonly Mutant[] = [
     workload: 'book',
     make: () =>
       effects((effect) => {
-        const event = effect.event as (AnyEvent & { content?: Uint8Array[] }) | undefined
-        if (event?.content === undefined || event.content.length < 2) return effect
-        return { ...effect, event: { ...event, content: event.content.slice(0, -1) } as AnyEvent }
+        const { content } = effect
+        if (content === undefined || content.length < 2) return effect
+        return { ...effect, content: content.slice(0, -1) }
       }),
   },
   {
@@ -307,9 +321,7 @@ export const MUTANTS: readonly Mutant[] = [
           return now === undefined ? at - byMs : at
         })
       const restores = [late('handleTimeout', -500), late('pollTimeout', -500)]
-      return () => {
-        for (const restore of restores) restore()
-      }
+      return all(...restores)
     },
   },
   {
@@ -317,7 +329,7 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ['I8', 'I3', 'I6'],
     make: () =>
       effects((effect) =>
-        effect.event !== undefined && effect.event.peer.uuid < '8' ? undefined : effect,
+        effect.peer !== undefined && effect.peer.uuid < '8' ? undefined : effect,
       ),
   },
   {
@@ -345,7 +357,7 @@ export const MUTANTS: readonly Mutant[] = [
     fidelity: 'wire',
     make: () =>
       effects((effect) =>
-        effect.event?.type === 'exit' && effect.event.cause === 'expired' ? undefined : effect,
+        effect.type === 'exit' && effect.cause === 'expired' ? undefined : effect,
       ),
   },
   {
@@ -353,11 +365,11 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ['I13'],
     make: () =>
       wrap(Mailbox.prototype, 'push', (original, _self, args) => {
-        const { command } = args[0] as unknown as { command: { type: string } }
+        const { type } = args[0] as unknown as AnyLetter
         const told = original(...args)
-        if (command.type !== 'ping') return told
+        if (type !== 'ping') return told
         for (let count = 0; count < 200; count++) {
-          original({ command: { type: 'ping' }, bytes: 0, holders: 0 } as never)
+          original({ type: 'ping', bytes: 0, holders: 0 } as never)
         }
         return told
       }),
@@ -385,10 +397,10 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ['I13'],
     make: () =>
       wrap(Mailbox.prototype, 'push', (original, _self, args) => {
-        const { command } = args[0] as unknown as { command: { type: string } }
+        const { type } = args[0] as unknown as AnyLetter
         const told = original(...args)
-        if (command.type !== 'ping-ok') return told
-        return original({ command, bytes: 0, holders: 0 } as never) || told
+        if (type !== 'ping-ok') return told
+        return original({ type, bytes: 0, holders: 0 } as never) || told
       }),
   },
   {
@@ -407,10 +419,16 @@ export const MUTANTS: readonly Mutant[] = [
     breaks: ['I15', 'I5', 'I17'],
     workload: 'book',
     make: () => {
-      return wrap(Harmony.prototype, 'pollMessage', (original, _self, args) => {
-        const now = args[1] as unknown as number
-        return now % 10_000 < 7_000 && now > 10_000 ? undefined : original(...args)
-      })
+      let now = 0
+      return all(
+        wrap(Harmony.prototype, 'handleTimeout', (original, _self, args) => {
+          now = args[0] as unknown as number
+          return original(...args)
+        }),
+        wrap(Harmony.prototype, 'mailbox', (original, _self, args) =>
+          now % 10_000 < 7_000 && now > 10_000 ? undefined : original(...args),
+        ),
+      )
     },
   },
   {
@@ -427,9 +445,7 @@ export const MUTANTS: readonly Mutant[] = [
       const restores = [Mesh, MessageMesh].map(({ prototype }) =>
         wrap(prototype, 'stop', () => Promise.resolve()),
       )
-      return () => {
-        for (const restore of restores) restore()
-      }
+      return all(...restores)
     },
   },
   {

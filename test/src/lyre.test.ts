@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { encodeBeacon } from '../../protocol/index.ts'
+import { encodeBeacon, Harmony, type Peer } from '../../protocol/index.ts'
 import { text } from '../../src/events.ts'
 import { Lyre } from '../../src/lyre.ts'
 import type { LyreOptions } from '../../src/options.ts'
@@ -12,6 +12,8 @@ async function pair(
   options: LyreOptions = {},
 ): Promise<{ readonly world: World; readonly alice: Lyre; readonly bob: Lyre }> {
   const world = new World()
+  // As with the real host: octets are read to where their receivers want them, in pieces of any size.
+  world.pieceBytes = (bytesMax) => Math.min(bytesMax, 1 + (bytesMax % 97) ** 2)
   const alice = new Lyre({ name: 'alice', ...options }, world.host())
   const bob = new Lyre({ name: 'bob', ...options }, world.host())
   await Promise.all([alice.start(), bob.start()])
@@ -86,6 +88,71 @@ t.test('what cannot work is a UsageError at once, and changes nothing', async (t
   throwsUsage(t, () => alice.join('C'), /^we are in 2 groups/)
   t.same(alice.ownGroups(), ['A', 'B'])
   t.equal(alice.whisper(bob.uuid, 'y'.repeat(600)), 1)
+})
+
+t.test('our groups have to fit into a HELLO, and who leaves one has its room again', async (t) => {
+  const { alice } = await pair()
+  const long = (index: number) => `${index} `.padEnd(255, '-')
+  const joinAll = () => {
+    for (let index = 0; index < 127; index++) alice.join(long(index))
+    throwsUsage(t, () => alice.join('one more'), /^we are in 127 groups, there is no room/)
+  }
+  joinAll()
+  t.equal(alice.leave('one more'), false)
+  for (let index = 0; index < 127; index++) t.equal(alice.leave(long(index)), true)
+  joinAll()
+})
+
+t.test('who is no peer, and a group that cannot be, are told apart from nobody', async (t) => {
+  const { world, alice, bob } = await pair()
+  bob.join('CHAT')
+  await world.settle()
+  for (const peer of [null, {}, { uuid: 7 }, { uuid: 'bob' }, 7, bob.uuid.slice(1)]) {
+    throwsUsage(t, () => alice.whisper(peer as string, 'x'), /is no uuid/)
+  }
+  for (const group of [null, undefined, {}, [], 'half \ud83c', '\u2713'.repeat(86)]) {
+    throwsUsage(t, () => alice.shout(group as string, 'x'), /^a group is a text/)
+  }
+  throwsUsage(t, () => alice.whisper(NOBODY, 7 as unknown as string), /^content has to be/)
+  throwsUsage(t, () => alice.shout('NOBODY', 7 as unknown as string), /^content has to be/)
+  t.same([alice.whisper(NOBODY, 'x'), alice.shout('NOBODY', 'x')], [0, 0])
+  t.equal(alice.whisper({ ...(bob.peers()[0] as Peer), uuid: bob.uuid }, 'x'), 1)
+  t.equal(alice.shout('CHAT', 'x'), 1)
+  t.match(alice.diagnostics().messages, { sent: 2 }, 'and nothing was sent but what was right')
+})
+
+t.test('a group that peers are in, but nobody can name, is none to shout to', async (t) => {
+  const { world, alice, bob } = await pair()
+  // On its way its name is made one that is no UTF-8, which takes more octets as it is read.
+  for (const stream of world.streams) {
+    const arrive = stream.arrive.bind(stream)
+    stream.arrive = (event) =>
+      arrive(
+        event instanceof Uint8Array ? event.map((octet) => (octet === 0x7e ? 255 : octet)) : event,
+      )
+  }
+  bob.join('~'.repeat(200))
+  await world.settle()
+  const group = '\ufffd'.repeat(200)
+  t.equal(alice.peersInGroup(group).length, 1)
+  throwsUsage(t, () => alice.shout(group, 'x'), /^a group is a text/)
+  await world.settle()
+  t.equal(alice.peers().length, 1)
+})
+
+t.test('nor is one without a name', async (t) => {
+  const { world, alice, bob } = await pair()
+  const { join } = Harmony.prototype
+  t.teardown(() => {
+    Harmony.prototype.join = join
+  })
+  Harmony.prototype.join = function (_group, now) {
+    return join.call(this, '', now)
+  }
+  bob.join('CHAT')
+  await world.settle()
+  t.equal(alice.peersInGroup('').length, 1)
+  throwsUsage(t, () => alice.shout('', 'x'), /^a group is a text/)
 })
 
 t.test('content up to the limit arrives, also with the longest group', async (t) => {
@@ -213,8 +280,9 @@ t.test('a mailbox that takes nothing is an exit, and what waited is dropped', as
   alice.on('exit', ({ cause }) => exits.push(cause))
   for (const stream of world.streams) stream.stalled = true
   let count = 0
-  for (let index = 0; index < 20; index++) count += alice.whisper(bob.uuid, String(index))
-  t.ok(count >= 10 && count <= 11, `${count} were queued`)
+  const content = new Uint8Array(2 ** 20)
+  for (let index = 0; index < 20; index++) count += alice.whisper(bob.uuid, content)
+  t.ok(count >= 11 && count <= 13, `${count} were queued`)
   t.same(exits, ['limit'], 'told at once')
 })
 
@@ -264,8 +332,11 @@ t.test('drained() resolves when what was sent has left', async (t) => {
   for (const stream of world.streams) {
     stream.stalled = false
     stream.backlogBytes = 0
-    stream.handlers?.drain()
+    // Nobody is to read the rest of what never left.
+    stream.pause()
   }
+  for (const stream of world.streams) stream.handlers?.drain()
+  await world.settle()
   await Promise.all(waiting)
   t.equal(done, 2)
 })

@@ -93,10 +93,11 @@ export function deedsOf(
       deeds.push(effect)
     } else if (!stalled?.has(effect.connection)) {
       const { connection } = effect
-      const poll = () => harmony.pollMessage(connection, now)
-      for (let message = poll(); message; message = poll()) {
-        deeds.push({ type: 'send', connection, ...message })
+      const mailbox = harmony.mailbox(connection)
+      for (let command = mailbox?.poll(); mailbox && command; command = mailbox.poll()) {
+        deeds.push({ type: 'send', connection, command, sequence: mailbox.sequence })
       }
+      harmony.handleWritten(connection, now)
     }
   }
   return deeds
@@ -109,13 +110,16 @@ export function line(effect: Deed): string {
       return `dial ${effect.connection} ${effect.endpoint}${goesOn(effect.sequence)}`
     case 'send':
       return `send ${effect.connection} ${command(effect.command)} ${effect.sequence}`
-    case 'event':
-      return event(effect.event)
     case 'trace':
       return `trace ${effect.trace.type}`
     default:
-      return `${effect.type} ${effect.connection}`
+      return isEvent(effect) ? event(effect) : `${effect.type} ${effect.connection}`
   }
+}
+
+/** Whether the application is told it: what is about a peer, not a connection. */
+export function isEvent(effect: Deed): effect is PeerEvent {
+  return 'peer' in effect
 }
 
 function goesOn(sequence: number | undefined): string {
@@ -164,9 +168,7 @@ export class Machine {
   }
 
   events(): string[] {
-    return this.effects()
-      .filter(({ type }) => type === 'event')
-      .map(line)
+    return this.effects().filter(isEvent).map(line)
   }
 
   /** Goes on to an instant; what is due on the way happens when it is due. */

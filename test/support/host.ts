@@ -13,6 +13,7 @@ import type {
   StreamHandlers,
   Timer,
 } from '../../src/host.ts'
+import { concat } from './octets.ts'
 
 const LOOPBACK: NetworkInterface = {
   name: 'lo',
@@ -21,6 +22,12 @@ const LOOPBACK: NetworkInterface = {
   netmask: '255.0.0.0',
   loopback: true,
 }
+
+const NOTHING = new Uint8Array(0)
+/** Octets that are read at once where a receiver has no room for them. */
+const SHARED_BYTES = 65_536
+/** What memory holds that nobody has written to, or that has left. */
+const GARBAGE = 0xaa
 
 class FakeTimer implements Timer {
   readonly callback: () => void
@@ -40,12 +47,14 @@ export class FakeStream implements Stream {
   readonly #world: World
   handlers: StreamHandlers | undefined
   other: FakeStream | undefined
-  /** What was written, chunk by chunk. */
+  /** What was written, write by write. */
   readonly written: Uint8Array[] = []
-  /** What has come and waits while this side is paused. */
-  #waiting: (() => void)[] = []
+  /** What has come and waits while this side is paused: octets, or another event. */
+  #waiting: (Uint8Array | (() => void))[] = []
   #paused = false
   #over = false
+  /** Where the next octets are read to, as its receiver said when it was asked. */
+  #room: Uint8Array | undefined
   /** Set it, and octets stay here, and end() waits, as towards a process that sleeps. */
   stalled = false
   backlogBytes = 0
@@ -54,12 +63,24 @@ export class FakeStream implements Stream {
     this.#world = world
   }
 
-  write(bytes: Uint8Array): void {
+  write(...parts: readonly Uint8Array[]): boolean {
     if (this.#over) throw new Error('written after the end')
-    this.written.push(bytes)
-    if (this.stalled) this.backlogBytes += bytes.length
-    else
-      this.#world.do(() => this.other?.arrive(() => this.other?.handlers?.receive(bytes.slice())))
+    const copy = concat(...parts)
+    this.written.push(copy)
+    if (this.stalled) {
+      this.backlogBytes += copy.length
+      return false
+    }
+    if (this.backlogBytes > 0 || !this.#world.takes()) {
+      // What is given is still where it was when it leaves, unless it was changed too early.
+      this.backlogBytes += copy.length
+      this.#world.do(() => this.#leave(concat(...parts)))
+      return false
+    }
+    // What has left is its writer's again, who does not look at it any more. A content is its application's.
+    for (const part of parts) if (part.length < part.buffer.byteLength) part.fill(GARBAGE)
+    this.#world.do(() => this.other?.arrive(copy))
+    return true
   }
 
   pause(): void {
@@ -69,7 +90,7 @@ export class FakeStream implements Stream {
   resume(): void {
     this.#paused = false
     this.#world.do(() => {
-      while (!this.#paused && this.#waiting.length > 0) this.#waiting.shift()?.()
+      while (!this.#paused && this.#waiting.length > 0) this.#come(this.#waiting.shift() ?? NOTHING)
     })
   }
 
@@ -93,9 +114,46 @@ export class FakeStream implements Stream {
     handlers?.close(reason)
   }
 
-  arrive(event: () => void): void {
-    if (this.#paused) this.#waiting.push(event)
+  /** Something comes, which waits while this side is paused. */
+  arrive(event: Uint8Array | (() => void)): void {
+    if (this.#paused || this.#waiting.length > 0) this.#waiting.push(event)
+    else this.#come(event)
+  }
+
+  /** As with a real host, a receiver is asked for room long before anything comes to it. */
+  #ask(): void {
+    const room = this.#world.pieceBytes === undefined ? undefined : this.handlers?.room?.()
+    if (room?.length === 0) throw new Error('a receiver has no room')
+    this.#room = room
+  }
+
+  #come(event: Uint8Array | (() => void)): void {
+    if (event instanceof Uint8Array) this.#read(event)
     else event()
+  }
+
+  #read(octets: Uint8Array): void {
+    let rest = octets
+    while (rest.length > 0 && !this.#paused && this.handlers !== undefined) {
+      const room = this.#room
+      const bytesMax = Math.min(rest.length, room?.length ?? SHARED_BYTES)
+      const piece = rest.subarray(0, this.#world.pieceBytes?.(bytesMax) ?? rest.length)
+      rest = rest.subarray(piece.length)
+      if (room === undefined) {
+        this.handlers.receive(piece.slice())
+      } else {
+        room.set(piece)
+        this.handlers.filled?.(piece.length)
+      }
+      this.#ask()
+    }
+    if (rest.length > 0) this.#waiting.unshift(rest)
+  }
+
+  #leave(octets: Uint8Array): void {
+    this.other?.arrive(octets)
+    this.backlogBytes -= octets.length
+    if (this.backlogBytes === 0) this.handlers?.drain()
   }
 }
 
@@ -114,6 +172,8 @@ export class World {
   /** TCP ports that nobody can have. */
   readonly taken = new Set<number>()
   interfaces: readonly NetworkInterface[] = [LOOPBACK]
+  /** Set it, and streams are read to where their receivers want it, by pieces of so many octets, from 1 to those that there are. */
+  pieceBytes: ((bytesMax: number) => number) | undefined
   readonly #servers = new Map<number, (stream: Stream) => StreamHandlers>()
   readonly #sockets = new Set<Listening>()
   readonly #timers = new Set<FakeTimer>()
@@ -121,6 +181,12 @@ export class World {
   #deferred: (() => void)[] = []
   #port = 40_000
   #random = 0
+  #writeCount = 0
+
+  /** Whether what is written has left at once: in two of three cases. */
+  takes(): boolean {
+    return ++this.#writeCount % 3 > 0
+  }
 
   do(task: () => void): void {
     this.#tasks.push(task)
@@ -187,6 +253,7 @@ export class World {
           return timer
         },
         defer: (callback) => void this.#deferred.push(callback),
+        gather: (callback) => void this.#deferred.push(callback),
       },
       datagrams: {
         open: async ({ address, port }, handlers) => {
@@ -206,6 +273,7 @@ export class World {
         connect: ({ port }, handlers) => this.#connect(port, handlers),
       },
       interfaces: () => this.interfaces,
+      allocate: (bytes) => new Uint8Array(bytes).fill(GARBAGE),
       random: (count) => Uint8Array.from({ length: count }, () => ++this.#random % 256),
       surface: (error) => void this.surfaced.push(error),
     }

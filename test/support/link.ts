@@ -3,15 +3,10 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
-import {
-  NullMechanism,
-  type SocketType,
-  ZMTP_LIMITS,
-  ZmtpConnection,
-  type ZmtpEvent,
-} from '../../protocol/zmtp.ts'
+import { NullMechanism, type SocketType, ZMTP_LIMITS, ZmtpConnection } from '../../protocol/zmtp.ts'
 import { encodeIdentity, encodeZre, type ZreCommand } from '../../protocol/zre.ts'
 import { Heard } from './heard.ts'
+import { eventsOf, type KeptEvent } from './zmtp.ts'
 
 /** Who the Link is: told in its READY. */
 const IDENTITY = Uint8Array.of(1, 2, 3)
@@ -19,7 +14,7 @@ const IDENTITY = Uint8Array.of(1, 2, 3)
 export class Link {
   readonly #socket: Socket
   readonly zmtp: ZmtpConnection
-  readonly heard = new Heard<ZmtpEvent>()
+  readonly heard = new Heard<KeptEvent>()
   /** Resolves when the stream is over. */
   readonly gone: Promise<void>
   #sentSequence = 0
@@ -82,8 +77,8 @@ export class Link {
 
   #receive(bytes: Buffer): void {
     this.zmtp.handleBytes(new Uint8Array(bytes), 0)
-    for (let event = this.zmtp.pollEvent(0); event; event = this.zmtp.pollEvent(0)) {
-      if (event.type !== 'passed') this.heard.add(event)
+    for (const event of eventsOf(this.zmtp)) {
+      this.heard.add(event)
       if (event.type === 'closed') this.#socket.end()
     }
     this.flush()

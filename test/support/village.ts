@@ -259,8 +259,8 @@ export class Village {
     for (const effect of deedsOf(villager.harmony, this)) {
       if (effect.type !== 'trace') villager.log.push(`${this.now} ${line(effect)}`)
       villager.witness.see(effect)
-      if (effect.type === 'event' && effect.event.type === 'exit') {
-        villager.lostCount += effect.event.lost
+      if (effect.type === 'exit') {
+        villager.lostCount += effect.lost
       } else if (effect.type === 'trace' && effect.trace.type === 'lost') {
         villager.lostCount += Number.parseInt(effect.trace.reason ?? '', 10)
       }
@@ -291,18 +291,14 @@ export class Village {
         this.#later(0, () => this.#read(pipe))
         break
       }
-      case 'event':
-        if (effect.event.type === 'whisper') {
-          this.#reading?.received.push(decodeText(effect.event.content))
-        }
+      case 'whisper':
+        this.#reading?.received.push(decodeText(effect.content))
         break
       case 'measure': {
         const pipe = villager.pipes.get(effect.connection)
         if (pipe !== undefined) this.#carry(pipe, 'ping')
         break
       }
-      case 'trace':
-        break
     }
   }
 

@@ -2,7 +2,7 @@
 
 import type { PeerEvent } from '../../protocol/harmony.ts'
 import type { ConnectionId } from '../../protocol/peers.ts'
-import type { Deed } from './harmony.ts'
+import { type Deed, isEvent } from './harmony.ts'
 
 type Watched = {
   readonly endpoint: string
@@ -61,11 +61,8 @@ export class Witness {
         this.#open(effect.connection)
         this.connections.delete(effect.connection)
         break
-      case 'event':
-        this.#hear(effect.event)
-        break
-      case 'trace':
-        break
+      default:
+        if (isEvent(effect)) this.#hear(effect)
     }
   }
 

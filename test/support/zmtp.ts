@@ -36,14 +36,17 @@ export function connectionOf(options: ConnectionOptions = {}): ZmtpConnection {
   return new ZmtpConnection({ socketType, mechanism, limits: { ...ZMTP_LIMITS, ...limits } }, 0)
 }
 
+/** An event as it can be kept: a message is only there until the next. */
+export type KeptEvent =
+  | Exclude<ZmtpEvent, { type: 'passed' } | { type: 'message' }>
+  | { readonly type: 'message'; readonly frames: readonly Uint8Array[] }
+
 /** All that it has to tell. */
-export function eventsOf(
-  connection: ZmtpConnection,
-  now = 0,
-): Exclude<ZmtpEvent, { type: 'passed' }>[] {
-  const events: Exclude<ZmtpEvent, { type: 'passed' }>[] = []
+export function eventsOf(connection: ZmtpConnection, now = 0): KeptEvent[] {
+  const events: KeptEvent[] = []
   for (let event = connection.pollEvent(now); event; event = connection.pollEvent(now)) {
-    if (event.type !== 'passed') events.push(event)
+    if (event.type === 'message') events.push({ type: 'message', frames: event.frames })
+    else if (event.type !== 'passed') events.push(event)
   }
   return events
 }
@@ -61,8 +64,27 @@ export function feed(connection: ZmtpConnection, octets: Uint8Array, now = 0): s
   return eventsOf(connection, now).map(plain)
 }
 
+/** The same, but they are read to where the connection wants them, where it does: as many at a time as it has room for. */
+export function fill(connection: ZmtpConnection, octets: Uint8Array, now = 0): string[] {
+  const told: string[] = []
+  for (let start = 0; start < octets.length; ) {
+    const room = connection.room()
+    const piece = octets.subarray(start, start + (room?.length ?? octets.length))
+    if (piece.length === 0) throw new Error('there is no room')
+    start += piece.length
+    if (room === undefined) {
+      connection.handleBytes(piece.slice(), now)
+    } else {
+      room.set(piece)
+      connection.filled(piece.length, now)
+    }
+    told.push(...eventsOf(connection, now).map(plain))
+  }
+  return told
+}
+
 /** An event as one line: `ready 01`, `message 6162 - 63`, `pong 78`, `closed zmtp.md 2.1`. */
-export function plain(event: ZmtpEvent): string {
+export function plain(event: KeptEvent | ZmtpEvent): string {
   switch (event.type) {
     case 'ready':
       return `ready ${toHex(event.identity) || '-'}`
@@ -81,8 +103,8 @@ export function plain(event: ZmtpEvent): string {
 export function exchange(
   [left, right]: readonly [ZmtpConnection, ZmtpConnection],
   now = 0,
-): { readonly left: ZmtpEvent[]; readonly right: ZmtpEvent[] } {
-  const seen = { left: [] as ZmtpEvent[], right: [] as ZmtpEvent[] }
+): { readonly left: KeptEvent[]; readonly right: KeptEvent[] } {
+  const seen = { left: [] as KeptEvent[], right: [] as KeptEvent[] }
   for (let moved = true; moved; ) {
     moved = false
     for (const [from, to, events] of [

@@ -1,17 +1,23 @@
 /** The real host does what every Host has to do. */
 
 import { once } from 'node:events'
+import { Socket } from 'node:net'
 import t from 'tap'
 import { systemHost } from '../../../src/system/index.ts'
-import { hostCompliance } from '../../compliance/host.ts'
+import { type HostUnderTest, hostCompliance, pair } from '../../compliance/host.ts'
 import { freePort } from '../../support/nodes.ts'
+import { digest, pattern } from '../../support/octets.ts'
+
+const HOST = {
+  host: systemHost,
+  address: '127.0.0.1',
+  broadcast: '127.255.255.255',
+  freePort,
+}
 
 t.test('the real host is a Host', (t) =>
   hostCompliance(t, {
-    host: systemHost,
-    address: '127.0.0.1',
-    broadcast: '127.255.255.255',
-    freePort,
+    ...HOST,
     async surfaced(t) {
       // tap's own handlers would take it for a failure.
       const handlers = process.listeners('uncaughtException')
@@ -24,3 +30,36 @@ t.test('the real host is a Host', (t) =>
     },
   }),
 )
+
+t.test('both sides are read to where they say, as soon as they have heard something', async (t) => {
+  const subject: HostUnderTest = { ...HOST, surfaced: () => Promise.reject(new Error('nothing')) }
+  for (const way of ['filled', 'received'] as const) {
+    const { dialled, accepted } = await pair(t, { ...subject, way })
+    for (const [from, to] of [
+      [dialled, accepted],
+      [accepted, dialled],
+    ] as const) {
+      from.stream.write(Uint8Array.of(0))
+      await to.received(1)
+      from.stream.write(pattern(1_000_000).subarray(1))
+      t.equal(digest(await to.received(1_000_000)), digest(pattern(1_000_000)), way)
+      if (way === 'filled') t.ok(to.filledBytes > 800_000, `${to.filledBytes} octets`)
+      else t.equal(to.filledBytes, 0)
+    }
+  }
+})
+
+t.test('no small write waits until the one before it was answered', async (t) => {
+  const { setNoDelay } = Socket.prototype
+  const told = new Set<Socket>()
+  Socket.prototype.setNoDelay = function (this: Socket, isOff) {
+    if (isOff === true) told.add(this)
+    return setNoDelay.call(this, isOff)
+  }
+  t.teardown(() => {
+    Socket.prototype.setNoDelay = setNoDelay
+  })
+  const subject: HostUnderTest = { ...HOST, surfaced: () => Promise.reject(new Error('nothing')) }
+  await pair(t, { ...subject, way: 'filled' })
+  t.equal(told.size, 2, 'who dials, and who accepts')
+})
