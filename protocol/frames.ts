@@ -19,13 +19,17 @@ const SHORT_HEADER_BYTES = 2
 const LONG_HEADER_BYTES = 9
 /** Bodies up to here are copied behind their header, so that many small frames make one write (docs/adr/0003). */
 const COPY_BYTES_MAX = 4_096
-/** Memory for what waits to be written, where its stream takes all at once; so much is a few hundred small messages. */
-const CHUNK_BYTES_MAX = 65_536
-/** Where it does not, a chunk stays with the stream for as long as that takes: each begins small, and the next is larger. */
+/**
+ * Memory for what waits to be written begins small, since most links have little to say and many of them may say it in one turn,
+ * and the next chunk is twice as large, up to a few hundred small messages.
+ */
 const CHUNK_BYTES_MIN = 256
+const CHUNK_BYTES_MAX = 65_536
 /** Chunks whose octets have left, for the next who writes: a new one takes as long as ten messages, and each its garbage. */
 const spares: Uint8Array[] = []
 const SPARES_MAX = 32
+const smallSpares: Uint8Array[] = []
+const SMALL_SPARES_MAX = 1_024
 /** Memory to read to: none as long as each read brings little, as on most links, then twice as much once a read has filled it. */
 const WINDOW_BYTES_MIN = 4_096
 const WINDOW_BYTES_MAX = 65_536
@@ -43,7 +47,7 @@ const EMPTY = new Uint8Array(0)
 /** A list that is never changed: a quiet link has none of its own. */
 const NOTHING: Uint8Array[] = []
 
-/** Makes memory, whose octets may be anything until they are written: cleared first, it took a receiver of large ones a tenth longer. */
+/** Makes memory with a buffer of its own, whose octets may be anything until they are written: cleared first, it took a receiver of large ones a tenth longer. */
 export type Allocate = (bytes: number) => Uint8Array
 /** Memory as JavaScript makes it. */
 export const allocateClear: Allocate = (bytes) => new Uint8Array(bytes)
@@ -81,6 +85,7 @@ export class FrameReader {
   #isQuiet = false
   #bodyStart = 0
   #stepBytes = GATHER_BYTES_STEP
+  #windowBytesMax = WINDOW_BYTES_MIN
   readonly #allocate: Allocate
 
   constructor(allocate = allocateClear) {
@@ -150,7 +155,7 @@ export class FrameReader {
     this.#to += count
     // Half a window in one read: there is much to be read.
     if (2 * count > this.#memory.length) {
-      this.#windowBytes = Math.min(WINDOW_BYTES_MAX, 2 * this.#memory.length)
+      this.#windowBytes = Math.min(this.#windowBytesMax, 2 * this.#memory.length)
     }
   }
 
@@ -177,6 +182,7 @@ export class FrameReader {
   /** Its peer is known: memory for a large body may be made for what was announced. */
   trust(): void {
     this.#stepBytes = TRUSTED_BYTES_STEP
+    this.#windowBytesMax = WINDOW_BYTES_MAX
   }
 
   /** The body of the frame that was found: a view of what came, or memory of its own where it came in pieces. */
@@ -293,7 +299,11 @@ export class FrameReader {
       gathered.have += count
       this.#from += count
     }
-    if (gathered.have < size) return this.#rest()
+    if (gathered.have < size) {
+      // Now, and not when room() is asked for, so that it is counted in what waits here.
+      this.#reach(gathered, 1)
+      return this.#rest()
+    }
     this.#gathered = undefined
     this.flags = flags
     this.octets = gathered.body
@@ -328,12 +338,10 @@ export class FrameWriter {
   #lent = NOTHING
   #lentCount = 0
   #size = 0
-  /** Whether all that was written last was taken at once, so that its memory could be used again. */
-  #isTaken: boolean
 
-  /** @param isTaken whether it goes on for one whose last octets were taken at once. */
-  constructor(isTaken = false) {
-    this.#isTaken = isTaken
+  /** Whether there is nothing in it, nobody has a chunk of it, and what was written last was little. */
+  get idle(): boolean {
+    return this.#size === 0 && this.#lent === NOTHING && this.#chunkBytes === CHUNK_BYTES_MIN
   }
 
   /** Octets that poll() has still to give. */
@@ -437,7 +445,6 @@ export class FrameWriter {
     this.#chunk = EMPTY
     this.#start = 0
     this.#end = 0
-    this.#isTaken = isTaken
     // The next is as large as these were together.
     const bytes = this.#chunkBytes
     this.#chunkBytes = this.#givenBytes > bytes / 2 ? bytes : Math.max(CHUNK_BYTES_MIN, bytes / 2)
@@ -447,8 +454,11 @@ export class FrameWriter {
   /** All that poll() gave until release() has left: its chunks are free, not those that it has still to give some of. */
   drained(): void {
     if (this.#lentCount === 0) return
-    for (let index = 0; index < this.#lentCount && spares.length < SPARES_MAX; index++) {
-      spares.push(this.#lent[index] as Uint8Array)
+    for (let index = 0; index < this.#lentCount; index++) {
+      const chunk = this.#lent[index] as Uint8Array
+      const isSmall = chunk.length === CHUNK_BYTES_MIN
+      if (isSmall && smallSpares.length < SMALL_SPARES_MAX) smallSpares.push(chunk)
+      else if (!isSmall && spares.length < SPARES_MAX) spares.push(chunk)
     }
     this.#lent = this.#lent.length > this.#lentCount ? this.#lent.slice(this.#lentCount) : NOTHING
     this.#lentCount = 0
@@ -458,17 +468,17 @@ export class FrameWriter {
     if (this.#chunk.length - this.#end >= count) return
     this.#cut()
     this.#lend()
-    const bytes = this.#isTaken ? CHUNK_BYTES_MAX : this.#chunkBytes
-    const spare = bytes === CHUNK_BYTES_MAX && count <= bytes ? spares.pop() : undefined
-    this.#chunk = spare ?? new Uint8Array(Math.max(count, bytes))
+    this.#chunk =
+      spareOf(this.#chunkBytes, count) ?? new Uint8Array(Math.max(count, this.#chunkBytes))
     this.#chunkBytes = Math.min(CHUNK_BYTES_MAX, 2 * this.#chunkBytes)
     this.#start = 0
     this.#end = 0
   }
 
-  /** A chunk that is worth it will be used again. */
+  /** The smallest chunks and the largest are used again: most links need the one or the other. */
   #lend(): void {
-    if (this.#chunk.length !== CHUNK_BYTES_MAX) return
+    const { length } = this.#chunk
+    if (length !== CHUNK_BYTES_MIN && length !== CHUNK_BYTES_MAX) return
     if (this.#lent === NOTHING) this.#lent = [this.#chunk]
     else this.#lent.push(this.#chunk)
   }
@@ -492,6 +502,13 @@ export class FrameWriter {
     if (this.#parts === NOTHING) this.#parts = [part]
     else this.#parts.push(part)
   }
+}
+
+/** A chunk of that size that somebody has used, if it has room for so much. */
+function spareOf(bytes: number, count: number): Uint8Array | undefined {
+  if (count > bytes) return undefined
+  if (bytes === CHUNK_BYTES_MIN) return smallSpares.pop()
+  return bytes === CHUNK_BYTES_MAX ? spares.pop() : undefined
 }
 
 function longSize(octets: Uint8Array, start: number): number {

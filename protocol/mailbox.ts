@@ -60,8 +60,9 @@ export interface Mark {
 const GAPS_MAX = 1_024
 /** What may be queued until it is asked a second time, within the same turn, that it be written: a chunk of frames.ts. */
 const UNTOLD_BYTES_MAX = 60_000
-/** What its wire may have that was not taken, for a message to be written at once. */
+/** What its wire may have that was not taken, for a message to be written at once: so much, or this share of a full mailbox. */
 const WIRE_BYTES_MAX = 1_048_576
+const WIRE_SHARE = 4
 /** A content above this is not copied, and costs little until it is written: of its octets, one in so many counts. */
 const COPIED_BYTES_MAX = 4_096
 const LARGE_SHARE = 32
@@ -121,6 +122,7 @@ export class Mailbox {
   #okCount = 0
   /** Where a message goes at once that has none before it. */
   #wire: Wire | undefined
+  #wireBytesMax = 0
   /** Places in #letters of what left or was dropped. */
   #gaps = 0
   /** By group, where the search for its oldest message goes on. */
@@ -196,6 +198,7 @@ export class Mailbox {
   /** Messages need not wait for poll() any more, as long as none does: this wire takes them. */
   attach(wire: Wire): void {
     this.#wire = wire
+    this.#wireBytesMax = Math.min(WIRE_BYTES_MAX, this.#limits.queueBytesMax / WIRE_SHARE)
   }
 
   /** They have to wait again. */
@@ -207,7 +210,7 @@ export class Mailbox {
   push(letter: Letter): boolean {
     const wire = this.#wire
     const isNext = this.#count === 0 && this.#open && this.#hello === undefined
-    if (isNext && wire !== undefined && wire.outputBytes < WIRE_BYTES_MAX) {
+    if (isNext && wire !== undefined && wire.outputBytes < this.#wireBytesMax) {
       if (isContent(letter)) this.#tally.sent++
       this.#number(letter)
       wire.send(contentOf(letter), writeHeader(letter, this.#sequence))

@@ -136,7 +136,6 @@ export class ZmtpConnection {
   readonly #limits: ZmtpLimits
   #messageBytesMax: number
   #isTrusted = false
-  #isTaken = false
   readonly #allocate: Allocate | undefined
   #input: FrameReader | undefined
   #output: FrameWriter | undefined
@@ -283,10 +282,10 @@ export class ZmtpConnection {
 
   /** All that pollOutput() gave was written. @param isTaken whether nobody needs that memory any more. */
   release(isTaken: boolean): void {
-    this.#output?.release(isTaken)
+    if (this.#output === undefined) return
+    this.#output.release(isTaken)
     // One that has nothing left, and nothing to get back, need not be there.
-    if (isTaken) this.#output = undefined
-    this.#isTaken = isTaken
+    if (this.#output.idle) this.#output = undefined
   }
 
   /** Nobody needs any memory any more that pollOutput() ever gave. */
@@ -312,7 +311,7 @@ export class ZmtpConnection {
   }
 
   #writer(): FrameWriter {
-    if (this.#output === undefined) this.#output = new FrameWriter(this.#isTaken)
+    this.#output ??= new FrameWriter()
     return this.#output
   }
 

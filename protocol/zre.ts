@@ -162,7 +162,7 @@ export function decodeMessage(message: {
   const { octets, start, end, rest: content } = message
   if (end - start === WHISPER_BYTES && isWhisper(octets, start)) {
     const sequence = (octets[start + 4] as number) * 0x100 + (octets[start + 5] as number)
-    return { type: 'whisper', sequence, content }
+    return { type: 'whisper', sequence, content: ownOf(content) }
   }
   const reader = new Reader(octets, 'zre.md 2.3', message)
   if (reader.u16() !== SIGNATURE) throw new WireError('zre.md 2.2', 'not a ZRE message')
@@ -173,7 +173,7 @@ export function decodeMessage(message: {
   if (id === IDS.shout) {
     const group = reader.text1()
     reader.end()
-    return { type: 'shout', sequence, group, content }
+    return { type: 'shout', sequence, group, content: ownOf(content) }
   }
   if (id < IDS.hello || id > IDS.goodbye) return { type: 'unknown', id, sequence }
   if (id !== IDS.whisper && content.length > 0) {
@@ -182,6 +182,11 @@ export function decodeMessage(message: {
   const decoded = decodeFields(id, { reader, sequence })
   reader.end()
   return decoded
+}
+
+/** A list that its receiver may change: where there are no frames, it was one for all. */
+function ownOf(content: Frames): Frames {
+  return content.length === 0 ? [] : content
 }
 
 /** The first four octets of a WHISPER, which most messages are. */
@@ -218,7 +223,7 @@ function decodeFields(
       return { type: 'elect', sequence, group: reader.text1(), challenger: reader.text1() }
     case IDS.leader:
       return { type: 'leader', sequence, group: reader.text1(), leader: reader.text1() }
-    case IDS.whisper:
+    case IDS.whisper: // It has octets too many: those that have not were read before.
       return { type: 'whisper', sequence, content: NO_CONTENT }
     case IDS.ping:
       return { type: 'ping', sequence }

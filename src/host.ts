@@ -110,7 +110,7 @@ export interface StreamHandlers {
    */
   room?(): Uint8Array | undefined
   filled?(count: number): void
-  /** What was written has left, after `backlogBytes` had grown. */
+  /** What was written has left, after `backlogBytes` had grown to more than some packets. */
   drain(): void
   /** It is over, once: closed by either side, or never there. */
   close(reason: string): void

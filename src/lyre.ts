@@ -124,10 +124,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
   #draining = false
   /** What our groups take in a HELLO. */
   #groupBytes = 0
-  /** Octets of one frame that keep to all limits; none where a content cannot have any frame. */
+  /** Octets of a content of one frame. */
   readonly #plainBytesMax: number
-  /** When the clock was asked for a command, and for how many more that will do. */
-  #commandedAt = 0
+  /** What time harmony was told last, and for how many more commands that will do. */
+  #toldAt = Number.NEGATIVE_INFINITY
   #commandCount = 0
 
   /** @throws UsageError on an option that cannot work. */
@@ -138,8 +138,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#waiters = new Waiters(host.clock, () => stage?.handleWake())
     this.#traces = new Traces((trace) => this.#tell(trace))
     this.#settings = resolveOptions(options)
-    const { messageBytesMax, messageFramesMax } = this.#settings.limits
-    this.#plainBytesMax = messageFramesMax > 1 ? messageBytesMax - HEADER_BYTES_MAX : -1
+    this.#plainBytesMax = this.#settings.limits.messageBytesMax - HEADER_BYTES_MAX
     this.#uuid = v4({ random: host.random(16) }).replaceAll('-', '')
     this.#name = this.#settings.name ?? this.#uuid.slice(0, 6)
     this.#harmony = new Harmony({ ...this.#settings, uuid: this.#uuid, name: this.#name })
@@ -215,7 +214,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     if (isFull || this.#groupBytes > HELLO_BYTES_MAX / 2) {
       throw new UsageError(`we are in ${ownGroupCount} groups, there is no room for one more`)
     }
-    this.#harmony.join(group, this.#host.clock.now())
+    this.#harmony.join(group, this.#now())
     this.#groupBytes += groupBytes(group)
     this.#stage?.handleAction({ type: 'join', group })
     this.#pump()
@@ -225,7 +224,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   /** @returns false when we are not in the group. @throws UsageError as join() does. */
   leave(group: string): boolean {
     checkGroup(group)
-    const changed = this.#harmony.leave(group, this.#host.clock.now())
+    const changed = this.#harmony.leave(group, this.#now())
     if (changed) this.#groupBytes -= groupBytes(group)
     if (changed) this.#stage?.handleAction({ type: 'leave', group })
     this.#pump()
@@ -281,7 +280,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     }
     if (this.#state !== 'started')
       throw new UsageError('requirePeer() needs a node that is started')
-    this.#harmony.handleDiscovered({ uuid, endpoint, source: 'manual' }, this.#host.clock.now())
+    this.#harmony.handleDiscovered({ uuid, endpoint, source: 'manual' }, this.#now())
     this.#pump()
   }
 
@@ -408,7 +407,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   /** All that this node knows, at this moment. */
   diagnostics(): Diagnostics {
     const session = this.#session
-    const { peers, ...harmony } = this.#harmony.diagnostics(this.#host.clock.now())
+    const { peers, ...harmony } = this.#harmony.diagnostics(this.#now())
     const mesh = session?.mesh.diagnostics()
     return {
       uuid: this.#uuid,
@@ -482,16 +481,17 @@ export class Lyre extends EventEmitter<LyreEvents> {
     }
     const handlers: MeshHandlers = {
       link: (connection, change) => this.#handleLink(connection, change),
-      activity: (connection, now) => this.#harmony.handleActivity(connection, now),
-      message: (connection, message, now) => {
-        this.#harmony.handleMessage(connection, message, now)
+      activity: (connection, readAt) =>
+        this.#harmony.handleActivity(connection, this.#since(readAt)),
+      message: (connection, message, readAt) => {
+        this.#harmony.handleMessage(connection, message, this.#since(readAt))
         this.#drain()
       },
       heard: () => this.#arm(),
       mailbox: (connection) => this.#harmony.mailbox(connection),
       written: (connection) => {
         this.#commandCount = 0
-        this.#harmony.handleWritten(connection, this.#host.clock.now())
+        this.#harmony.handleWritten(connection, this.#now())
         this.#waiters.settle()
         this.#arm()
       },
@@ -507,12 +507,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
       { uuid: this.#uuid, port, intervalMs, choice },
       {
         alive: (uuid, endpoint) => {
-          const now = this.#host.clock.now()
+          const now = this.#now()
           this.#harmony.handleDiscovered({ uuid, endpoint, source: 'beacon' }, now)
           this.#pump()
         },
         goodbye: (uuid) => {
-          this.#harmony.handleGoodbyeHint(uuid, this.#host.clock.now())
+          this.#harmony.handleGoodbyeHint(uuid, this.#now())
           this.#pump()
         },
       },
@@ -547,7 +547,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   // The pump: what happened goes into harmony, and what it answers is done, in order, one thing after the other.
 
   #handleLink(connection: ConnectionId, change: LinkChange): void {
-    this.#harmony.handleLink(connection, change, this.#host.clock.now())
+    this.#harmony.handleLink(connection, change, this.#now())
     this.#pump()
   }
 
@@ -556,17 +556,28 @@ export class Lyre extends EventEmitter<LyreEvents> {
    * that is done for a small message, so it is asked once for some of them.
    */
   #commandTime(): number {
-    if (this.#commandCount-- > 0) return this.#commandedAt
-    this.#commandCount = COMMANDS_AT_ONCE
-    this.#commandedAt = this.#host.clock.now()
-    return this.#commandedAt
+    if (this.#commandCount-- > 0) return this.#toldAt
+    this.#commandCount = COMMANDS_AT_ONCE - 1
+    return this.#now()
+  }
+
+  /** The time, which is told to harmony. */
+  #now(): number {
+    this.#toldAt = this.#host.clock.now()
+    return this.#toldAt
+  }
+
+  /** When a read began, or what was told since: time does not go back while handlers take some. */
+  #since(readAt: number): number {
+    if (readAt > this.#toldAt) this.#toldAt = readAt
+    return this.#toldAt
   }
 
   #timeout(): void {
     const session = this.#session
     if (session === undefined) return
     session.armedAt = Number.POSITIVE_INFINITY
-    const now = this.#host.clock.now()
+    const now = this.#now()
     session.beacon.handleTimeout(now)
     session.mesh.handleTimeout(now)
     this.#harmony.handleTimeout(now)
@@ -606,7 +617,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     switch (effect.type) {
       case 'trace':
         if (this.#settings.trace !== undefined) {
-          this.#traces.add(effect.trace, this.#host.clock.now())
+          this.#traces.add(effect.trace, this.#now())
         }
         break
       case 'dial':

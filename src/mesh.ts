@@ -260,7 +260,7 @@ export class Mesh {
     this.#add(link)
   }
 
-  /** There is something for poll() to give; it leaves soon, together with what else there is until then. */
+  /** There is something to be written to it; it leaves soon, together with what else there is until then. */
   write(connection: ConnectionId): void {
     const link = this.#links.get(connection)
     if (link === undefined) return
@@ -520,7 +520,9 @@ export class Mesh {
         // Who answers what it was not asked, has confirmed nothing.
         if (decodeSequence(event.context) !== (link.pingCount & 0xffff)) break
         link.pingedAt = undefined
-        this.#handlers.link(connection, { type: 'measured', roundTripMs: now - pingedAt })
+        // All that one read brought has come at its beginning, also the answer to what was asked meanwhile.
+        const roundTripMs = Math.max(0, now - pingedAt)
+        this.#handlers.link(connection, { type: 'measured', roundTripMs })
         break
       }
       case 'passed':

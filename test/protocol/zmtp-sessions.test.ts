@@ -256,6 +256,7 @@ t.test(
     connection.allowMessages(2 ** 22)
     t.same(feed(connection, fromHex('02 0000000000400000')), [])
     t.equal(connection.unreadBytes, 2 ** 20, 'as much as of anybody who is known')
+    outputOf(connection)
     connection.release(true)
     t.equal(connection.outputBytes, 0)
     const [, busy] = pairOf()

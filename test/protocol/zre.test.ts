@@ -429,3 +429,17 @@ function sorted(value: unknown): unknown {
   const entries = Object.entries(value).map(([key, field]) => [key, sorted(field)] as const)
   return entries.sort(([a], [b]) => (a < b ? -1 : 1))
 }
+
+t.test('a content without frames belongs to who gets it', async (t) => {
+  const rest: Uint8Array[] = []
+  for (const command of [
+    { type: 'whisper', content: [] },
+    { type: 'shout', group: 'CHAT', content: [] },
+  ] as const) {
+    const [octets] = encodeZre(command, 2) as [Uint8Array]
+    const message = { octets, start: 0, end: octets.length, rest }
+    const decoded = decodeMessage(message) as unknown as { content: Uint8Array[] }
+    decoded.content.push(new Uint8Array(1))
+    t.same(rest, [], 'not to whoever reads for all')
+  }
+})

@@ -370,3 +370,35 @@ t.test('who begins to read when the node stops, reads on after the next start', 
   const { value } = await (await later).next()
   t.match(value, { type: 'enter' })
 })
+
+t.test('time does not go back for a handler that takes some', async (t) => {
+  const { world, alice, bob } = await pair()
+  const times: number[] = []
+  const { handleMessage, whisper } = Harmony.prototype
+  Harmony.prototype.handleMessage = function (connection, message, now) {
+    times.push(now)
+    handleMessage.call(this, connection, message, now)
+  }
+  Harmony.prototype.whisper = function (uuid, content, now) {
+    times.push(now)
+    return whisper.call(this, uuid, content, now)
+  }
+  t.teardown(() => Object.assign(Harmony.prototype, { handleMessage, whisper }))
+  bob.on('whisper', ({ peer }) => {
+    world.now += 100
+    bob.diagnostics()
+    bob.whisper(peer, 'answer')
+  })
+  for (let count = 0; count < 3; count++) alice.whisper(bob.uuid, 'question')
+  await world.settle()
+  t.ok(times.length >= 9)
+  t.same(
+    times,
+    times.toSorted((a, b) => a - b),
+  )
+  for (const lyre of [alice, bob]) {
+    const stopping = lyre.stop()
+    await world.settle()
+    await stopping
+  }
+})

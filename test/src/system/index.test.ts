@@ -63,3 +63,38 @@ t.test('no small write waits until the one before it was answered', async (t) =>
   await pair(t, { ...subject, way: 'filled' })
   t.equal(told.size, 2, 'who dials, and who accepts')
 })
+
+t.test('what is gathered waits for no turn that takes long', async (t) => {
+  const { gather, now } = systemHost.clock
+  let amount = 0
+  let turnCount = 0
+  const spin = (ms: number) => {
+    for (const end = now() + ms; now() < end; );
+  }
+  const turnsOf = (ms: number) =>
+    new Promise<number>((resolve) => {
+      let isOver = false
+      const turn = () => {
+        if (isOver) return
+        turnCount++
+        amount++
+        spin(ms)
+        setImmediate(turn)
+      }
+      turnCount = 0
+      gather(
+        () => {
+          isOver = true
+          resolve(turnCount)
+        },
+        () => amount,
+      )
+      setImmediate(turn)
+    })
+  for (let round = 0; round < 50; round++) await turnsOf(0)
+  for (let round = 0; round < 50; round++) {
+    const count = await turnsOf(1)
+    if (count > 2) t.fail(`it waited for ${count} turns of a millisecond`)
+  }
+  t.pass('each was called in the turn that came next, or one later')
+})
