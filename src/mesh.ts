@@ -64,8 +64,6 @@ export interface PortRange {
   readonly to: number
 }
 
-/** Messages that have waited are made into octets in portions of about this size, each one write (docs/adr/0003). */
-const PORTION_BYTES = 1_048_576
 /**
  * What a dial may take to the end of its handshake. Longer than what we grant those who dial us, whose octets are here: a
  * process of many nodes accepts one connection a turn for each, and who gives up and dials again makes it worse.
@@ -613,7 +611,9 @@ export class Mesh {
     this.#output(link)
     while (more && stream.backlogBytes < backlogBytesMax) {
       more = false
-      while (mailbox !== undefined && zmtp.outputBytes < PORTION_BYTES) {
+      // As much as there is room for is one write, however many messages that are.
+      const roomBytes = backlogBytesMax - stream.backlogBytes
+      while (mailbox !== undefined && zmtp.outputBytes < roomBytes) {
         const command = mailbox.poll()
         more = command !== undefined
         if (command === undefined) break

@@ -208,7 +208,8 @@ export function idleTrial(contestant: Contestant, count: number): Promise<Values
   })
 }
 
-const WARM_COUNT = 100
+/** Peers before those that are measured: so many that code is compiled and tables have grown, which is no peer's memory. */
+const WARM_COUNT = 400
 /** A thousand nodes are a million pairs, in some minutes and gigabytes. */
 const SCALE_MS = 600_000
 const SCALE_FLAGS = ['--max-old-space-size=8192', '--max-semi-space-size=64', '--expose-gc']
