@@ -258,6 +258,7 @@ t.test(
     t.equal(connection.unreadBytes, 2 ** 20, 'as much as of anybody who is known')
     outputOf(connection)
     connection.release(true)
+    connection.release(true) // There is nothing left to release.
     t.equal(connection.outputBytes, 0)
     const [, busy] = pairOf()
     t.same(feed(busy, fromHex('02 00000000')), [])
