@@ -62,7 +62,7 @@ const GAPS_MAX = 1_024
 const UNTOLD_BYTES_MAX = 60_000
 /** What its wire may have that was not taken, for a message to be written at once: so much, or this share of a full mailbox. */
 const WIRE_BYTES_MAX = 1_048_576
-const WIRE_SHARE = 4
+const WIRE_SHARE = 16
 /** A content above this is not copied, and costs little until it is written: of its octets, one in so many counts. */
 const COPIED_BYTES_MAX = 4_096
 const LARGE_SHARE = 32

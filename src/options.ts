@@ -95,7 +95,7 @@ export interface LyreLimits {
    * Octets of content that may wait for one peer, each frame of a message but its first counted as 256 more, and the largest
    * message not at all: a legal message is never too much by itself. Default: 33,554,432 (32 MiB). Past it the peer counts as not responding: it exits with cause `limit`,
    * and what waited is dropped. What the operating system holds for it, and as much as a quarter of this, at most 1 MiB,
-   * of what was given to it, and as much again of what is about to be, is not counted.
+   * of what was given to it, and a quarter as much of what is about to be, is not counted.
    */
   readonly queueBytesMax: number
   /** Messages that may wait for one peer, likewise. Default: 131,072. */

@@ -310,7 +310,7 @@ t.test(
     const wire = new TestWire()
     mailbox.open()
     mailbox.attach(wire)
-    wire.outputBytes = LIMITS.queueBytesMax / 4 - 1
+    wire.outputBytes = Math.floor(LIMITS.queueBytesMax / 16)
     mailbox.push(whisper('last'))
     t.same(wire.lines, ['whisper last 1'])
     for (let count = 0; count <= 25; count++) {
