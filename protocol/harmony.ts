@@ -353,7 +353,9 @@ export class Harmony {
   handleWritten(connection: ConnectionId, now: number): void {
     const peer = this.#connections.get(connection)
     if (!(peer instanceof PeerRecord) || this.#endpoint === undefined) return
-    if (connection === peer.outbound && !peer.mailbox.settled) this.#askLater(peer, now)
+    // A greeting was written too, by a link that is not up yet and answers nothing.
+    if (connection !== peer.outbound || peer.link !== 'up' || peer.mailbox.settled) return
+    this.#askLater(peer, now)
   }
 
   /** The time has come for something; early, and nothing happens. */

@@ -261,4 +261,12 @@ export const SEEDS: readonly Seed[] = [
     ms: 300_000,
     found: 'judge: the same, of nodes that a hostile one invents',
   },
+  {
+    seed: 202_611_271_109,
+    workload: 'soak',
+    fidelity: 'wire',
+    nodes: 10,
+    ms: 360_000,
+    found: 'node: a link that was not up yet was asked what it had read, and then never again',
+  },
 ]
