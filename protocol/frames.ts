@@ -18,7 +18,7 @@ export const COMMAND_BYTES_MAX = 16_384
 const SHORT_HEADER_BYTES = 2
 const LONG_HEADER_BYTES = 9
 /** Bodies up to here are copied behind their header, so that many small frames make one write (docs/adr/0003). */
-const COPY_BYTES_MAX = 4_096
+export const COPY_BYTES_MAX = 4_096
 /**
  * Memory for what waits to be written begins small, since most links have little to say and many of them may say it in one turn,
  * and the next chunk is twice as large, up to a few hundred small messages.
@@ -47,7 +47,10 @@ const EMPTY = new Uint8Array(0)
 /** A list that is never changed: a quiet link has none of its own. */
 const NOTHING: Uint8Array[] = []
 
-/** Makes memory with a buffer of its own, whose octets may be anything until they are written: cleared first, it took a receiver of large ones a tenth longer. */
+/**
+ * Makes memory with a buffer of its own, whose octets may be anything until they are written: where it was cleared first, messages
+ * of 1 KiB to 1 MiB took 3 to 8 % longer.
+ */
 export type Allocate = (bytes: number) => Uint8Array
 /** Memory as JavaScript makes it. */
 export const allocateClear: Allocate = (bytes) => new Uint8Array(bytes)
@@ -389,30 +392,15 @@ export class FrameWriter {
       this.frame(flags, octets.slice(0, size))
       return
     }
-    this.#room(SHORT_HEADER_BYTES + size)
-    const chunk = this.#chunk
-    let end = this.#end
-    chunk[end++] = flags
-    chunk[end++] = size
-    // Octet by octet: there are a dozen, and to call set() takes longer.
-    for (let index = 0; index < size; index++) chunk[end++] = octets[index] as number
-    this.#end = end
-    this.#size += SHORT_HEADER_BYTES + size
+    this.#open(flags, size)
+    this.#put(octets, size)
   }
 
   /** Queues a command, 255 octets at most: its head, which is its name and what is always the same, and its data. */
   command(head: Uint8Array, data: Uint8Array): void {
-    const size = head.length + data.length
-    this.#room(SHORT_HEADER_BYTES + size)
-    const chunk = this.#chunk
-    let end = this.#end
-    chunk[end++] = COMMAND
-    chunk[end++] = size
-    // Octet by octet: there are a dozen, and to call set() takes longer.
-    for (let index = 0; index < head.length; index++) chunk[end++] = head[index] as number
-    for (let index = 0; index < data.length; index++) chunk[end++] = data[index] as number
-    this.#end = end
-    this.#size += SHORT_HEADER_BYTES + size
+    this.#open(COMMAND, head.length + data.length)
+    this.#put(head, head.length)
+    this.#put(data, data.length)
   }
 
   /** The next octets to write, the caller's until it calls release(); undefined when there are none. */
@@ -462,6 +450,22 @@ export class FrameWriter {
     }
     this.#lent = this.#lent.length > this.#lentCount ? this.#lent.slice(this.#lentCount) : NOTHING
     this.#lentCount = 0
+  }
+
+  /** Begins a frame of 255 octets at most, for which there is room then. */
+  #open(flags: number, size: number): void {
+    this.#room(SHORT_HEADER_BYTES + size)
+    this.#chunk[this.#end++] = flags
+    this.#chunk[this.#end++] = size
+    this.#size += SHORT_HEADER_BYTES + size
+  }
+
+  /** Octet by octet: there are a dozen, and to call set() takes longer. */
+  #put(octets: Uint8Array, size: number): void {
+    const chunk = this.#chunk
+    const end = this.#end
+    for (let index = 0; index < size; index++) chunk[end + index] = octets[index] as number
+    this.#end = end + size
   }
 
   #room(count: number): void {

@@ -3,6 +3,7 @@
 // Spec: harmony.md 4.1, 5.7 to 5.10, 7.6 to 7.8.
 
 import type { Writer } from './bytes.ts'
+import { COPY_BYTES_MAX } from './frames.ts'
 import { contentOf, type Frames, writeHeader, type ZreCommand } from './zre.ts'
 
 /**
@@ -58,13 +59,12 @@ export interface Mark {
 
 /** Letters that left are cleared away in large steps: to shift them one by one would move all the others each time. */
 const GAPS_MAX = 1_024
-/** What may be queued until it is asked a second time, within the same turn, that it be written: a chunk of frames.ts. */
+/** What may be queued until it is asked a second time, within the same turn, that it be written: about what fits one chunk. */
 const UNTOLD_BYTES_MAX = 60_000
 /** What its wire may have that was not taken, for a message to be written at once: so much, or this share of a full mailbox. */
 const WIRE_BYTES_MAX = 1_048_576
 const WIRE_SHARE = 16
-/** A content above this is not copied, and costs little until it is written: of its octets, one in so many counts. */
-const COPIED_BYTES_MAX = 4_096
+/** A content that is not copied costs little until it is written: of its octets, one in so many counts. */
 const LARGE_SHARE = 32
 /** Answers to PINGs that may wait. */
 const ANSWERS_MAX = 64
@@ -394,7 +394,7 @@ export class Mailbox {
 
 /** What it counts on the way to the next write. */
 function weightOf({ bytes }: Letter): number {
-  return LETTER_BYTES + (bytes > COPIED_BYTES_MAX ? Math.ceil(bytes / LARGE_SHARE) : bytes)
+  return LETTER_BYTES + (bytes > COPY_BYTES_MAX ? Math.ceil(bytes / LARGE_SHARE) : bytes)
 }
 
 function isContent({ type }: ZreCommand): boolean {

@@ -19,8 +19,9 @@ export const systemClock: Clock = {
 /**
  * As a network card gathers interrupts: where one turn of the event loop follows another at once, each with a little more to
  * write, system calls would take most of the time. So what follows the last write within GATHER_MS waits for another turn, and
- * for the next one as long as each follows within that time and brings more. Where a turn brings none, as with one message there and one back, the next
- * WAITLESS_COUNT times do not wait. Measured with a message of 100 octets a turn: twice as many in a second, and round trips as short.
+ * for the next one as long as each follows within that time and brings more. Where a turn brings none, as with one message there
+ * and one back, the next WAITLESS_COUNT times do not wait. Measured with a message of 100 octets a turn: twice as many in a second,
+ * and round trips as short.
  */
 const GATHER_MS = 0.02
 const TURNS_MAX = 15

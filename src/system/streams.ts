@@ -195,8 +195,8 @@ class Tcp extends Socket {
 }
 
 /**
- * The same connection as a socket that reads to where it is told, which Node.js only offers for those that we begin: the
- * handle is no part of its public interface. Without it a receiver takes a tenth longer up to 100 KiB, and twice as long at 1 MiB.
+ * The same connection as a socket that reads to where it is told, which Node.js only offers for those that we begin: the handle is
+ * no part of its public interface. Without it a receiver takes a tenth longer up to 100 KiB, and twice as long at 1 MiB.
  * @returns undefined where it cannot be done: then it is read as any other.
  */
 function takeOver(socket: Socket, stream: SystemStream): Tcp | undefined {
