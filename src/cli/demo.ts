@@ -19,7 +19,8 @@ export async function demonstrate(settings: NodeSettings, signal: AbortSignal): 
   const lyre = createLyre(nodeOptions({ name, interface: LOOPBACK, port }))
   const troupe = new Troupe({ address: LOOPBACK, port })
   try {
-    if (!isInteractive()) return await perform({ lyre, troupe, port, signal })
+    const json = settings.json === true
+    if (json || !isInteractive()) return await perform({ lyre, troupe, port, signal, json })
     const intro = [
       `Two companions come, each in a process of its own: ${troupe.names}.`,
       'Talk to them; tell them goodbye, and they leave. /help tells what else there is.',

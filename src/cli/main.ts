@@ -3,22 +3,31 @@
 // `lyre sim` has more. All verbs use the public API only, and all of them leave politely: what ends them is one AbortSignal.
 
 import { createRequire } from 'node:module'
-import { Command, CommanderError } from 'commander'
+import { Argument, Command, CommanderError } from 'commander'
 import { UsageError } from '../index.ts'
+import { type BenchSettings, bench, parseSizes } from './bench.ts'
 import { chat } from './chat.ts'
 import { accompany } from './companion.ts'
+import { completionOf, SHELLS, type Shell } from './completion.ts'
 import { demonstrate } from './demo.ts'
+import { withEnvironment } from './environment.ts'
+import { listPeers } from './peers.ts'
 import { pipe } from './pipe.ts'
+import { send } from './send.ts'
 import {
+  integer,
   type NodeSettings,
+  parseDuration,
   parsePort,
   withGroups,
   withHeaders,
+  withJson,
   withName,
   withNetwork,
 } from './settings.ts'
 import { replay, simulate } from './sim.ts'
 import { SIM_WORDS, type SimSettings, withPlan, withWatch } from './sim-settings.ts'
+import { watch } from './watch.ts'
 
 /**
  * What a verb does: it ends with an exit code, and soon after `signal` is aborted, with the exit code of one that ends by a
@@ -50,15 +59,25 @@ async function main(argv: readonly string[]): Promise<void> {
 Examples:
   lyre demo
   lyre chat --name ada
-  lyre pipe --help
-  lyre sim --nodes 50 --minutes 5
+  lyre peers
+  lyre send --to ada 'the soup is ready'
+  lyre watch --json | jq
+  eval "$(lyre completion bash)"
 
+Each flag can be set by a variable too, which its verb's --help names.
+NO_COLOR switches colours off.
 Exit codes: 0 fine, 1 it failed, 2 it was used wrongly; lyre sim has more.`,
     )
   addChat(program)
+  addPeers(program)
+  addWatch(program)
+  addSend(program)
   addPipe(program)
-  addDemo(program)
+  addBench(program)
   addSim(program)
+  addDemo(program)
+  addCompletion(program)
+  withEnvironment(program)
   addCompanion(program)
   await program.parseAsync(argv)
 }
@@ -68,7 +87,7 @@ function addChat(program: Command): void {
     .command('chat')
     .showHelpAfterError('Try lyre chat --help.')
     .description('talk in groups; /help tells what can be typed')
-  withHeaders(withGroups(withNetwork(withName(command))))
+  withJson(withHeaders(withGroups(withNetwork(withName(command)))))
     .addHelpText(
       'after',
       `
@@ -82,12 +101,125 @@ Examples:
     .action(run(chat))
 }
 
+function addPeers(program: Command): void {
+  const command = program
+    .command('peers')
+    .showHelpAfterError('Try lyre peers --help.')
+    .description('who is there: waits a little, prints a table, ends')
+  command
+    .option('--wait <duration>', 'how long to look; 2s, unless given', parseDuration)
+    .option('--count <n>', 'ends once so many are there, and with 1 if they never are', integer(1))
+    .option('--group <group>', 'only those in this group', (group: string) => [group])
+  withJson(withNetwork(withName(command)))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  lyre peers
+  lyre peers --group CHAT --interface wlan0
+  lyre peers --count 3 --wait 30s > /dev/null && echo all three are there
+  lyre peers --json | jq -r '.peers[].name'`,
+    )
+    .action(run(listPeers))
+}
+
+function addWatch(program: Command): void {
+  const command = program
+    .command('watch')
+    .showHelpAfterError('Try lyre watch --help.')
+    .description('all that happens, as it happens')
+  withJson(withHeaders(withGroups(withNetwork(withName(command)))))
+    .option('--trace', 'also what this node dials, refuses and loses')
+    .addHelpText(
+      'after',
+      `
+To hear what is said in a group it joins it: each that somebody is in, unless
+--group tells which. Whispers between others are between them.
+
+Examples:
+  lyre watch
+  lyre watch --group OPS --interface 127.0.0.1
+  lyre watch --json | jq 'select(.event == "exit")'`,
+    )
+    .action(run(watch))
+}
+
+function addSend(program: Command): void {
+  const command = program
+    .command('send')
+    .showHelpAfterError('Try lyre send --help.')
+    .description('one message to a peer or a group; ends with 0 once it arrived')
+    .argument('[text...]', 'what to send, with spaces between; - is standard input')
+    .option('--to <peer>', 'whisper it to the peer of this name or uuid')
+    .option('--group <group>', 'shout it to this group', (group: string) => [group])
+    .option('--count <n>', 'how many of the group have to be there; 1, unless given', integer(1))
+    .option('--wait <duration>', 'how long to look for them; 5s, unless given', parseDuration)
+  withJson(withHeaders(withNetwork(withName(command))))
+    .addHelpText(
+      'after',
+      `
+It ends with 0 only when the message was written to the network for all, and
+read by all that confirm it, as Lyre, Zyre and all of libzmq 4.2 do.
+
+Examples:
+  lyre send --to ada 'the soup is ready'
+  lyre send --group CHAT --count 3 good morning
+  uptime | lyre send --group OPS -`,
+    )
+    .action((words: string[], settings: NodeSettings) =>
+      run((settings: NodeSettings, signal) => send(words, settings, signal))(settings),
+    )
+}
+
+function addBench(program: Command): void {
+  const command = program
+    .command('bench')
+    .showHelpAfterError('Try lyre bench --help.')
+    .description('how fast the network is, to a peer that runs lyre bench --serve')
+    .argument('[peer]', 'its name or uuid; whoever serves, unless given')
+    .option('--serve', 'answers others until Ctrl-C')
+    .option('--size <octets>', 'of a content; several between commas', parseSizes)
+    .option('--duration <duration>', 'for each figure; 2s, unless given', parseDuration)
+    .option('--wait <duration>', 'how long to look for the peer; 5s, unless given', parseDuration)
+  withJson(withNetwork(withName(command)))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  lyre bench --serve --name kitchen
+  lyre bench kitchen
+  lyre bench --size 20,1024 --duration 500ms --json`,
+    )
+    .action((peer: string | undefined, settings: BenchSettings) =>
+      run((settings: BenchSettings, signal) => bench(peer, settings, signal))(settings),
+    )
+}
+
+function addCompletion(program: Command): void {
+  program
+    .command('completion')
+    .showHelpAfterError('Try lyre completion --help.')
+    .description('a script that completes lyre in a shell')
+    .addArgument(new Argument('<shell>', 'which').choices(SHELLS))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  eval "$(lyre completion bash)"                 # in ~/.bashrc
+  eval "$(lyre completion zsh)"                  # in ~/.zshrc, after compinit
+  lyre completion fish > ~/.config/fish/completions/lyre.fish`,
+    )
+    .action((shell: Shell) => {
+      process.stdout.write(completionOf(program, shell))
+    })
+}
+
 function addPipe(program: Command): void {
   const command = program
     .command('pipe')
     .showHelpAfterError('Try lyre pipe --help.')
     .description('make a node of any program: lines of JSON in and out')
-  withHeaders(withGroups(withNetwork(withName(command))))
+  withJson(withHeaders(withGroups(withNetwork(withName(command)))), 'says what is so anyway')
     .addHelpText(
       'after',
       `
@@ -110,12 +242,13 @@ function addDemo(program: Command): void {
     .command('demo')
     .showHelpAfterError('Try lyre demo --help.')
     .description('see it work, on this machine alone')
-  withName(command)
+  withJson(withName(command))
     .option('--port <port>', 'UDP port of the beacons; any free one, unless given', parsePort)
     .addHelpText(
       'after',
       `
-Without a terminal it plays a conversation, and ends with 1 unless every line arrived.
+Without a terminal it plays a conversation, as it does with --json, and ends
+with 1 unless every line arrived.
 
 Examples:
   lyre demo

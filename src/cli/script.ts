@@ -2,8 +2,10 @@
 // to. What is shown as heard came out of an event, always; what is missing is named.
 
 import { promises as timers } from 'node:timers'
-import { type Diagnostics, type Lyre, type LyreEvent, type OverrunEvent, text } from '../index.ts'
+import { type Lyre, type LyreEvent, type OverrunEvent, text } from '../index.ts'
 import { COMPANIONS, STAGE } from './companion.ts'
+import { hintsOf } from './hints.ts'
+import { eventToJson, formatLine, type JsonLine } from './json.ts'
 import { Output } from './output.ts'
 import { isColoured } from './terminal.ts'
 import type { Troupe } from './troupe.ts'
@@ -19,23 +21,27 @@ interface Stage {
   readonly troupe: Troupe
   readonly port: number
   readonly signal: AbortSignal
+  /** For a program: events and a verdict as lines of JSON, and no words. */
+  readonly json: boolean
 }
 
 /** @returns 0 when every line arrived, else 1. */
-export async function perform({ lyre, troupe, port, signal }: Stage): Promise<number> {
+export async function perform({ lyre, troupe, port, signal, json }: Stage): Promise<number> {
   const stopped = new AbortController()
   const stop = (reason: string) => stopped.abort(new Error(reason))
   signal.addEventListener('abort', () => stop('it was interrupted'))
   troupe.watch(stop)
   const output = new Output(process.stdout, () => stop('nobody reads what is written here'))
   const words = new Words(lyre, { coloured: isColoured() })
-  const say = (line: string) => output.write(`${line}\n`)
+  const say = (line: string) => json || output.write(`${line}\n`)
+  const tell = (line: JsonLine) => json && output.write(formatLine(line))
   const script = new Script(lyre, { say, signal: stopped.signal })
   say(words.notice(`three nodes on this machine, beacon port ${port}:`))
   say(words.notice(`${lyre.name} (process ${process.pid}), ${troupe.names}`))
   lyre.join(STAGE)
   const shown = show(lyre, (event) => {
     say(words.describe(event))
+    tell(eventToJson(event, Date.now()))
     script.handleEvent(event)
   })
   await lyre.start()
@@ -46,12 +52,14 @@ export async function perform({ lyre, troupe, port, signal }: Stage): Promise<nu
   await troupe.end()
   await lyre.stop()
   await shown
-  const { missing } = script
-  if (failure === undefined && missing.length === 0 && !output.broken) {
-    say(words.notice(`all ${script.count} lines of this conversation arrived`))
+  const { missing, count } = script
+  const passed = failure === undefined && missing.length === 0 && !output.broken
+  const why = [failure, troupe.errors, ...hintsOf(diagnostics)].filter((line) => line)
+  tell({ reply: 'demo', passed, lines: count, missing, ...(!passed && { why }) })
+  if (passed) {
+    say(words.notice(`all ${count} lines of this conversation arrived`))
     return 0
   }
-  const why = [failure, troupe.errors, ...hints(diagnostics)].filter((line) => line)
   const lines = missing.map((line) => `missing: ${line}`)
   for (const line of [...lines, ...why]) say(words.notice(String(line)))
   return 1
@@ -209,22 +217,4 @@ function shouts(name: string, part: string): Line['matches'] {
 
 function whispers(name: string, part: string): Line['matches'] {
   return (event) => isBy(event, 'whisper', name) && text(event.content).includes(part)
-}
-
-/** What a node knows of why it hears nothing. */
-function hints({ beacon, peers }: Diagnostics): string[] {
-  const hints: string[] = []
-  if (beacon !== null && beacon.sendErrors > 0) {
-    const { sendErrors, sent, to, port, lastError } = beacon
-    hints.push(`${sendErrors} of ${sent} beacons to ${to}:${port} could not be sent: ${lastError}`)
-  }
-  if (beacon !== null && beacon.heard.own === 0) {
-    hints.push(`not even our own beacons came back: is UDP to port ${beacon.port} blocked here?`)
-  } else if (beacon !== null && beacon.heard.alive === 0) {
-    hints.push('our own beacons came back, and no others')
-  }
-  for (const { name, uuid, state, unreachable } of peers) {
-    if (unreachable !== null) hints.push(`${name || uuid} is ${state}, unreachable: ${unreachable}`)
-  }
-  return hints
 }

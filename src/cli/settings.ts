@@ -1,47 +1,80 @@
 // The options that the verbs share, and what they mean to a node; and how the command itself is called.
 
 import { basename, relative } from 'node:path'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { LyreOptions } from '../index.ts'
+import { variableOf } from './environment.ts'
 
-/** What was said on the command line. */
+/** What was said on the command line, or in the environment. */
 export interface NodeSettings {
   readonly name?: string
   readonly interface?: string
   /** The beacons' UDP port. */
   readonly port?: number
+  readonly mailboxPort?: { readonly from: number; readonly to: number }
+  readonly advertise?: string
+  /** Milliseconds. */
+  readonly beaconInterval?: number
   readonly group?: readonly string[]
   readonly header?: Readonly<Record<string, string>>
+  readonly json?: true
 }
 
 /** The options of the node that a command line asks for; what it does not say is left to the defaults. */
 export function nodeOptions(settings: NodeSettings): LyreOptions {
+  const { name, port, mailboxPort, advertise, beaconInterval, header } = settings
   return {
-    ...(settings.name === undefined ? {} : { name: settings.name }),
-    ...(settings.interface === undefined ? {} : { interface: settings.interface }),
-    ...(settings.port === undefined ? {} : { beaconPort: settings.port }),
-    ...(settings.header === undefined ? {} : { headers: settings.header }),
+    ...(name !== undefined && { name }),
+    ...(settings.interface !== undefined && { interface: settings.interface }),
+    ...(port !== undefined && { beaconPort: port }),
+    ...(mailboxPort !== undefined && { mailboxPort }),
+    ...(advertise !== undefined && { advertise }),
+    ...(beaconInterval !== undefined && { beaconIntervalMs: beaconInterval }),
+    ...(header !== undefined && { headers: header }),
   }
 }
 
 /** Adds --name. */
 export function withName(command: Command): Command {
-  return command.option('--name <name>', 'public name; the first digits of its uuid, unless given')
+  return shared(command, '--name <name>', 'public name; the first digits of its uuid, unless given')
 }
 
-/** Adds --interface and --port. */
+/** Adds all that chooses the network. */
 export function withNetwork(command: Command): Command {
-  return command
-    .option(
-      '--interface <name>',
-      'network interface, by name or IPv4 address; 127.0.0.1 is this machine alone',
-    )
-    .option('--port <port>', 'UDP port of the beacons; another port is another network', parsePort)
+  shared(
+    command,
+    '--interface <name>',
+    'network interface, by name or IPv4 address; 127.0.0.1 is this machine alone',
+  )
+  shared(
+    command,
+    '--port <port>',
+    'UDP port of the beacons; another port is another network',
+    parsePort,
+  )
+  shared(
+    command,
+    '--mailbox-port <port>',
+    'TCP port that peers connect to, or a range such as 49152-49160; any free one, unless given',
+    parsePorts,
+  )
+  shared(
+    command,
+    '--advertise <endpoint>',
+    'where peers are told to connect, tcp://host:port, if not where we listen',
+  )
+  return shared(
+    command,
+    '--beacon-interval <duration>',
+    'longest time between two beacons; 1s, unless given',
+    parseDuration,
+  )
 }
 
-/** Adds --group. */
+/** Adds --group, as a list of groups to join. */
 export function withGroups(command: Command): Command {
-  return command.option(
+  return shared(
+    command,
     '--group <group>',
     'group to join; can be given several times',
     (group: string, groups: readonly string[] = []) => [...groups, group],
@@ -50,7 +83,8 @@ export function withGroups(command: Command): Command {
 
 /** Adds --header. */
 export function withHeaders(command: Command): Command {
-  return command.option(
+  return shared(
+    command,
     '--header <key=value>',
     'header to tell peers; can be given several times',
     (header: string, headers: Readonly<Record<string, string>> = {}) => ({
@@ -60,11 +94,49 @@ export function withHeaders(command: Command): Command {
   )
 }
 
-/** @throws InvalidArgumentError, which Commander shows. */
+/** Adds --json. */
+export function withJson(
+  command: Command,
+  what = 'for programs: lines of JSON, as lyre pipe has them',
+): Command {
+  return shared(command, '--json', what)
+}
+
+/** Adds a flag that means the same for each verb that has it, so that they share a variable of the environment. */
+function shared<Value>(
+  command: Command,
+  flag: string,
+  what: string,
+  parse?: (text: string, previous: Value | undefined) => Value,
+): Command {
+  const option = new Option(flag, what)
+  if (parse !== undefined) option.argParser(parse)
+  return command.addOption(option.env(variableOf([option.name()])))
+}
+
+/** @throws InvalidArgumentError, which Commander shows; so do all of these. */
 export function parsePort(port: string): number {
   const number = /^[0-9]{1,5}$/.test(port) ? Number(port) : 0
   if (number >= 1 && number <= 65_535) return number
   throw new InvalidArgumentError('A port is an integer from 1 to 65535; ZRE has 5670.')
+}
+
+/** A duration in milliseconds. */
+export function parseDuration(text: string): number {
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? []
+  if (digits !== undefined) return Math.round(Number(digits) * (UNITS[unit] as number))
+  throw new InvalidArgumentError('A duration is a number with ms, s, m or h, such as 8m.')
+}
+
+const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+/** A parser of integers in a range. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const number = /^\d+$/.test(text) ? Number(text) : -1
+    if (number >= min && number <= max) return number
+    throw new InvalidArgumentError(`It is an integer from ${min} to ${max}.`)
+  }
 }
 
 /** How this command is called from where we are: npx finds it where it is installed, not in a checkout. */
@@ -72,6 +144,14 @@ export function ownCommand(): string {
   const [, main = ''] = process.argv
   if (/[\\/]node_modules[\\/]/.test(main)) return 'npx lyre'
   return basename(main) === 'lyre' ? 'lyre' : `node ${relative(process.cwd(), main)}`
+}
+
+function parsePorts(text: string): { readonly from: number; readonly to: number } {
+  const [, first, last] = /^(\d+)(?:-(\d+))?$/.exec(text) ?? []
+  const from = Number(first ?? 0)
+  const to = last === undefined ? from : Number(last)
+  if (from >= 1 && from <= to && to <= 65_535) return { from, to }
+  throw new InvalidArgumentError('It is a port from 1 to 65535, or a range such as 49152-49160.')
 }
 
 function parseHeader(header: string): Record<string, string> {

@@ -13,7 +13,7 @@ import {
   WORKLOADS,
   type WorkloadName,
 } from '../../sim/index.ts'
-import { ownCommand } from './settings.ts'
+import { integer, ownCommand, parseDuration, withJson } from './settings.ts'
 
 /** What was said on the command line, of a run from a seed and of one from a file. */
 export interface SimSettings {
@@ -60,7 +60,6 @@ const JOBS_MAX = 1_024
 const HOUR_MS = 3_600_000
 const MINUTE_MS = 60_000
 const MS_MAX = 1e12
-const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: MINUTE_MS, h: HOUR_MS }
 
 /** What --help says of workloads and faults. */
 export const SIM_WORDS = `Workloads:
@@ -86,9 +85,18 @@ export function withPlan(command: Command): Command {
     .option('--nodes <n>', `how many nodes, from 2; 10, unless given`, integer(2, NODES_MAX))
     .option('--hours <n>', 'virtual time, with --minutes; 10 minutes, unless given', positive)
     .option('--minutes <n>', 'virtual time', positive)
-    .option('--workload <name>', 'what the nodes do; book, unless given')
+    .addOption(
+      new Option('--workload <name>', 'what the nodes do; book, unless given').choices(
+        Object.keys(WORKLOADS),
+      ),
+    )
     .option('--faults <line>', 'what goes wrong, such as loss=0.1,burst=3s; swarm, unless given')
-    .option('--fidelity <kind>', 'wire: octets through ZMTP; message: faster, for many nodes')
+    .addOption(
+      new Option(
+        '--fidelity <kind>',
+        'wire: octets through ZMTP; message: faster, for many nodes; wire, unless given',
+      ).choices(['wire', 'message']),
+    )
     .option('--calm <duration>', 'how long is calm before all have to agree; 50s', parseDuration)
     .option('--jobs <n>', 'with --seeds: runs at a time; all cores', integer(1, JOBS_MAX))
     .option('--budget <duration>', 'with --seeds: begins no seed later than this', parseDuration)
@@ -97,14 +105,13 @@ export function withPlan(command: Command): Command {
 
 /** Adds what is done with a run, wherever it comes from. */
 export function withWatch(command: Command): Command {
-  return command
+  return withJson(command, 'no words: the verdict is one object of JSON, the last line')
     .option('--until <time>', 'stops there: 13m, 90s or 00:13:08.5', parseInstant)
     .option(
       '--trace [file]',
       'the true history, as lines of JSON; to standard output, unless a file',
     )
     .option('--twice', 'runs it twice, and ends with 3 unless both are the same')
-    .option('--json', 'no words: the verdict is one object of JSON, the last line')
 }
 
 /**
@@ -182,14 +189,6 @@ function commandLine(words: readonly (string | number)[]): string {
   return [ownCommand(), 'sim', ...quoted].join(' ')
 }
 
-function integer(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
-  return (text) => {
-    const number = /^\d+$/.test(text) ? Number(text) : -1
-    if (number >= min && number <= max) return number
-    throw new InvalidArgumentError(`It is an integer from ${min} to ${max}.`)
-  }
-}
-
 function positive(text: string): number {
   const number = /^\d*\.?\d+$/.test(text) ? Number(text) : 0
   if (number > 0) return number
@@ -201,12 +200,6 @@ function parseSeeds(text: string): Seeds {
   const [first, last] = [Number(from), Number(to)]
   if (from !== '' && first <= last && last <= Number.MAX_SAFE_INTEGER) return { first, last }
   throw new InvalidArgumentError('Seeds are FIRST..LAST, such as 1..500.')
-}
-
-function parseDuration(text: string): number {
-  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? []
-  if (digits !== undefined) return Math.round(Number(digits) * (UNITS[unit] as number))
-  throw new InvalidArgumentError('A duration is a number with ms, s, m or h, such as 8m.')
 }
 
 function parseInstant(text: string): number {

@@ -8,7 +8,8 @@ import { text } from '../index.ts'
 const NAME_LENGTH_MAX = 40
 const MESSAGE_LENGTH_MAX = 10_000
 
-const CAUSES: Readonly<Record<ExitCause, string>> = {
+/** Why a peer is gone. */
+export const CAUSES: Readonly<Record<ExitCause, string>> = {
   goodbye: 'it left',
   expired: 'nothing was heard of it for too long',
   restart: 'it was started again',
@@ -59,7 +60,7 @@ export class Words {
 
   /** A line that is not from a peer. */
   notice(line: string): string {
-    return this.#coloured ? `\x1b[2m* ${line}\x1b[22m` : `* ${line}`
+    return this.#coloured ? dimmed(`* ${line}`) : `* ${line}`
   }
 
   /** How a peer is called here: by its name, with some digits of its uuid where the name is not enough. */
@@ -78,15 +79,23 @@ export class Words {
   /** Every line of a message begins with who said it where. */
   #message(peer: Peer, where: string, content: readonly Uint8Array[]): string {
     const name = this.nameOf(peer)
-    const shown = this.#coloured
-      ? `\x1b[${31 + (Number(`0x${peer.uuid.slice(0, 4)}`) % 6)}m${name}\x1b[39m`
-      : name
+    const shown = this.#coloured ? painted(name, peer) : name
     return text(content)
       .slice(0, MESSAGE_LENGTH_MAX)
       .split(/\r?\n/)
       .map((line) => `${where} ${shown}: ${clean(line)}`)
       .join('\n')
   }
+}
+
+/** In the colour of a peer, the same wherever it is shown. */
+export function painted(text: string, { uuid }: Peer): string {
+  return `\x1b[${31 + (Number(`0x${uuid.slice(0, 4)}`) % 6)}m${text}\x1b[39m`
+}
+
+/** What is less worth reading. */
+export function dimmed(text: string): string {
+  return `\x1b[2m${text}\x1b[22m`
 }
 
 function lost(count: number): string {

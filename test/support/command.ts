@@ -49,13 +49,15 @@ export class Command {
 /**
  * Starts `lyre ARGUMENTS`. tap hooks into child processes through NODE_OPTIONS; ours go without.
  * @param options of Node.js itself.
+ * @param variables of the environment, beside ours.
  */
 export function startCommand(
   t: Pick<Test, 'teardown'>,
   args: readonly string[],
   options: readonly string[] = [],
+  variables: Readonly<Record<string, string>> = {},
 ): Command {
-  const { NODE_OPTIONS: _, ...env } = process.env
+  const { NODE_OPTIONS: _, ...env } = { ...process.env, ...variables }
   return own(t, spawn(process.execPath, [...options, MAIN, ...args], { env, stdio: 'pipe' }))
 }
 

@@ -3,28 +3,37 @@
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
 import t, { type Test } from 'tap'
 import { startCommand, startWithOutput } from '../../support/command.ts'
+import { freePort } from '../../support/nodes.ts'
 
-async function run(t: Test, ...args: readonly string[]) {
-  const command = startCommand(t, args)
+function run(t: Test, ...args: readonly string[]) {
+  return runWith(t, {}, ...args)
+}
+
+async function runWith(t: Test, env: Readonly<Record<string, string>>, ...args: readonly string[]) {
+  const command = startCommand(t, args, [], env)
   command.end()
   const code = await command.exited
   return { code, text: command.lines.items.join('\n'), errors: command.errors }
 }
 
 t.test('help has examples, and is no failure', async (t) => {
-  const verbs = ['chat', 'pipe', 'demo']
+  const verbs = ['chat', 'peers', 'watch', 'send', 'pipe', 'bench', 'demo']
   const helps = await Promise.all(verbs.map((verb) => run(t, verb, '--help')))
   for (const [index, { code, text, errors }] of helps.entries()) {
     t.equal(code, 0)
     t.equal(errors, '')
     t.match(text, `Usage: lyre ${verbs[index]} [options]`)
     t.match(text, `Examples:\n  lyre ${verbs[index]}`)
-    t.match(text, '--name <name>')
-    t.match(text, '--port <port>')
+    for (const flag of ['--name <name>', '--port <port>', '--json']) t.match(text, flag)
+    t.match(text, /\(env:\s+LYRE_NAME\)/)
+    t.notOk(
+      text.split('\n').some((line) => line.length > 80),
+      'in 80 columns',
+    )
   }
   const { code, text } = await run(t, '--help')
   t.equal(code, 0)
-  t.match(text, /chat .*\n\s+pipe .*\n\s+demo /)
+  for (const verb of [...verbs, 'sim', 'completion']) t.match(text, `\n  ${verb} `)
   t.notMatch(text, 'companion', 'what the demonstration starts is for nobody else')
 })
 
@@ -68,6 +77,19 @@ t.test('what is used wrongly ends with 2, and a sentence that helps', async (t) 
     [['chat', '--group', ''], /a group is a text of 1 to 255 octets/],
     [['chat', '--name', 'x'.repeat(256)], /name has to be a text of at most 255 octets/],
     [['chat', 'CHAT'], /too many arguments/],
+    [['pipe', '--mailbox-port', '9-8'], /It is a port from 1 to 65535, or a range such as/],
+    [['pipe', '--advertise', 'x'], /advertise has to be tcp:\/\/host:port, not x/],
+    [['pipe', '--beacon-interval', '1ms'], /beaconIntervalMs has to be an integer from 10/],
+    [['peers', '--count', '0'], /It is an integer from 1/],
+    [['peers', '--wait', '5'], /A duration is a number with ms, s, m or h/],
+    [['send', 'hello'], /say to whom: --to NAME for one peer, or --group GROUP/],
+    [['send', '--to', 'ada', '--group', 'CHAT', 'hello'], /say to whom/],
+    [['send', '--to', 'ada', '--count', '2', 'hello'], /--count goes with --group/],
+    [['send', '--to', 'ada'], /say what to send; - takes it from standard input/],
+    [['bench', 'ada', '--serve'], /--serve answers whoever asks/],
+    [['bench', '--size', '1,x'], /It is an integer from 1 to 16777216/],
+    [['completion'], /missing required argument 'shell'/],
+    [['completion', 'csh'], /Allowed choices are bash, zsh, fish/],
     [['demo', '--name'], /argument missing/],
     [['frobnicate'], /unknown command/],
     [[], /Usage: lyre/],
@@ -77,4 +99,33 @@ t.test('what is used wrongly ends with 2, and a sentence that helps', async (t) 
     t.equal(ends[index]?.code, 2, args.join(' '))
     t.match(ends[index]?.errors, message)
   }
+})
+
+t.test('each flag has a variable, which the command line goes before', async (t) => {
+  const env = {
+    LYRE_INTERFACE: '127.0.0.1',
+    LYRE_PORT: String(await freePort()),
+    LYRE_NAME: 'ada',
+    LYRE_GROUP: 'A,B',
+    LYRE_HEADER: 'kind=test,x=y=z',
+    LYRE_MAILBOX_PORT: '',
+  }
+  const pipe = await runWith(t, env, 'pipe', '--name', 'bob')
+  t.equal(pipe.code, 0)
+  const [start = ''] = pipe.text.split('\n')
+  t.match(JSON.parse(start), { name: 'bob', headers: { kind: 'test', x: 'y=z' } })
+  const chat = await runWith(t, { ...env, LYRE_JSON: '1' }, 'chat')
+  t.match(chat.text, /"event":"notice".*you are in A, B/, 'a list, and a switch')
+
+  const sim = await runWith(t, { LYRE_SIM_NODES: '3', LYRE_SIM_SEED: '7', LYRE_JSON: 'yes' }, 'sim')
+  t.match(JSON.parse(sim.text), { seed: 7, nodes: 3 }, 'one that a verb has alone')
+  const off = await runWith(t, { LYRE_SIM_MINUTES: '0.1', LYRE_JSON: '0' }, 'sim')
+  t.match(off.text, /^seed \d+, 10 nodes/)
+
+  const bad = await runWith(t, { LYRE_PORT: 'x' }, 'peers')
+  t.equal(bad.code, 2)
+  t.match(bad.errors, /'x' from env 'LYRE_PORT' is invalid. A port is/)
+  const neither = await runWith(t, { LYRE_JSON: 'perhaps' }, 'peers')
+  t.equal(neither.code, 2)
+  t.match(neither.errors, 'LYRE_JSON is 1 or 0, not perhaps')
 })

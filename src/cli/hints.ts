@@ -1,0 +1,40 @@
+// Why nothing happens, as far as the node knows: sentences for a person who waits in vain.
+
+import type { Diagnostics } from '../index.ts'
+import { clean } from './words.ts'
+
+/** What a node knows of why it hears nobody, or cannot reach whom it hears; the likeliest first. */
+export function hintsOf({ beacon, peers, interface: choice }: Diagnostics): string[] {
+  const hints: string[] = []
+  if (choice !== null && beacon?.heard.alive === 0) {
+    const { name, address, reason } = choice.chosen
+    hints.push(`the interface is ${name} (${address}): ${reason}; --interface chooses another`)
+  }
+  if (beacon !== null) hints.push(...hintsOfBeacons(beacon))
+  for (const { name, uuid, state, unreachable } of peers) {
+    const who = clean(name) || uuid
+    if (unreachable !== null) hints.push(`${who} is ${state}, unreachable: ${clean(unreachable)}`)
+    else if (state === 'greeted') {
+      hints.push(`we reach ${who}, and it does not reach us: is TCP let in here?`)
+    }
+  }
+  return hints
+}
+
+function hintsOfBeacons(beacon: NonNullable<Diagnostics['beacon']>): string[] {
+  const { port, to, sent, sendErrors, lastError, heard } = beacon
+  const hints: string[] = []
+  if (sendErrors > 0) {
+    hints.push(`${sendErrors} of ${sent} beacons to ${to}:${port} could not be sent: ${lastError}`)
+  }
+  if (heard.own === 0) {
+    hints.push(`not even our own beacons came back: is UDP to port ${port} blocked here?`)
+  } else if (heard.alive === 0) {
+    hints.push(`our own beacons to ${to}:${port} came back, and no others`)
+  }
+  if (heard.secure > 0) hints.push(`${heard.secure} beacons were of nodes that talk CURVE only`)
+  if (heard.foreign > 0) {
+    hints.push(`${heard.foreign} beacons came from another network than that of the interface`)
+  }
+  return hints
+}

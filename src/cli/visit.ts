@@ -1,0 +1,133 @@
+// A node that comes to do one thing, and leaves: what `lyre peers`, `send`, `watch` and `bench` are.
+
+import { createLyre, type Lyre, type LyreOptions, type Peer, TimeoutError } from '../index.ts'
+import { hintsOf } from './hints.ts'
+import { formatLine, type JsonLine } from './json.ts'
+import { Output } from './output.ts'
+import { type NodeSettings, nodeOptions } from './settings.ts'
+
+/** What an act has. */
+export interface Visit {
+  /** In its groups, and not started yet. */
+  readonly lyre: Lyre
+  readonly output: Output
+  /** Aborted by a signal, whose exit code is the reason, and when nobody reads our lines any more. */
+  readonly signal: AbortSignal
+  /** Writes a line for a person, unless `--json` was asked for. */
+  say(line: string): void
+  /** Writes a line for a program, if `--json` was asked for. */
+  tell(line: JsonLine): void
+  /** Says to standard error why it came to nothing, and what may help. */
+  complain(why: string): void
+}
+
+/** How long nobody new has to come until all that are there are taken to have been found. */
+const QUIET_MS = 300
+
+/**
+ * Creates a node, lets it act, and stops it, whatever comes of it.
+ * @param settings `options` are those of the node that no command line tells.
+ * @returns the exit code of the act, that of the signal that ended it, or 1 when nobody reads our lines any more.
+ */
+export async function visit(
+  settings: NodeSettings & { readonly options?: LyreOptions },
+  signal: AbortSignal,
+  act: (visit: Visit) => Promise<number>,
+): Promise<number> {
+  const lyre = createLyre({ ...nodeOptions(settings), ...settings.options })
+  for (const group of settings.group ?? []) lyre.join(group)
+  const leaving = new AbortController()
+  const output = new Output(process.stdout, () => leaving.abort(1))
+  const leave = () => leaving.abort(signal.reason)
+  signal.addEventListener('abort', leave)
+  if (signal.aborted) leave()
+  const json = settings.json === true
+  try {
+    const code = await act({
+      lyre,
+      output,
+      signal: leaving.signal,
+      say: (line) => json || output.write(`${line}\n`),
+      tell: (line) => json && output.write(formatLine(line)),
+      complain: (why) => {
+        const lines = [`lyre: ${why}`, ...hintsOf(lyre.diagnostics()).map((hint) => `  ${hint}`)]
+        process.stderr.write(`${lines.join('\n')}\n`)
+      },
+    })
+    await output.ready()
+    return output.broken ? 1 : code
+  } catch (error) {
+    // Whatever was waited for rejects with the reason for which we leave.
+    if (!leaving.signal.aborted || error !== leaving.signal.reason) throw error
+    return Number(leaving.signal.reason)
+  } finally {
+    await lyre.stop()
+  }
+}
+
+/**
+ * Asks `poll` again whenever a peer enters or joins a group, until it finds something, and nobody new came for a moment: who
+ * is there answers our first beacon, all within that.
+ * @returns what it finds then.
+ * @throws TimeoutError after `timeoutMs`; the signal's reason.
+ */
+export function find<Found>(
+  lyre: Lyre,
+  options: {
+    readonly signal: AbortSignal
+    readonly timeoutMs: number
+    readonly poll: () => Found | undefined
+  },
+): Promise<Found> {
+  const { signal, timeoutMs, poll } = options
+  return new Promise((resolve, reject) => {
+    let quiet: NodeJS.Timeout | undefined
+    const settle = (act: () => void) => {
+      clearTimeout(quiet)
+      clearTimeout(late)
+      lyre.off('enter', look).off('join', look)
+      signal.removeEventListener('abort', abort)
+      act()
+    }
+    const abort = () => settle(() => reject(signal.reason))
+    const look = () => {
+      clearTimeout(quiet)
+      if (poll() === undefined) return
+      quiet = setTimeout(() => {
+        const found = poll()
+        if (found !== undefined) settle(() => resolve(found))
+      }, QUIET_MS)
+    }
+    const late = setTimeout(() => {
+      const found = poll()
+      if (found !== undefined) settle(() => resolve(found))
+      else settle(() => reject(new TimeoutError(`nobody was found in ${timeoutMs} ms`)))
+    }, timeoutMs)
+    lyre.on('enter', look).on('join', look)
+    signal.addEventListener('abort', abort)
+    if (signal.aborted) abort()
+    else look()
+  })
+}
+
+/** By uuid, or all of that name. */
+export function peersOf(lyre: Lyre, to: string): Peer[] {
+  const byUuid = lyre.peer(to)
+  return byUuid === undefined ? lyre.peersByName(to) : [byUuid]
+}
+
+/** Resolves after so long, or rejects with the signal's reason. */
+export function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal.throwIfAborted()
+    const abort = () => {
+      clearTimeout(timer)
+      reject(signal.reason)
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', abort)
+      resolve()
+    }, ms)
+    signal.addEventListener('abort', abort)
+  })
+}
