@@ -2,7 +2,7 @@
 // whose path is an ordinary one: there are as many receptions as pairs of nodes, and this is where a large crowd's time goes.
 
 import { NetworkError } from '../src/errors.ts'
-import type { Address, DatagramHandlers, DatagramSocket } from '../src/host.ts'
+import type { Address, DatagramHandlers, DatagramOptions, DatagramSocket } from '../src/host.ts'
 import type { Entry } from './clock.ts'
 import type { SimulatedNode } from './history.ts'
 import type { Link, Path } from './links.ts'
@@ -13,6 +13,8 @@ const DATAGRAM_BYTES_MAX = 65_507
 /** What may wait in a socket whose process is asleep: each datagram counts with what a system keeps beside it. */
 const WAITING_BYTES_MAX = 212_992
 const WAITING_COST_BYTES = 576
+/** A multicast group of IPv4: 224.0.0.0/4. */
+const GROUP = /^2(2[4-9]|3\d)\./
 
 /** A UDP socket of a process. */
 export class VirtualSocket implements DatagramSocket {
@@ -20,6 +22,8 @@ export class VirtualSocket implements DatagramSocket {
   readonly address: string
   readonly port: number
   readonly shared: boolean
+  /** The group that it is in, on the loopback of its machine. */
+  readonly multicast: string | null
   readonly handlers: DatagramHandlers
   readonly #broadcasts: boolean
   #isOpen = true
@@ -27,17 +31,15 @@ export class VirtualSocket implements DatagramSocket {
   #waitingBytes = 0
 
   /** @throws NetworkError when the address or port cannot be had. */
-  constructor(
-    process: Process,
-    options: Address & { readonly shared: boolean; readonly broadcast: boolean },
-    handlers: DatagramHandlers,
-  ) {
+  constructor(process: Process, options: DatagramOptions, handlers: DatagramHandlers) {
     const { machine } = process
     const { address, shared } = options
     if (process.isFull()) throw portError(options, 'EMFILE')
     if (address !== '0.0.0.0' && !machine.has(address)) {
       throw portError(options, 'EADDRNOTAVAIL')
     }
+    if (options.multicast != null && !GROUP.test(options.multicast))
+      throw portError(options, 'EINVAL')
     const port =
       options.port === 0 ? machine.anyPort((free) => !machine.sockets.has(free)) : options.port
     const others = machine.sockets.get(port) ?? []
@@ -46,6 +48,7 @@ export class VirtualSocket implements DatagramSocket {
     this.address = address
     this.port = port
     this.shared = shared
+    this.multicast = options.multicast ?? null
     this.handlers = handlers
     this.#broadcasts = options.broadcast
     machine.sockets.set(port, [...others, this])
@@ -63,7 +66,8 @@ export class VirtualSocket implements DatagramSocket {
     else if (this.address !== '0.0.0.0' && !machine.has(this.address)) {
       this.#fail(`ENETUNREACH: ${this.address} is no address of this machine any more`)
     } else {
-      const isLocal = to.address.startsWith('127.')
+      const isMulticast = to.address === this.multicast
+      const isLocal = isMulticast || to.address.startsWith('127.')
       const address = isLocal ? '127.0.0.1' : machine.address
       const flight = new Flight(this, {
         bytes: bytes.slice(),
@@ -71,7 +75,8 @@ export class VirtualSocket implements DatagramSocket {
         to,
       })
       network.history.datagram('sent', flight)
-      if (!isBroadcast) flight.toOne()
+      if (isMulticast) flight.toItself()
+      else if (!isBroadcast) flight.toOne()
       else if (isLocal) flight.toItself()
       else if (to.address === machine.subnet.broadcast || to.address === '255.255.255.255') {
         flight.toAll()
@@ -188,7 +193,7 @@ class Flight implements Entry {
     this.#schedule(network.path(this.#machine, receiver).delayUs())
   }
 
-  /** A broadcast on 127.0.0.0/8. */
+  /** A broadcast on 127.0.0.0/8, or to a group there. */
   toItself(): void {
     this.#receiver = this.#machine
     this.#schedule(this.socket.process.network.path(this.#machine, this.#machine).delayUs())
@@ -221,11 +226,14 @@ class Flight implements Entry {
     const { port, address } = this.to
     if (this.#receiver !== undefined) {
       // Whoever has been bound to a shared port last gets what is for this machine alone.
+      const isMulticast = address === this.socket.multicast
       const sockets = this.#receiver.sockets.get(port) ?? []
-      const hears = sockets.filter(
-        (socket) => socket.address === '0.0.0.0' || socket.address === address,
+      const hears = sockets.filter((socket) =>
+        isMulticast
+          ? socket.multicast === address
+          : socket.address === '0.0.0.0' || socket.address === address,
       )
-      const all = address.endsWith('.255.255') ? hears : hears.slice(-1)
+      const all = isMulticast || address.endsWith('.255.255') ? hears : hears.slice(-1)
       if (all.length === 0) this.drop(undefined, 'nobody listens')
       for (const socket of all) this.#arrive(socket)
       return

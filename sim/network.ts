@@ -18,6 +18,7 @@ const PORT_MAX = 60_999
 const MACHINES_MAX = 65_000
 const SUBNETS_MAX = 250
 const TIMERS_MAX = 64
+const ORDINARY = { family: 'IPv4', broadcasts: true } as const
 
 /** Machines that hear each other's broadcasts: 10.N.0.0/16. */
 export interface Subnet {
@@ -67,8 +68,8 @@ export class Machine {
   get interfaces(): NetworkInterface[] {
     const { address } = this
     return [
-      { name: 'lo', family: 'IPv4', address: '127.0.0.1', netmask: '255.0.0.0', loopback: true },
-      { name: 'eth0', family: 'IPv4', address, netmask: '255.255.0.0', loopback: false },
+      { name: 'lo', address: '127.0.0.1', netmask: '255.0.0.0', loopback: true, ...ORDINARY },
+      { name: 'eth0', address, netmask: '255.255.0.0', loopback: false, ...ORDINARY },
     ]
   }
 

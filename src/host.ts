@@ -44,6 +44,8 @@ export interface NetworkInterface {
   readonly address: string
   readonly netmask: string
   readonly loopback: boolean
+  /** Whether its broadcast address reaches its network: loopback has none with some systems. */
+  readonly broadcasts: boolean
 }
 
 /** An IPv4 address, and a UDP or TCP port; 0 is any port, where one is opened. */
@@ -56,13 +58,22 @@ export interface Address {
 export interface Datagrams {
   /**
    * Opens a socket.
-   * @param options `shared`: others may be bound to the same port, and each gets what is broadcast; `port` 0: any.
-   * @throws NetworkError when the address or port cannot be had.
+   * @throws NetworkError when the address, the port or the membership cannot be had.
    */
-  open(
-    options: Address & { readonly shared: boolean; readonly broadcast: boolean },
-    handlers: DatagramHandlers,
-  ): Promise<DatagramSocket>
+  open(options: DatagramOptions, handlers: DatagramHandlers): Promise<DatagramSocket>
+}
+
+/** Where a UDP socket is, and what it may do; `port` 0 is any. */
+export interface DatagramOptions extends Address {
+  /** Others may be bound to the same port, and each gets what is broadcast. */
+  readonly shared: boolean
+  /** It may send to everybody. */
+  readonly broadcast: boolean
+  /**
+   * A multicast group on loopback, where that has no broadcast: the socket hears what is sent to it on this machine, and
+   * what it sends to it leaves by loopback, so that no network hears it.
+   */
+  readonly multicast?: string | null
 }
 
 /** What a datagram socket tells its owner. */

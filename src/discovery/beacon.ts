@@ -151,15 +151,17 @@ export class BeaconDiscovery {
    */
   async start(inboxPort: number): Promise<void> {
     const { port, choice, uuid } = this.#options
+    const { address, broadcasts: broadcast, beaconsTo } = choice.chosen
+    const multicast = broadcast ? null : beaconsTo
     const datagrams: Datagrams = this.#host.datagrams
     const fail = (error: Error) => this.#fail(error)
     this.#listener = await datagrams.open(
-      { address: '0.0.0.0', port, shared: true, broadcast: false },
+      { address: '0.0.0.0', port, shared: true, broadcast: false, multicast },
       { receive: (bytes, from) => this.#receive(bytes, from), fail },
     )
     // A second socket sends, so that the first is bound to no address; nobody answers a beacon by UDP.
     this.#sender = await datagrams.open(
-      { address: choice.chosen.address, port: 0, shared: false, broadcast: true },
+      { address, port: 0, shared: false, broadcast, multicast },
       { receive: () => {}, fail },
     )
     this.#beacon = encodeBeacon({ uuid, port: inboxPort })
@@ -207,7 +209,7 @@ export class BeaconDiscovery {
     }
     return {
       port: this.#options.port,
-      to: this.#options.choice.chosen.broadcast,
+      to: this.#options.choice.chosen.beaconsTo,
       sent: this.#sentCount,
       sendErrors: this.#errorCount,
       lastError: this.#lastError,
@@ -227,10 +229,8 @@ export class BeaconDiscovery {
 
   #transmit(sender: DatagramSocket): void {
     this.#sentCount++
-    sender.send(this.#beacon, {
-      address: this.#options.choice.chosen.broadcast,
-      port: this.#options.port,
-    })
+    const { port, choice } = this.#options
+    sender.send(this.#beacon, { address: choice.chosen.beaconsTo, port })
   }
 
   #receive(bytes: Uint8Array, { address, port }: Address): void {

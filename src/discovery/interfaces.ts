@@ -1,12 +1,17 @@
 // Which interface a node uses, and why not the others. Nothing loses users like a wrong guess that nobody explains, so every
 // answer comes with its reason.
 
+import { BEACON_MULTICAST } from '../../protocol/index.ts'
 import { UsageError } from '../errors.ts'
 import type { NetworkInterface } from '../host.ts'
 
 /** The choice, for diagnostics too. */
 export interface InterfaceChoice {
-  readonly chosen: NetworkInterface & { readonly broadcast: string; readonly reason: string }
+  readonly chosen: NetworkInterface & {
+    /** The broadcast address of its network, or the multicast group of a loopback that has none. */
+    readonly beaconsTo: string
+    readonly reason: string
+  }
   readonly skipped: readonly { name: string; address: string; reason: string }[]
 }
 
@@ -43,8 +48,11 @@ export function chooseInterface(
     const reason = rank === best.rank ? 'it comes after the chosen one' : RANKS[rank]
     skipped.push({ name: found.name, address: found.address, reason: reason ?? '' })
   }
-  const reason = wanted === undefined ? (RANKS[best.rank] ?? '') : `asked for as ${wanted}`
-  return { chosen: { ...best.found, broadcast: broadcastOf(best.found), reason }, skipped }
+  const { found } = best
+  const why = wanted === undefined ? (RANKS[best.rank] ?? '') : `asked for as ${wanted}`
+  const reason = found.broadcasts ? why : `${why}; ${MULTICAST_REASON}`
+  const beaconsTo = found.broadcasts ? broadcastOf(found) : BEACON_MULTICAST
+  return { chosen: { ...found, beaconsTo, reason }, skipped }
 }
 
 /** Whether an address is on the network of an interface; one that is not IPv4 is on none. */
@@ -60,6 +68,8 @@ export function networkOf({ address, netmask }: NetworkInterface): string {
   return `${dotted(ipv4(address) & mask)}/${Math.clz32(~mask)}`
 }
 
+/** Of a loopback without broadcast (beacon.md 2.7). */
+const MULTICAST_REASON = `it has no broadcast on this system, so beacons go to the multicast group ${BEACON_MULTICAST}`
 const RANKS = [
   'the first that reaches a network',
   'it looks like a container, a virtual machine or a tunnel',

@@ -23,11 +23,16 @@ export const systemHost: Host = {
   },
 }
 
+/** Where loopback has no broadcast: what is sent to 127.255.255.255 is refused, or reaches nobody. */
+const WITHOUT_LOOPBACK_BROADCAST: readonly string[] = ['darwin', 'freebsd', 'netbsd', 'openbsd']
+
 function listInterfaces(): NetworkInterface[] {
+  const loopbackBroadcasts = !WITHOUT_LOOPBACK_BROADCAST.includes(process.platform)
   const list: NetworkInterface[] = []
   for (const [name, addresses] of Object.entries(networkInterfaces())) {
     for (const { family, address, netmask, internal } of addresses ?? []) {
-      list.push({ name, family, address, netmask, loopback: internal })
+      const broadcasts = !internal || loopbackBroadcasts
+      list.push({ name, family, address, netmask, loopback: internal, broadcasts })
     }
   }
   return list

@@ -7,6 +7,7 @@ import type { Test } from 'tap'
 import type {
   Address,
   DatagramHandlers,
+  DatagramOptions,
   DatagramSocket,
   Host,
   Stream,
@@ -182,7 +183,7 @@ async function gathering(t: Test, { host }: HostUnderTest): Promise<void> {
 async function open(
   t: Test,
   { host }: HostUnderTest,
-  options: Address & { readonly shared: boolean; readonly broadcast: boolean },
+  options: DatagramOptions,
 ): Promise<{
   readonly socket: DatagramSocket
   readonly heard: Heard<{ readonly hex: string; readonly from: Address }>
@@ -218,6 +219,26 @@ async function datagrams(t: Test, subject: HostUnderTest): Promise<void> {
       }
     }
     for (const { heard } of listeners) t.equal(heard.items.length, 4, 'each once')
+  })
+
+  t.test('everybody in a multicast group on loopback hears what is sent to it', async (t) => {
+    const port = await subject.freePort()
+    const multicast = '239.255.22.38'
+    const options = { address: '0.0.0.0', port, shared: true, broadcast: false, multicast }
+    const listeners = [await open(t, subject, options), await open(t, subject, options)]
+    const local = { ...sender, address: '127.0.0.1', broadcast: false }
+    const { socket } = await open(t, subject, { ...local, multicast })
+    for (const size of [0, 22, 1_400]) {
+      socket.send(pattern(size), { address: multicast, port })
+      for (const { heard } of listeners) {
+        const { hex, from } = await heard.next(`${size} octets`)
+        t.equal(hex, digest(pattern(size)))
+        t.equal(from.address, '127.0.0.1')
+      }
+    }
+    for (const { heard } of listeners) t.equal(heard.items.length, 3, 'each once')
+    const bad = open(t, subject, { ...local, multicast: '127.0.0.1' })
+    await t.rejects(bad, { name: 'NetworkError', cause: { code: 'EINVAL' } })
   })
 
   t.test('what was given before close() arrives', async (t) => {

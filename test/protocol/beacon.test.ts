@@ -1,6 +1,12 @@
 import fc from 'fast-check'
 import t from 'tap'
-import { BEACON_PORT, decodeBeacon, encodeBeacon, isBeaconOf } from '../../protocol/beacon.ts'
+import {
+  BEACON_MULTICAST,
+  BEACON_PORT,
+  decodeBeacon,
+  encodeBeacon,
+  isBeaconOf,
+} from '../../protocol/beacon.ts'
 import { WireError } from '../../protocol/errors.ts'
 import { holds } from '../support/holds.ts'
 import { concat } from '../support/octets.ts'
@@ -79,6 +85,15 @@ t.test('sizes and versions are exact (beacon.md 2.2)', async (t) => {
     t.throws(() => decodeBeacon(datagram), { name: 'WireError', rule: 'beacon.md 2.2' }, what)
   }
 })
+
+t.test(
+  'the group of a loopback without broadcast is local, and has our port (beacon.md 2.7)',
+  async (t) => {
+    const [first, second, third, fourth] = BEACON_MULTICAST.split('.').map(Number)
+    t.same([first, second], [239, 255], 'the local scope of RFC 2365')
+    t.equal(256 * (third as number) + (fourth as number), BEACON_PORT)
+  },
+)
 
 t.test('the port of another network is for others to choose', async (t) => {
   t.equal(BEACON_PORT, 5670)

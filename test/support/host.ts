@@ -21,6 +21,7 @@ const LOOPBACK: NetworkInterface = {
   address: '127.0.0.1',
   netmask: '255.0.0.0',
   loopback: true,
+  broadcasts: true,
 }
 
 const NOTHING = new Uint8Array(0)
@@ -158,6 +159,7 @@ export class FakeStream implements Stream {
 }
 
 interface Listening extends Address {
+  readonly multicast: string | null
   readonly handlers: DatagramHandlers
 }
 
@@ -236,10 +238,16 @@ export class World {
     return Math.min(...[...this.#timers].map(({ at }) => at))
   }
 
-  /** Everybody bound to the port hears it. */
-  broadcast(bytes: Uint8Array, to: { readonly port: number }, from: Address): void {
-    for (const { port, handlers } of this.#sockets) {
-      if (port === to.port) handlers.receive(bytes.slice(), from)
+  /** Everybody bound to the port hears it; where it goes to a multicast group, those that are in it. */
+  broadcast(
+    bytes: Uint8Array,
+    to: { readonly port: number; readonly address?: string },
+    from: Address,
+  ): void {
+    const group = to.address?.startsWith('239.') === true ? to.address : undefined
+    for (const { port, multicast, handlers } of this.#sockets) {
+      if (port !== to.port || (group !== undefined && multicast !== group)) continue
+      handlers.receive(bytes.slice(), from)
     }
   }
 
@@ -256,8 +264,8 @@ export class World {
         gather: (callback) => void this.#deferred.push(callback),
       },
       datagrams: {
-        open: async ({ address, port }, handlers) => {
-          const socket = { address, port, handlers }
+        open: async ({ address, port, multicast = null }, handlers) => {
+          const socket = { address, port, multicast, handlers }
           this.#sockets.add(socket)
           return {
             send: (bytes, to) => {

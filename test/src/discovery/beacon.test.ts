@@ -2,6 +2,7 @@ import t from 'tap'
 import { decodeBeacon, encodeBeacon } from '../../../protocol/index.ts'
 import { BeaconDiscovery } from '../../../src/discovery/beacon.ts'
 import { chooseInterface } from '../../../src/discovery/interfaces.ts'
+import type { Datagrams } from '../../../src/host.ts'
 import { World } from '../../support/host.ts'
 import { fromHex, loadVectors } from '../../support/vectors.ts'
 
@@ -41,6 +42,41 @@ t.test('the first beacon goes out at once, and one an interval or a little earli
     t.equal(world.datagrams.length, count + 1)
   }
   t.equal(beacon.diagnostics().sent, 50)
+})
+
+t.test('on a loopback without broadcast nodes hear each other by multicast', async (t) => {
+  const world = new World()
+  const [lo] = world.interfaces
+  if (lo !== undefined) world.interfaces = [{ ...lo, broadcasts: false }]
+  const { beacon } = tested(world)
+  await beacon.start(49_152)
+  await world.settle()
+  t.match(world.datagrams, [{ to: { address: '239.255.22.38', port: PORT } }])
+  t.match(beacon.diagnostics(), { to: '239.255.22.38', heard: { own: 1 } })
+})
+
+t.test('what cannot be sent is counted, with the reason, and the next is tried', async (t) => {
+  const world = new World()
+  const host = world.host()
+  const { uuid, ...options } = { uuid: ALICE, port: PORT, intervalMs: 1_000 }
+  const choice = chooseInterface(world.interfaces, undefined)
+  const codes = ['EADDRNOTAVAIL', 'EHOSTUNREACH', 'ENETUNREACH']
+  const datagrams: Datagrams = {
+    async open(wanted, handlers) {
+      const socket = await host.datagrams.open(wanted, handlers)
+      const send = () => handlers.fail(new Error(`send ${codes.shift()} 127.255.255.255`))
+      return { send, close: () => socket.close() }
+    },
+  }
+  const nobody = { alive() {}, goodbye() {} }
+  const beacon = new BeaconDiscovery({ ...host, datagrams }, { uuid, ...options, choice }, nobody)
+  await beacon.start(49_152)
+  for (const code of ['EADDRNOTAVAIL', 'EHOSTUNREACH']) {
+    t.match(beacon.diagnostics().lastError, new RegExp(code))
+    beacon.handleTimeout(beacon.pollTimeout())
+  }
+  t.match(beacon.diagnostics(), { sent: 3, sendErrors: 3, lastError: /ENETUNREACH/ })
+  await beacon.stop()
 })
 
 t.test('its last words are a beacon with port 0', async (t) => {

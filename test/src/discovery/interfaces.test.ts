@@ -3,7 +3,7 @@ import { chooseInterface, networkOf, onNetwork } from '../../../src/discovery/in
 import type { NetworkInterface } from '../../../src/host.ts'
 
 function ipv4(name: string, address: string, netmask = '255.255.255.0'): NetworkInterface {
-  return { name, family: 'IPv4', address, netmask, loopback: name === 'lo' }
+  return { name, family: 'IPv4', address, netmask, loopback: name === 'lo', broadcasts: true }
 }
 
 const LO = ipv4('lo', '127.0.0.1', '255.0.0.0')
@@ -17,6 +17,7 @@ const IPV6: NetworkInterface = {
   address: 'fe80::1',
   netmask: 'ffff:ffff:ffff:ffff::',
   loopback: false,
+  broadcasts: true,
 }
 const ALL = [LO, DOCKER0, LINK_LOCAL, IPV6, ETH0, WLAN0]
 
@@ -72,7 +73,20 @@ t.test('beacons go to the broadcast address of the network', async (t) => {
     [ipv4('all', '200.1.2.3', '0.0.0.0'), '255.255.255.255'],
     [ipv4('one', '200.1.2.3', '255.255.255.255'), '200.1.2.3'],
   ] as const) {
-    t.equal(chooseInterface([one], undefined).chosen.broadcast, broadcast)
+    t.equal(chooseInterface([one], undefined).chosen.beaconsTo, broadcast)
+  }
+})
+
+t.test('on a loopback without broadcast they go to a multicast group, which is said', async (t) => {
+  const lo0 = { ...LO, name: 'lo0', broadcasts: false }
+  const why =
+    'it has no broadcast on this system, so beacons go to the multicast group 239.255.22.38'
+  for (const [wanted, reason] of [
+    [undefined, `loopback reaches this machine only; ${why}`],
+    ['lo0', `asked for as lo0; ${why}`],
+  ] as const) {
+    const { chosen } = chooseInterface([lo0], wanted)
+    t.same(chosen, { ...lo0, beaconsTo: '239.255.22.38', reason })
   }
 })
 

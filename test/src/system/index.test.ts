@@ -31,6 +31,25 @@ t.test('the real host is a Host', (t) =>
   }),
 )
 
+t.test('loopback broadcasts, but not with macOS and the BSDs', async (t) => {
+  const descriptor = Object.getOwnPropertyDescriptor(process, 'platform')
+  t.teardown(() => Object.defineProperty(process, 'platform', descriptor ?? {}))
+  for (const [platform, broadcasts] of [
+    ['linux', true],
+    ['android', true],
+    ['win32', true],
+    ['darwin', false],
+    ['freebsd', false],
+    ['netbsd', false],
+    ['openbsd', false],
+  ] as const) {
+    Object.defineProperty(process, 'platform', { ...descriptor, value: platform })
+    const found = systemHost.interfaces()
+    t.ok(found.some(({ loopback }) => loopback))
+    for (const one of found) t.equal(one.broadcasts, !one.loopback || broadcasts, platform)
+  }
+})
+
 t.test('both sides are read to where they say, as soon as they have heard something', async (t) => {
   const subject: HostUnderTest = { ...HOST, surfaced: () => Promise.reject(new Error('nothing')) }
   for (const way of ['filled', 'received'] as const) {
