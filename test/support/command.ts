@@ -10,6 +10,9 @@ import { Heard } from './heard.ts'
 /** What `npm test` has built. */
 export const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
 
+/** Where `npm test` has built the examples. */
+const EXAMPLES = new URL('../../dist-examples/', import.meta.url)
+
 export class Command {
   readonly process: ChildProcess
   /** Its lines on stdout. */
@@ -57,8 +60,16 @@ export function startCommand(
   options: readonly string[] = [],
   variables: Readonly<Record<string, string>> = {},
 ): Command {
-  const { NODE_OPTIONS: _, ...env } = { ...process.env, ...variables }
-  return own(t, spawn(process.execPath, [...options, MAIN, ...args], { env, stdio: 'pipe' }))
+  return start(t, [...options, MAIN, ...args], variables)
+}
+
+/** Starts an example, by its name. */
+export function startExample(
+  t: Pick<Test, 'teardown'>,
+  name: string,
+  args: readonly string[],
+): Command {
+  return start(t, [fileURLToPath(new URL(`${name}.js`, EXAMPLES)), ...args])
 }
 
 /** Starts `lyre ARGUMENTS` with its standard output on a file descriptor of ours. */
@@ -82,6 +93,15 @@ export function startOnTerminal(
   const line = `stty rows 24 cols ${columns}; exec ${lyre}`
   const terminal = { ...env, TERM: 'xterm', SHELL: '/bin/sh' }
   return own(t, spawn('script', ['-qfec', line, '/dev/null'], { env: terminal, stdio: 'pipe' }))
+}
+
+function start(
+  t: Pick<Test, 'teardown'>,
+  args: readonly string[],
+  variables: Readonly<Record<string, string>> = {},
+): Command {
+  const { NODE_OPTIONS: _, ...env } = { ...process.env, ...variables }
+  return own(t, spawn(process.execPath, args, { env, stdio: 'pipe' }))
 }
 
 function own(t: Pick<Test, 'teardown'>, process: ChildProcess): Command {
