@@ -216,7 +216,8 @@ function runController(): Lyre {
   lyre.on('exit', ({ peer, cause }) => {
     const sensor = sensors.get(peer.uuid)
     sensors.delete(peer.uuid)
-    if (sensor === undefined || sensor.values.size === 0) return
+    // At our own stop() all peers exit, and none of them is gone.
+    if (sensor === undefined || sensor.values.size === 0 || cause === 'stop') return
     show(`${line(peer, sensor)} (stale: it is gone, ${cause})`)
   })
   return lyre

@@ -186,7 +186,7 @@ t.test('systemd takes the unit', { skip }, async (t) => {
   const unit = readFileSync(UNIT, 'utf8')
   const here = unit
     .replace('/usr/bin/node', process.execPath)
-    .replace('/opt/lyre/dist-examples/sensors.js', PROGRAM)
+    .replace('/opt/lyre/sensors.mjs', PROGRAM)
   const [good, bad] = ['good.service', 'bad.service'].map((name) => join(folder, name))
   writeFileSync(good as string, here)
   writeFileSync(bad as string, here.replace('Restart=always', 'Restart=sometimes'))
