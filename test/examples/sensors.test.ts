@@ -1,7 +1,7 @@
 /** examples/sensors.ts as its user starts it: processes on loopback, sensors with a /sys and /proc that the test writes. */
 
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -32,9 +32,12 @@ function createRoot(t: Test, files: Readonly<Record<string, string>>): string {
   return root
 }
 
+/** Whole or not at all, as the kernel's own files are for who reads them. */
 function write(root: string, { path, text }: { readonly path: string; readonly text: string }) {
-  mkdirSync(dirname(join(root, path)), { recursive: true })
-  writeFileSync(join(root, path), text)
+  const file = join(root, path)
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(`${file}.new`, text)
+  renameSync(`${file}.new`, file)
 }
 
 /** Starts the example in a role, at a beacon port. */
