@@ -1,11 +1,12 @@
 // What 'lyre/protocol' exports: the codecs and machines, for those who build something else on the same wire.
 
 export * from './beacon.ts'
-export { isUuid, type Uuid, utf8, uuidToBytes } from './bytes.ts'
+export { isUuid, type Uuid, utf8, uuidToBytes, type Writer } from './bytes.ts'
 export { formatEndpoint, parseEndpoint } from './endpoints.ts'
 export { WireError } from './errors.ts'
+export type { Allocate } from './frames.ts'
 export * from './harmony.ts'
-export type { Mailbox, Tally } from './mailbox.ts'
+export type { Letter, Mailbox, Mark, Tally, Wire } from './mailbox.ts'
 export type {
   ConnectionId,
   ExitCause,

@@ -1,8 +1,30 @@
 // What 'lyre/sim' exports: a network in a box, to test programs that use Lyre in.
 
 export { TimeoutError, UsageError } from '../src/errors.ts'
+export type {
+  Address,
+  Clock,
+  DatagramHandlers,
+  DatagramSocket,
+  Datagrams,
+  Host,
+  NetworkInterface,
+  Stream,
+  StreamHandlers,
+  StreamServer,
+  Streams,
+  Timer,
+} from '../src/host.ts'
 export type { Action, Lyre } from '../src/lyre.ts'
-export { FAULT_KINDS, type Faults, NO_FAULTS, readFaults } from './faults.ts'
+export {
+  type CrashKind,
+  FAULT_KINDS,
+  type Faults,
+  NO_FAULTS,
+  type PartitionShape,
+  type ReaderKind,
+  readFaults,
+} from './faults.ts'
 export type {
   ActionRecord,
   ConnectionRecord,

@@ -31,7 +31,7 @@ export type LyreEvents = {
 }
 
 /** The member of the union that has this type, also where it shares its shape with another, as 'join' does with 'leave'. */
-type EventOf<Type, Event = LyreEvent> = Event extends { readonly type: infer Types }
+export type EventOf<Type, Event = LyreEvent> = Event extends { readonly type: infer Types }
   ? Type extends Types
     ? Event
     : never

@@ -1,6 +1,16 @@
 // What a node runs on: time, datagrams, streams, randomness and the list of interfaces. Interfaces only. src/system is the
 // real host, a simulation brings its own, and nothing between here and there can tell which it has.
 
+// What the types of Lyre need of their surroundings comes with them: a project may have neither DOM nor @types/node.
+/// <reference lib="esnext.disposable" preserve="true" />
+
+declare global {
+  /** Whole where DOM or @types/node is, this is merged with theirs. */
+  interface AbortSignal {
+    readonly aborted: boolean
+  }
+}
+
 /** Everything that a node may use of the world. */
 export interface Host {
   readonly clock: Clock

@@ -15,8 +15,15 @@ export type {
   Uuid,
 } from '../protocol/index.ts'
 export { WireError } from '../protocol/index.ts'
+export type {
+  BeaconCounts,
+  BeaconDiagnostics,
+  BeaconKind,
+  HeardBeacon,
+} from './discovery/beacon.ts'
+export type { InterfaceChoice } from './discovery/interfaces.ts'
 export { NetworkError, TimeoutError, UsageError } from './errors.ts'
-export { type LyreEvent, type LyreEvents, type OverrunEvent, text } from './events.ts'
+export { type EventOf, type LyreEvent, type LyreEvents, type OverrunEvent, text } from './events.ts'
 export type { Content, Diagnostics } from './lyre.ts'
 export type { LyreLimits, LyreOptions } from './options.ts'
 export type { Lyre }

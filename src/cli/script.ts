@@ -1,7 +1,7 @@
 // The conversation of the demonstration, for when nobody types: it says its lines, shows what arrives, and knows what has
 // to. What is shown as heard came out of an event, always; what is missing is named.
 
-import { promises as timers } from 'node:timers'
+import { setTimeout as pause } from 'node:timers/promises'
 import { type Lyre, type LyreEvent, type OverrunEvent, text } from '../index.ts'
 import { COMPANIONS, STAGE } from './companion.ts'
 import { hintsOf } from './hints.ts'
@@ -177,7 +177,7 @@ class Script {
 
   async #speak({ to, text }: Act): Promise<void> {
     if (text === undefined) return
-    await timers.setTimeout(PAUSE_MS, undefined, { signal: this.#signal })
+    await pause(PAUSE_MS, undefined, { signal: this.#signal })
     const name = this.#lyre.name
     this.#say(
       to === undefined ? `[${STAGE}] ${name}: ${text}` : `(whisper to ${to}) ${name}: ${text}`,
