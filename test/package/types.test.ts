@@ -75,6 +75,16 @@ const COMPILERS = [
     ],
   },
   {
+    name: 'TypeScript 7.0',
+    path: tool('typescript-7.0/lib/tsc.js'),
+    modes: [
+      { module: 'node16' },
+      { module: 'nodenext' },
+      { module: 'esnext', moduleResolution: 'bundler' },
+      { module: 'preserve', moduleResolution: 'bundler' },
+    ],
+  },
+  {
     name: 'TypeScript 5.9',
     path: tool('typescript-5.9/lib/tsc.js'),
     modes: [
@@ -125,6 +135,20 @@ t.test(
       code: 0,
       stdout: '',
     })
+  },
+)
+
+t.test(
+  'a project as tsc --init makes it, in CommonJS, takes the whole of it by its name',
+  async (t) => {
+    write(project, {
+      'whole.cts': `import lyre = require('lyre')
+      const node: lyre.Lyre = lyre.createLyre()
+      const refusal: lyre.UsageError = new lyre.UsageError('no')
+      export = { node, refusal }`,
+    })
+    const options = { ...BARE, module: 'nodenext', verbatimModuleSyntax: true }
+    t.same(await compile(TYPESCRIPT, options, ['whole.cts']), { code: 0, stdout: '' })
   },
 )
 
