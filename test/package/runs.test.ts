@@ -41,6 +41,8 @@ const SPOKEN = '{"said":["hello","hello yourself"],"error":true}\n'
 const { LYRE_OTHER_NODEJS = '' } = process.env
 
 t.setTimeout(TIMEOUT_MS)
+// The demonstration mostly waits, so that its reader can follow: others go on meanwhile.
+t.jobs = 2
 const projects = {
   commonjs: await createProject(t, 'commonjs', { ...FILES, 'index.js': FILES['require.cjs'] }),
   module: await createProject(t, 'module', { ...FILES, 'index.js': FILES['import.mjs'] }),
@@ -75,7 +77,7 @@ for (const command of commands) {
   const name = `Node.js ${version_} on ${processor}`
   const emulated = command.length > 1
 
-  t.test(`two nodes talk on ${name}, however Lyre is loaded`, async (t) => {
+  t.test(`two nodes talk on ${name}, however Lyre is loaded`, { buffered: true }, async (t) => {
     const { commonjs, module } = projects
     quiet(t, await talk(module, command, 'index.js'), SPOKEN, 'import in an ESM project')
     quiet(t, await talk(commonjs, command, 'dynamic.cjs'), SPOKEN, 'import() in CommonJS')
@@ -90,7 +92,7 @@ for (const command of commands) {
     quiet(t, both, 'true\ntrue\ntrue\n', 'import and require() give the same module')
   })
 
-  t.test(`the command works on ${name}`, async (t) => {
+  t.test(`the command works on ${name}`, { buffered: true }, async (t) => {
     const main = 'node_modules/lyre/dist/src/cli/main.js'
     quiet(
       t,
