@@ -5,6 +5,7 @@ export type {
   Address,
   Clock,
   DatagramHandlers,
+  DatagramOptions,
   DatagramSocket,
   Datagrams,
   Host,
