@@ -10,8 +10,9 @@ const INSTALLED_BYTES_MAX = 2_000_000
 const PACKAGES_MAX = 10
 const ALLOWED = [
   /^(package\.json|README\.md|CHANGELOG\.md|CONTRIBUTING\.md|LICENSE)$/,
+  /^docs\/recording\.svg$/,
   /^(docs\/(adr|guide)|protocol)\/[a-z0-9-]+\.md$/,
-  /^examples\/[a-z-]+\.ts$/,
+  /^examples\/[a-z-]+\.(ts|service)$/,
   /^dist\/(src|protocol|sim)\/([a-z]+\/)?[a-z-]+\.(js|d\.ts)$/,
   /^dist\/(src|protocol|sim)\/index\.(cjs|d\.cts)$/,
 ]
