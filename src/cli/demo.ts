@@ -16,11 +16,13 @@ const LOOPBACK = '127.0.0.1'
 export async function demonstrate(settings: NodeSettings, signal: AbortSignal): Promise<number> {
   const port = settings.port ?? (await findPort())
   const name = settings.name ?? 'guest'
-  const lyre = createLyre(nodeOptions({ name, interface: LOOPBACK, port }))
+  const create = (name: string) => createLyre(nodeOptions({ name, interface: LOOPBACK, port }))
   const troupe = new Troupe({ address: LOOPBACK, port })
   try {
     const json = settings.json === true
-    if (json || !isInteractive()) return await perform({ lyre, troupe, port, signal, json })
+    if (json || !isInteractive()) {
+      return await perform({ lyre: create(name), troupe, port, signal, json })
+    }
     const intro = [
       `Two companions come, each in a process of its own: ${troupe.names}.`,
       'Talk to them; tell them goodbye, and they leave. /help tells what else there is.',
@@ -28,11 +30,12 @@ export async function demonstrate(settings: NodeSettings, signal: AbortSignal): 
       `  ${ownCommand()} chat --interface ${LOOPBACK} --port ${port}`,
       '',
     ].join('\n')
-    const leave = async () => {
-      await troupe.end()
-      await lyre.stop()
-    }
-    return await converse(lyre, { groups: [STAGE], signal, intro, leave })
+    return await converse((nick = name) => create(nick), {
+      groups: [STAGE],
+      signal,
+      intro,
+      leave: () => troupe.end(),
+    })
   } finally {
     await troupe.end()
   }

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module'
 import { Argument, Command, CommanderError } from 'commander'
 import { UsageError } from '../index.ts'
 import { type BenchSettings, bench, parseSizes } from './bench.ts'
-import { chat } from './chat.ts'
+import { type ChatSettings, chat } from './chat.ts'
 import { accompany } from './companion.ts'
 import { completionOf, SHELLS, type Shell } from './completion.ts'
 import { demonstrate } from './demo.ts'
@@ -86,8 +86,13 @@ function addChat(program: Command): void {
   const command = program
     .command('chat')
     .showHelpAfterError('Try lyre chat --help.')
-    .description('talk in groups; /help tells what can be typed')
-  withJson(withHeaders(withGroups(withNetwork(withName(command)))))
+    .description('talk in groups, each a room; /help tells what can be typed')
+  withJson(
+    withHeaders(withGroups(withNetwork(withName(command)))),
+    'lines of JSON come out, as of lyre pipe; lines go in as typed',
+  )
+    .option('--history <file>', 'keep what is typed in a file, for the next session')
+    .option('--bell', 'ring for whispers, and when your name is said')
     .addHelpText(
       'after',
       `
@@ -96,9 +101,10 @@ The first --group is where your lines go; without one it is CHAT.
 Examples:
   lyre chat --name ada
   lyre chat --name ada --group KITCHEN --group CHAT
+  lyre chat --name ada --history ~/.lyre-history
   lyre chat --name ada --interface wlan0 --port 5999`,
     )
-    .action(run(chat))
+    .action(run<ChatSettings>(chat))
 }
 
 function addPeers(program: Command): void {

@@ -7,7 +7,7 @@ import { COMPANIONS, STAGE } from './companion.ts'
 import { hintsOf } from './hints.ts'
 import { eventToJson, formatLine, type JsonLine } from './json.ts'
 import { Output } from './output.ts'
-import { isColoured } from './terminal.ts'
+import { colourDepth } from './terminal.ts'
 import type { Troupe } from './troupe.ts'
 import { Words } from './words.ts'
 
@@ -32,7 +32,7 @@ export async function perform({ lyre, troupe, port, signal, json }: Stage): Prom
   signal.addEventListener('abort', () => stop('it was interrupted'))
   troupe.watch(stop)
   const output = new Output(process.stdout, () => stop('nobody reads what is written here'))
-  const words = new Words(lyre, { coloured: isColoured() })
+  const words = new Words(lyre, { depth: colourDepth() })
   const say = (line: string) => json || output.write(`${line}\n`)
   const tell = (line: JsonLine) => json && output.write(formatLine(line))
   const script = new Script(lyre, { say, signal: stopped.signal })

@@ -9,13 +9,15 @@ import {
   text,
   UsageError,
 } from '../index.ts'
+import { Colours } from './colours.ts'
+import { textWidth } from './columns.ts'
 import { hintsOf } from './hints.ts'
 import { eventToJson } from './json.ts'
 import type { NodeSettings } from './settings.ts'
-import { fill, widthOf } from './table.ts'
-import { isColoured } from './terminal.ts'
+import { fill } from './table.ts'
+import { colourDepth } from './terminal.ts'
 import { visit } from './visit.ts'
-import { CAUSES, clean, dimmed, painted, Words } from './words.ts'
+import { clean, Words } from './words.ts'
 
 /** What `lyre watch` can be told. */
 export interface WatchSettings extends NodeSettings {
@@ -80,32 +82,61 @@ function follow(lyre: Lyre, group: string): void {
 /** Events in columns: when, who, what, and what there is to say about it. */
 class Lines {
   readonly #words: Words
-  readonly #coloured = isColoured()
+  readonly #depth = colourDepth()
+  readonly #colours = new Colours(this.#depth)
   #nameWidth = NAME_WIDTH.min
 
   constructor(lyre: Lyre) {
-    this.#words = new Words(lyre, { coloured: false })
+    this.#words = new Words(lyre, { depth: 1 })
   }
 
   event(event: LyreEvent | OverrunEvent): string {
     if (event.type === 'overrun') return this.notice(`too much at once: ${event.count} not shown`)
     if (event.type === 'stop') return this.notice('stopped')
     const name = clean(this.#words.nameOf(event.peer), NAME_WIDTH.max)
-    this.#nameWidth = Math.min(NAME_WIDTH.max, Math.max(this.#nameWidth, widthOf(name)))
+    this.#nameWidth = Math.min(NAME_WIDTH.max, Math.max(this.#nameWidth, textWidth(name)))
     const filled = fill(name, this.#nameWidth)
-    const who = this.#coloured ? painted(filled, event.peer) : filled
-    return `${this.#time()}  ${who}  ${fill(event.type, TYPE_WIDTH)}  ${detailOf(event)}`.trimEnd()
+    const who = this.#colours.paint(event.peer.uuid, filled)
+    if (event.type === 'exit') this.#colours.release(event.peer.uuid)
+    const detail = this.#detailOf(event)
+    return `${this.#time()}  ${who}  ${fill(event.type, TYPE_WIDTH)}  ${detail}`.trimEnd()
   }
 
   trace({ type, uuid, endpoint, reason }: Trace): string {
     const parts = [uuid?.slice(0, 6), endpoint, reason].filter((part) => part !== undefined)
     const line = `${fill('trace', this.#nameWidth)}  ${type}  ${clean(parts.join('  '))}`
-    return `${this.#time()}  ${this.#coloured ? dimmed(line) : line}`
+    return `${this.#time()}  ${this.#dim(line)}`
   }
 
   notice(text: string): string {
-    const line = `${this.#time()}  * ${text}`
-    return this.#coloured ? dimmed(line) : line
+    return this.#dim(`${this.#time()}  * ${text}`)
+  }
+
+  #detailOf(event: Exclude<LyreEvent, { type: 'stop' }>): string {
+    switch (event.type) {
+      case 'enter': {
+        const { uuid, endpoint, headers } = event.peer
+        const told = Object.entries(headers).map(([key, value]) => `${key}=${value}`)
+        return clean([endpoint, uuid, ...told].join('  '), DETAIL_LENGTH_MAX)
+      }
+      case 'exit':
+        return `${event.cause}: ${this.#words.causeOf(event.cause)}${event.lost > 0 ? `, lost ${event.lost}` : ''}`
+      case 'join':
+      case 'leave':
+        return clean(event.group)
+      case 'shout':
+        return `[${clean(event.group)}] ${contentOf(event.content)}`
+      case 'whisper':
+        return contentOf(event.content)
+      case 'evasive':
+        return 'nothing heard for a while'
+      case 'silent':
+        return 'it does not answer'
+    }
+  }
+
+  #dim(line: string): string {
+    return this.#depth === 1 ? line : `\x1b[2m${line}\x1b[22m`
   }
 
   #time(): string {
@@ -113,29 +144,6 @@ class Lines {
     const part = (value: number, digits = 2) => String(value).padStart(digits, '0')
     const clock = [now.getHours(), now.getMinutes(), now.getSeconds()].map((value) => part(value))
     return `${clock.join(':')}.${part(now.getMilliseconds(), 3)}`
-  }
-}
-
-function detailOf(event: Exclude<LyreEvent, { type: 'stop' }>): string {
-  switch (event.type) {
-    case 'enter': {
-      const { uuid, endpoint, headers } = event.peer
-      const told = Object.entries(headers).map(([key, value]) => `${key}=${value}`)
-      return clean([endpoint, uuid, ...told].join('  '), DETAIL_LENGTH_MAX)
-    }
-    case 'exit':
-      return `${event.cause}: ${CAUSES[event.cause]}${event.lost > 0 ? `, lost ${event.lost}` : ''}`
-    case 'join':
-    case 'leave':
-      return clean(event.group)
-    case 'shout':
-      return `[${clean(event.group)}] ${contentOf(event.content)}`
-    case 'whisper':
-      return contentOf(event.content)
-    case 'evasive':
-      return 'nothing heard for a while'
-    case 'silent':
-      return 'it does not answer'
   }
 }
 

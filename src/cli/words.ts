@@ -3,13 +3,18 @@
 
 import type { ExitCause, Lyre, LyreEvent, OverrunEvent, Peer } from '../index.ts'
 import { text } from '../index.ts'
+import { type ColourDepth, Colours } from './colours.ts'
+import type { RoomSummary } from './rooms.ts'
+import type { Prompt } from './terminal.ts'
 
 /** How long a name and a message can be before they are cut; a person reads no more at once. */
 const NAME_LENGTH_MAX = 40
 const MESSAGE_LENGTH_MAX = 10_000
+/** How many rooms with something unread are in the prompt, and how much of their names. */
+const PROMPT_ROOMS_MAX = 3
+const PROMPT_NAME_LENGTH_MAX = 20
 
-/** Why a peer is gone. */
-export const CAUSES: Readonly<Record<ExitCause, string>> = {
+const CAUSES: Readonly<Record<ExitCause, string>> = {
   goodbye: 'it left',
   expired: 'nothing was heard of it for too long',
   restart: 'it was started again',
@@ -24,10 +29,16 @@ export const CAUSES: Readonly<Record<ExitCause, string>> = {
 export class Words {
   readonly #lyre: Lyre
   readonly #coloured: boolean
+  readonly #colours: Colours
+  readonly #ownName: RegExp
 
-  constructor(lyre: Lyre, { coloured }: { readonly coloured: boolean }) {
+  constructor(lyre: Lyre, { depth }: { readonly depth: ColourDepth }) {
     this.#lyre = lyre
-    this.#coloured = coloured
+    this.#coloured = depth > 1
+    this.#colours = new Colours(depth)
+    const escaped = clean(lyre.name).replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&')
+    const pattern = escaped.trim() === '' ? '[]' : escaped
+    this.#ownName = new RegExp(`(?<![\\p{L}\\p{N}_])${pattern}(?![\\p{L}\\p{N}_])`, 'giu')
   }
 
   /** One event as one or more lines. */
@@ -36,6 +47,7 @@ export class Words {
       case 'enter':
         return this.notice(`${this.nameOf(event.peer)} enters, from ${clean(event.peer.endpoint)}`)
       case 'exit':
+        this.#colours.release(event.peer.uuid)
         return this.notice(
           `${this.nameOf(event.peer)} exits (${event.cause}): ${CAUSES[event.cause]}${lost(event.lost)}`,
         )
@@ -58,9 +70,28 @@ export class Words {
     }
   }
 
+  /** Why a peer has left. */
+  causeOf(cause: ExitCause): string {
+    return CAUSES[cause]
+  }
+
   /** A line that is not from a peer. */
   notice(line: string): string {
-    return this.#coloured ? dimmed(`* ${line}`) : `* ${line}`
+    return this.#dim(`* ${line}`)
+  }
+
+  /** What we said ourselves: to a group, or to a peer alone. */
+  own(said: string, to: { readonly group: string } | { readonly peer: Peer }): string {
+    const where = 'group' in to ? `[${clean(to.group)}]` : `(whisper to ${this.nameOf(to.peer)})`
+    const name = clean(this.#lyre.name, NAME_LENGTH_MAX)
+    return lines(said)
+      .map((line) => `${where} ${this.#bold(name)}: ${clean(line)}`)
+      .join('\n')
+  }
+
+  /** Whether a message has our name in it, as a word. */
+  isNamed(content: readonly Uint8Array[]): boolean {
+    return text(content).slice(0, MESSAGE_LENGTH_MAX).search(this.#ownName) >= 0
   }
 
   /** How a peer is called here: by its name, with some digits of its uuid where the name is not enough. */
@@ -70,32 +101,65 @@ export class Words {
     return unique && name !== this.#lyre.name ? shown : `${shown}#${uuid.slice(0, 6)}`
   }
 
-  /** The prompt for lines that go to `group`, if there is one. */
-  prompt(group: string | undefined): string {
-    const room = group === undefined ? '(no group)' : clean(group, NAME_LENGTH_MAX)
-    return this.#coloured ? `\x1b[1m${room}>\x1b[22m ` : `${room}> `
+  /** Lines with the time at which they came, in milliseconds since the epoch; and the day, unless it is that of `now`. */
+  timed(shown: string, { at, now }: { readonly at: number; readonly now: number }): string {
+    const time = this.#dim(formatTime({ at, now }))
+    return lines(shown)
+      .map((line) => `${time} ${line}`)
+      .join('\n')
+  }
+
+  /** The prompt for lines that go to `group`, if there is one; with what is unread in other rooms. */
+  prompt(group: string | undefined, rooms: readonly RoomSummary[]): Prompt {
+    const here = group === undefined ? '(no group)' : clean(group, NAME_LENGTH_MAX)
+    const unread = rooms.filter((room) => room.unreadCount > 0)
+    const counts = unread.slice(0, PROMPT_ROOMS_MAX).map((room) => ({
+      text: `${clean(room.group, PROMPT_NAME_LENGTH_MAX)} ${room.unreadCount}${room.named ? '!' : ''}`,
+      named: room.named,
+    }))
+    const more = unread.length > counts.length ? [`+${unread.length - counts.length}`] : []
+    const others = (paint: (text: string) => string) => {
+      const texts = counts.map((count) => (count.named ? paint(count.text) : count.text))
+      return counts.length === 0 ? '' : ` (${[...texts, ...more].join(', ')})`
+    }
+    return {
+      plain: `${here}${others(String)}> `,
+      styled: `${this.#bold(here)}${others((count) => this.#bold(count))}${this.#bold('>')} `,
+    }
   }
 
   /** Every line of a message begins with who said it where. */
   #message(peer: Peer, where: string, content: readonly Uint8Array[]): string {
-    const name = this.nameOf(peer)
-    const shown = this.#coloured ? painted(name, peer) : name
-    return text(content)
-      .slice(0, MESSAGE_LENGTH_MAX)
-      .split(/\r?\n/)
-      .map((line) => `${where} ${shown}: ${clean(line)}`)
+    const shown = this.#colours.paint(peer.uuid, this.nameOf(peer))
+    return lines(text(content).slice(0, MESSAGE_LENGTH_MAX))
+      .map((line) => `${where} ${shown}: ${this.#named(clean(line))}`)
       .join('\n')
+  }
+
+  #named(line: string): string {
+    return line.replaceAll(this.#ownName, (name) => this.#bold(name))
+  }
+
+  #bold(part: string): string {
+    return this.#coloured ? `\x1b[1m${part}\x1b[22m` : part
+  }
+
+  #dim(part: string): string {
+    return this.#coloured ? `\x1b[2m${part}\x1b[22m` : part
   }
 }
 
-/** In the colour of a peer, the same wherever it is shown. */
-export function painted(text: string, { uuid }: Peer): string {
-  return `\x1b[${31 + (Number(`0x${uuid.slice(0, 4)}`) % 6)}m${text}\x1b[39m`
+/** Hours and minutes of a time, and its day, unless it is that of `now`; both in milliseconds since the epoch. */
+export function formatTime({ at, now }: { readonly at: number; readonly now: number }): string {
+  const date = new Date(at)
+  const two = (number: number) => String(number).padStart(2, '0')
+  const time = `${two(date.getHours())}:${two(date.getMinutes())}`
+  if (date.toDateString() === new Date(now).toDateString()) return time
+  return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`
 }
 
-/** What is less worth reading. */
-export function dimmed(text: string): string {
-  return `\x1b[2m${text}\x1b[22m`
+function lines(text: string): string[] {
+  return text.split(/\r?\n/)
 }
 
 function lost(count: number): string {

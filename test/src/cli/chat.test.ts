@@ -135,7 +135,7 @@ t.test(
     const typed = 'a line of so many words that it takes two rows of this'
     chat.process.stdin?.write(typed)
     await shows('two rows of this')
-    const rows = 'CHAT> a line of so many words that it ta\nkes two rows of this'
+    const rows = 'CHAT> a line of so many words that it t\nakes two rows of this'
     t.ok(screen.text.endsWith(rows), 'it is typed')
     await bob.next('join')
     for (const said of ['one', 'two']) {
@@ -143,7 +143,7 @@ t.test(
       await shows(`[CHAT] bob: ${said}\n${rows}`)
     }
     t.equal(screen.text.split('CHAT> a line').length, 2, 'it is there once')
-    t.match(screen.text, /bob joins CHAT\n\[CHAT\] bob: one\n\[CHAT\] bob: two\nCHAT> /)
+    t.match(screen.text, /bob joins CHAT\n.{5} \[CHAT\] bob: one\n.{5} \[CHAT\] bob: two\nCHAT> /)
     chat.process.stdin?.write(' terminal\r')
     t.match(await bob.next('shout'), { content: [`${typed} terminal`] })
     chat.process.stdin?.write('\x03')
