@@ -33,7 +33,12 @@ export class Child {
   }
 
   send(command: Line): void {
-    this.#process.stdin?.write(`${JSON.stringify(command)}\n`)
+    this.type(JSON.stringify(command))
+  }
+
+  /** Writes a line that is no JSON. */
+  type(line: string): void {
+    this.#process.stdin?.write(`${line}\n`)
   }
 
   /** Ends its input. */

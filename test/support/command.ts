@@ -82,7 +82,10 @@ export function startWithOutput(
   return own(t, spawn(process.execPath, [MAIN, ...args], { env, stdio: ['pipe', output, 'pipe'] }))
 }
 
-/** Starts `lyre ARGUMENTS` on a terminal of so many columns; `script` of util-linux makes one. */
+/**
+ * Starts `lyre ARGUMENTS` on a terminal of so many columns; `script` of util-linux makes one. What comes first on it is the
+ * path of the terminal.
+ */
 export function startOnTerminal(
   t: Pick<Test, 'teardown'>,
   args: readonly string[],
@@ -90,7 +93,7 @@ export function startOnTerminal(
 ): Command {
   const { NODE_OPTIONS: _, NO_COLOR: __, ...env } = process.env
   const lyre = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ')
-  const line = `stty rows 24 cols ${columns}; exec ${lyre}`
+  const line = `stty rows 24 cols ${columns}; tty; exec ${lyre}`
   const terminal = { ...env, TERM: 'xterm', SHELL: '/bin/sh' }
   return own(t, spawn('script', ['-qfec', line, '/dev/null'], { env: terminal, stdio: 'pipe' }))
 }
