@@ -273,7 +273,11 @@ class Chat {
 
   /** What is no news: that we stop, unless something is lost by it, and that others are there when we come again. */
   #isExpected(event: Event): boolean {
-    if (event.type === 'exit') return event.cause === 'stop' && event.lost === 0
+    if (event.type === 'exit') {
+      // Should it come again, that is news.
+      if (event.cause !== 'stop') this.#returning.delete(event.peer.uuid)
+      return event.cause === 'stop' && event.lost === 0
+    }
     if (event.type === 'stop') return this.#renaming !== undefined && !this.#left.signal.aborted
     if (event.type === 'enter') return this.#returning.has(event.peer.uuid)
     if (event.type !== 'join') return false
