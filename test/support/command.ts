@@ -91,7 +91,7 @@ export function startOnTerminal(
   args: readonly string[],
   columns: number,
 ): Command {
-  const { NODE_OPTIONS: _, NO_COLOR: __, ...env } = process.env
+  const { NODE_OPTIONS: _, NO_COLOR: __, XTERM_VERSION: ___, STY: ____, ...env } = process.env
   const lyre = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ')
   const line = `stty rows 24 cols ${columns}; tty; exec ${lyre}`
   const terminal = { ...env, TERM: 'xterm', SHELL: '/bin/sh' }
