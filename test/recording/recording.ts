@@ -13,7 +13,7 @@ import { film, type Picture, type Run } from './film.ts'
 
 const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
 const FILE = fileURLToPath(new URL('../../docs/recording.svg', import.meta.url))
-const SIZE = { columns: 46, rows: 19 }
+const SIZE = { columns: 54, rows: 18 }
 const KEY_MS = 55
 const THINKING_MS = 500
 /** Nothing new for so long: all has been said. */
