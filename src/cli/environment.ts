@@ -1,7 +1,7 @@
 // Every flag can be given by a variable of the environment, too; the command line goes before it. `LYRE_` and the flag for
 // those that mean the same for several verbs, with the verb between for what only one has: LYRE_INTERFACE, LYRE_SIM_NODES.
 
-import type { Command, Option } from 'commander'
+import { Command, type Option } from 'commander'
 import { UsageError } from '../index.ts'
 
 /** Flags that can be given several times, by their variable, in which there are commas between. */
@@ -10,19 +10,27 @@ const LISTS: readonly (string | undefined)[] = ['LYRE_GROUP', 'LYRE_HEADER']
 const ON = ['1', 'true', 'yes', 'on']
 const OFF = ['0', 'false', 'no', 'off']
 
-/**
- * Gives each flag of each verb its variable. One that is set to nothing counts as not set.
- * @throws UsageError on one that is neither on nor off, where it has to be.
- */
-export function withEnvironment(program: Command): void {
-  for (const verb of verbsOf(program)) {
-    for (const option of verb.options) prepare(option, verb)
+/** A verb, each of whose flags has its variable: Commander listens to those that a flag has when it is added. */
+export class Verb extends Command {
+  override createCommand(name?: string): Verb {
+    return new Verb(name)
+  }
+
+  /** A variable that is set to nothing, or of a switch to off, counts as not set. */
+  override addOption(option: Option): this {
+    if (option.envVar === undefined) option.env(variableOf([this.name(), option.name()]))
+    prepare(option)
+    return super.addOption(option)
   }
 }
 
-/** All verbs, those of verbs as well. */
-export function verbsOf(command: Command): Command[] {
-  return command.commands.flatMap((verb) => [verb, ...verbsOf(verb)])
+/** @throws UsageError when a switch of this verb has a variable that is neither on nor off. */
+export function checkSwitches(verb: Command): void {
+  for (const option of verb.options) {
+    const value = process.env[String(option.envVar)]
+    if (value === undefined || !option.isBoolean() || ON.includes(value.toLowerCase())) continue
+    throw new UsageError(`${option.envVar} is 1 or 0, not ${value}`)
+  }
 }
 
 /** Whether a flag can be given several times. */
@@ -35,15 +43,12 @@ export function variableOf(words: readonly string[]): string {
   return `LYRE_${words.join('_').toUpperCase().replaceAll('-', '_')}`
 }
 
-function prepare(option: Option, verb: Command): void {
-  if (option.envVar === undefined) option.env(variableOf([verb.name(), option.name()]))
+function prepare(option: Option): void {
   const variable = String(option.envVar)
   const value = process.env[variable]
   if (value === undefined) return
   if (value === '' || (option.isBoolean() && OFF.includes(value.toLowerCase()))) {
     delete process.env[variable]
-  } else if (option.isBoolean() && !ON.includes(value.toLowerCase())) {
-    throw new UsageError(`${variable} is 1 or 0, not ${value}`)
   }
   const { parseArg } = option
   if (!isList(option) || parseArg === undefined) return

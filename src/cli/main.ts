@@ -3,14 +3,14 @@
 // `lyre sim` has more. All verbs use the public API only, and all of them leave politely: what ends them is one AbortSignal.
 
 import { createRequire } from 'node:module'
-import { Argument, Command, CommanderError } from 'commander'
+import { Argument, type Command, CommanderError } from 'commander'
 import { UsageError } from '../index.ts'
 import { type BenchSettings, bench, parseSizes } from './bench.ts'
 import { type ChatSettings, chat } from './chat.ts'
 import { accompany } from './companion.ts'
 import { completionOf, SHELLS, type Shell } from './completion.ts'
 import { demonstrate } from './demo.ts'
-import { withEnvironment } from './environment.ts'
+import { checkSwitches, Verb } from './environment.ts'
 import { listPeers } from './peers.ts'
 import { pipe } from './pipe.ts'
 import { send } from './send.ts'
@@ -33,7 +33,7 @@ import { watch } from './watch.ts'
  * What a verb does: it ends with an exit code, and soon after `signal` is aborted, with the exit code of one that ends by a
  * signal as the reason.
  */
-type Verb<Settings> = (settings: Settings, signal: AbortSignal) => Promise<number>
+type Act<Settings> = (settings: Settings, signal: AbortSignal) => Promise<number>
 
 const EXIT_USAGE = 2
 /** What leaving may take after a signal; longer takes only output that nobody reads. */
@@ -46,13 +46,14 @@ main(process.argv).catch((error: unknown) => {
 async function main(argv: readonly string[]): Promise<void> {
   process.stdout.on('error', handleOutputError)
   const { version } = createRequire(import.meta.url)('lyre/package.json') as { version: string }
-  const program = new Command('lyre')
+  const program = new Verb('lyre')
     .description('A node of the local network: find others, form groups, talk; no server between.')
     .version(version)
     .showHelpAfterError('Try lyre --help.')
     .configureHelp({ showGlobalOptions: false })
     .enablePositionalOptions()
     .exitOverride()
+    .hook('preAction', (_, verb) => checkSwitches(verb))
     .addHelpText(
       'after',
       `
@@ -77,7 +78,6 @@ Exit codes: 0 fine, 1 it failed, 2 it was used wrongly; lyre sim has more.`,
   addSim(program)
   addDemo(program)
   addCompletion(program)
-  withEnvironment(program)
   addCompanion(program)
   await program.parseAsync(argv)
 }
@@ -311,7 +311,7 @@ function addCompanion(program: Command): void {
 }
 
 /** The first signal asks to leave, the second ends the process at once. */
-function run<Settings = NodeSettings>(verb: Verb<Settings>): (settings: Settings) => Promise<void> {
+function run<Settings = NodeSettings>(act: Act<Settings>): (settings: Settings) => Promise<void> {
   return async (settings) => {
     // From here on the verb minds its output itself.
     process.stdout.off('error', handleOutputError)
@@ -324,7 +324,7 @@ function run<Settings = NodeSettings>(verb: Verb<Settings>): (settings: Settings
         setTimeout(() => process.exit(1), LEAVE_TIMEOUT_MS).unref()
       })
     }
-    process.exitCode = await verb(settings, leaving.signal)
+    process.exitCode = await act(settings, leaving.signal)
   }
 }
 

@@ -57,8 +57,11 @@ export class Troupe {
     const [, main = ''] = process.argv
     const { address, port } = network
     const node = ['--name', name, '--interface', address, '--port', String(port)]
+    // What the environment says of a node is about ours.
+    const env = Object.entries(process.env).filter(([variable]) => !variable.startsWith('LYRE_'))
     const child = spawn(process.execPath, [...process.execArgv, main, 'companion', ...node], {
       stdio: ['pipe', 'ignore', 'pipe'],
+      env: Object.fromEntries(env),
     })
     // One that has died does not read what would end it.
     child.stdin?.on('error', () => {})
