@@ -13,31 +13,41 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { createLyre, type Lyre, type LyreOptions, type Peer, text } from 'lyre'
 
-const { positionals, values: given } = parseArgs({
-  allowPositionals: true,
-  options: {
-    // As with the command: the name or address of an interface, and the UDP port of the beacons.
-    interface: setting('interface', '127.0.0.1'),
-    port: setting('port', '5670'),
-    name: setting('name', ''),
-    // A TCP port, or two as in 49152-49160, for a firewall to let in; any that is free without it.
-    mailbox: setting('mailbox', ''),
-    // A sensor reads each so many seconds, and says again what has not changed for so many.
-    every: setting('every', '2'),
-    again: setting('again', '60'),
-    // Where its /proc and /sys are: those of the machine may be at another place in a container.
-    root: setting('root', '/'),
-    // From when on a controller has something done: degrees, and processes that want to run for each processor.
-    hot: setting('hot', '70'),
-    busy: setting('busy', '1'),
-  },
-})
+const { positionals, values: given } = parse()
 
-/** An option of the command line, or of the environment: `LYRE_PORT` is `--port`. */
+/** What was said on the command line. */
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        // As with the command: the name or address of an interface, and the UDP port of the beacons.
+        interface: setting('interface', '127.0.0.1'),
+        port: setting('port', '5670'),
+        name: setting('name', ''),
+        // A TCP port, or two as in 49152-49160, for a firewall to let in; any that is free without it.
+        'mailbox-port': setting('mailbox-port', ''),
+        // A sensor reads each so many seconds, and says again what has not changed for so many.
+        every: setting('every', '2'),
+        again: setting('again', '60'),
+        // Where its /proc and /sys are: those of the machine may be at another place in a container.
+        root: setting('root', '/'),
+        // From when on a controller has something done: degrees, and processes that want to run for each processor.
+        hot: setting('hot', '70'),
+        busy: setting('busy', '1'),
+      },
+    })
+  } catch (error) {
+    console.error(`sensors: ${(error as Error).message}`)
+    process.exit(2)
+  }
+}
+
+/** An option of the command line, or of the environment: `LYRE_MAILBOX_PORT` is `--mailbox-port`. */
 function setting(name: string, otherwise: string) {
   return {
     type: 'string',
-    default: process.env[`LYRE_${name.toUpperCase()}`] ?? otherwise,
+    default: process.env[`LYRE_${name.toUpperCase().replaceAll('-', '_')}`] || otherwise,
   } as const
 }
 
@@ -66,7 +76,7 @@ const GROUPS = Object.keys(KINDS).map((kind) => `sensors/${kind}`)
 const SLOWEST_MS = 60_000
 
 function createNode(options: LyreOptions): Lyre {
-  const [from = 0, to = from] = given.mailbox.split('-').map(Number)
+  const [from = 0, to = from] = given['mailbox-port'].split('-').map(Number)
   const lyre = createLyre({
     ...(given.name === '' ? {} : { name: given.name }),
     ...(from === 0 ? {} : { mailboxPort: { from, to } }),

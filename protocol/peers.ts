@@ -201,6 +201,8 @@ export interface PeerDiagnostics extends Peer {
   readonly waiting: number
   readonly waitingBytes: number
   readonly unconfirmed: number
+  /** Whether its ZMTP says what it has read; false as long as there is no link to it. */
+  readonly confirms: boolean
   readonly sentSequence: number
   readonly wantSequence: number
   readonly heardMsAgo: number
@@ -221,6 +223,7 @@ export function diagnose(peer: PeerRecord, now: number): PeerDiagnostics {
     waiting: peer.mailbox.waiting.messages,
     waitingBytes: peer.mailbox.waiting.bytes,
     unconfirmed: peer.mailbox.unconfirmed,
+    confirms: peer.answers,
     sentSequence: peer.mailbox.sequence,
     wantSequence: peer.wantSequence,
     heardMsAgo: now - peer.heardAt,

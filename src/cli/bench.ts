@@ -28,7 +28,7 @@ const DURATION_MS = 2_000
 const WAIT_MS = 5_000
 /** Round trips of a size: more tell nothing new. */
 const ROUND_TRIPS_MAX = 20_000
-/** Messages between two looks at the clock and at the queue. */
+/** Messages between two looks at the clock, unless the queue is full before. */
 const BATCH_COUNT = 64
 /** What is not answered for so long, will not be. */
 const ANSWER_TIMEOUT_MS = 60_000
@@ -159,7 +159,7 @@ async function findServer(
   const [peer, ...others] = await find(lyre, { ...options, poll })
   if (others.length === 0) return peer as Peer
   const all = [peer as Peer, ...others].map(({ name, uuid }) => `${clean(name)} (${uuid})`)
-  throw new UsageError(`several answer, name one of them: ${all.join(', ')}`)
+  throw new UsageError(`several answer, take the uuid of one of them: ${all.join(', ')}`)
 }
 
 /** The other side, as something that is asked and answers. */
@@ -203,6 +203,11 @@ class Line {
     }
   }
 
+  /** Whether more is queued than the network takes. */
+  get congested(): boolean {
+    return this.#lyre.congested({ peer: this.#peer })
+  }
+
   /** Waits while more is queued than the network takes. */
   async drained(): Promise<void> {
     await this.#lyre.drained({ peer: this.#peer, signal: this.#signal })
@@ -240,8 +245,10 @@ async function measureOneWay(
   const beganAt = performance.now()
   let messages = 0
   do {
-    for (let index = 0; index < BATCH_COUNT; index++) line.say(DATA, load)
-    messages += BATCH_COUNT
+    for (let index = 0; index < BATCH_COUNT && !line.congested; index++) {
+      line.say(DATA, load)
+      messages++
+    }
     await line.drained()
   } while (performance.now() - beganAt < durationMs)
   const counted = JSON.parse(text(await line.ask(END, load.subarray(0, 0)))) as Count | null

@@ -229,6 +229,10 @@ class Chat {
       this.#notice(`you are ${clean(this.#lyre.name)}; /nick NAME takes another name`)
       return
     }
+    if (name === this.#lyre.name) {
+      this.#notice(`you are ${clean(name)} already`)
+      return
+    }
     const next = this.#create(name)
     const renaming = this.#rename(next).catch((error: unknown) => {
       this.#failure = error
@@ -418,13 +422,12 @@ class Chat {
     const { peers, text } = findAddressees(rest, this.#addressees())
     const [peer, ...others] = peers
     if (peer === undefined) {
-      const [name = ''] = rest.split(/\s/, 1)
-      const gone = this.#presence.gone(name)
+      const gone = this.#presence.gone(rest)
       if (gone === undefined) {
         this.#notice('nobody of that name is there: /whisper NAME TEXT, and /peers tells the names')
       } else {
         const time = formatTime({ at: gone.at, now: Date.now() })
-        this.#notice(`${clean(name)} has gone, at ${time}: ${this.#words.causeOf(gone.cause)}`)
+        this.#notice(`${clean(gone.name)} has gone, at ${time}: ${this.#words.causeOf(gone.cause)}`)
       }
     } else if (others.length > 0) {
       const names = peers.map((each) => this.#words.nameOf(each)).join(' ')

@@ -21,7 +21,7 @@ export const COMMANDS = {
 export type CommandName = keyof typeof COMMANDS
 
 const NAMES = Object.keys(COMMANDS) as CommandName[]
-const SHORT: Readonly<Record<string, CommandName>> = { r: 'reply', n: 'next' }
+const SHORT: Readonly<Record<string, CommandName>> = { r: 'reply', n: 'next', msg: 'whisper' }
 const USAGE_WIDTH = 20
 
 /** What /help says. */
@@ -31,7 +31,8 @@ export const HELP = [
     return `${`/${name} ${rest}`.padEnd(USAGE_WIDTH)} ${meaning}`
   }),
   `${'//TEXT'.padEnd(USAGE_WIDTH)} a line that begins with a slash`,
-  'Commands can be cut short (/j, /w, /q); Tab completes commands, names and groups.',
+  'Commands can be cut short (/j, /w, /q), and /msg is /whisper.',
+  'Tab completes commands, names and groups.',
   'What is pasted is one message; Alt-Enter begins a new line of one.',
 ].join('\n')
 
@@ -41,7 +42,8 @@ export function parseCommand(line: string): {
   readonly names: readonly CommandName[]
   readonly rest: string
 } {
-  const [, verb = '', rest = ''] = /^\/(\S*)\s*(.*)$/s.exec(line.trimEnd()) ?? []
+  const [, typed = '', rest = ''] = /^\/(\S*)\s*(.*)$/s.exec(line.trimEnd()) ?? []
+  const verb = typed.toLowerCase()
   const exact = NAMES.find((name) => name === verb) ?? SHORT[verb]
   if (exact !== undefined) return { verb, names: [exact], rest }
   return { verb, names: verb === '' ? [] : NAMES.filter((name) => name.startsWith(verb)), rest }

@@ -13,6 +13,8 @@ export const COMPANIONS = ['orpheus', 'sappho'] as const
 const [LEADER, SINGER] = COMPANIONS
 /** The header by which companions know each other from people. */
 const PART = 'lyre-demo'
+/** A node asks within 100 ms what was read of what it wrote. */
+const FAREWELL_MS = 300
 
 /** The verb: until it has said goodbye, standard input ends (whoever started us is gone), or a signal comes. */
 export async function accompany(settings: NodeSettings, signal: AbortSignal): Promise<number> {
@@ -77,9 +79,10 @@ function replyTo({ name }: Peer, said: string): string {
   return `"${said}", ${name}? ${count === 1 ? 'One word' : `${count} words`}, and all of them arrived`
 }
 
+/** Leaves soon: until then whoever said goodbye is told that it was read. */
 function part(lyre: Lyre, leave: () => void): void {
   lyre.leave(STAGE)
-  leave()
+  setTimeout(leave, FAREWELL_MS)
 }
 
 function isCompanion({ headers }: Peer): boolean {

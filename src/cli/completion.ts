@@ -103,13 +103,20 @@ function bash(verbs: readonly Verb[]): string {
 _lyre() {
   local cur=\${COMP_WORDS[COMP_CWORD]} before=\${COMP_WORDS[COMP_CWORD-1]} verb=\${COMP_WORDS[1]}
   COMPREPLY=()
+  # bash takes \`--flag=value\` for three words.
+  if [[ $cur == '=' ]]; then cur=
+  elif [[ $before == '=' ]]; then before=\${COMP_WORDS[COMP_CWORD-2]}
+  fi
   if ((COMP_CWORD == 1)); then
     COMPREPLY=($(compgen -W '${names}' -- "$cur"))
     return
   fi
-  ((COMP_CWORD > 2)) && case "$verb \${COMP_WORDS[2]}" in
-    ${nested.map(({ path }) => `'${path}'`).join(' | ')}) verb="$verb \${COMP_WORDS[2]}" ;;
-  esac
+  local word
+  for word in "\${COMP_WORDS[@]:2:COMP_CWORD-2}"; do
+    case "\${COMP_WORDS[1]} $word" in
+      ${nested.map(({ path }) => `'${path}'`).join(' | ')}) verb="\${COMP_WORDS[1]} $word" ;;
+    esac
+  done
   case "$verb $before" in
 ${cases.join('\n')}
   esac
@@ -208,26 +215,26 @@ function zshQuoted(text: string): string {
 // fish: a line for each thing that can be completed.
 
 function fish(verbs: readonly Verb[]): string {
-  const names = verbs.map(({ name }) => name).join(' ')
+  const head = "complete -c lyre -n '__lyre_at'"
   const lines = [
     '# For fish: lyre completion fish | source',
+    'function __lyre_at',
+    '  set -l words (commandline -opc)',
+    '  test "$words[2]" = "$argv[1]"; or return 1',
+    '  for word in $argv[2..]; contains -- $word $words; or return 1; end',
+    'end',
     'complete -c lyre -f',
-    `complete -c lyre -n 'not __fish_seen_subcommand_from ${names}' -l help -d 'what there is'`,
-    `complete -c lyre -n 'not __fish_seen_subcommand_from ${names}' -l version -d 'which version it is'`,
+    `${head} -l help -d 'what there is'`,
+    `${head} -l version -d 'which version it is'`,
+    ...verbs.map(({ name, what }) => `${head} -a ${name} -d ${fishQuoted(what)}`),
   ]
-  for (const { name, what } of verbs) {
-    lines.push(
-      `complete -c lyre -n 'not __fish_seen_subcommand_from ${names}' -a ${name} -d ${fishQuoted(what)}`,
-    )
-  }
   for (const { path, verb } of paths(verbs)) lines.push(...fishVerb(path, verb))
   return `${lines.join('\n')}\n`
 }
 
 function fishVerb(path: string, { flags, verbs, words, takesFile }: Verb): string[] {
-  const seen = path.split(' ').map((word) => `__fish_seen_subcommand_from ${word}`)
-  const without = verbs.map(({ name }) => `; and not __fish_seen_subcommand_from ${name}`).join('')
-  const head = `complete -c lyre -n '${seen.join('; and ')}${without}'`
+  const without = verbs.map(({ name }) => `; and not __lyre_at ${path} ${name}`).join('')
+  const head = `complete -c lyre -n '__lyre_at ${path}${without}'`
   const lines = flags.map(({ flag, what, values }) => {
     const value = values === undefined ? '' : ` ${fishValues(values)}`
     return `${head} -l ${flag.slice(2)}${value} -d ${fishQuoted(what)}`

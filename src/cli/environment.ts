@@ -24,6 +24,25 @@ export class Verb extends Command {
   }
 }
 
+/** What stands behind a verb and its flags, among those that exclude each other. */
+export const ARGUMENTS = 'arguments'
+
+/** Sets of flags that exclude each other: where the command line has one, variables for others count as not set. */
+export function withChoice(verb: Command, ...sets: readonly (readonly string[])[]): Command {
+  const isFrom = (set: readonly string[], source: 'cli' | 'env') =>
+    set.some((flag) => verb.getOptionValueSource(flag) === source)
+  return verb.hook('preAction', (_, acting) => {
+    if (acting !== verb) return
+    const said = sets.filter(
+      (set) => isFrom(set, 'cli') || (set.includes(ARGUMENTS) && verb.args.length > 0),
+    )
+    if (said.length === 0) return
+    for (const flag of sets.filter((set) => !said.includes(set)).flat()) {
+      if (isFrom([flag], 'env')) verb.setOptionValue(flag, undefined)
+    }
+  })
+}
+
 /** @throws UsageError when a switch of this verb has a variable that is neither on nor off. */
 export function checkSwitches(verb: Command): void {
   for (const option of verb.options) {

@@ -10,15 +10,16 @@ import { type ChatSettings, chat } from './chat.ts'
 import { accompany } from './companion.ts'
 import { completionOf, SHELLS, type Shell } from './completion.ts'
 import { demonstrate } from './demo.ts'
-import { checkSwitches, Verb } from './environment.ts'
+import { ARGUMENTS, checkSwitches, Verb, withChoice } from './environment.ts'
 import { listPeers } from './peers.ts'
 import { pipe } from './pipe.ts'
 import { send } from './send.ts'
 import {
   integer,
   type NodeSettings,
-  parseDuration,
+  parsePatience,
   parsePort,
+  parseText,
   withGroups,
   withHeaders,
   withJson,
@@ -113,9 +114,9 @@ function addPeers(program: Command): void {
     .showHelpAfterError('Try lyre peers --help.')
     .description('who is there: waits a little, prints a table, ends')
   command
-    .option('--wait <duration>', 'how long to look; 2s, unless given', parseDuration)
+    .option('--wait <duration>', 'how long to look; 2s, unless given', parsePatience)
     .option('--count <n>', 'ends once so many are there, and with 1 if they never are', integer(1))
-    .option('--group <group>', 'only those in this group', (group: string) => [group])
+    .option('--group <group>', 'only those in this group', (group: string) => [parseText(group)])
   withJson(withNetwork(withName(command)))
     .addHelpText(
       'after',
@@ -156,10 +157,11 @@ function addSend(program: Command): void {
     .showHelpAfterError('Try lyre send --help.')
     .description('one message to a peer or a group; ends with 0 once it arrived')
     .argument('[text...]', 'what to send, with spaces between; - is standard input')
-    .option('--to <peer>', 'whisper it to the peer of this name or uuid')
-    .option('--group <group>', 'shout it to this group', (group: string) => [group])
+    .option('--to <peer>', 'whisper it to the peer of this name or uuid', parseText)
+    .option('--group <group>', 'shout it to this group', (group: string) => [parseText(group)])
     .option('--count <n>', 'how many of the group have to be there; 1, unless given', integer(1))
-    .option('--wait <duration>', 'how long to look for them; 5s, unless given', parseDuration)
+    .option('--wait <duration>', 'how long to look for them; 5s, unless given', parsePatience)
+  withChoice(command, ['to'], ['group', 'count'])
   withJson(withHeaders(withNetwork(withName(command))))
     .addHelpText(
       'after',
@@ -185,8 +187,9 @@ function addBench(program: Command): void {
     .argument('[peer]', 'its name or uuid; whoever serves, unless given')
     .option('--serve', 'answers others until Ctrl-C')
     .option('--size <octets>', 'of a content; several between commas', parseSizes)
-    .option('--duration <duration>', 'for each figure; 2s, unless given', parseDuration)
-    .option('--wait <duration>', 'how long to look for the peer; 5s, unless given', parseDuration)
+    .option('--duration <duration>', 'for each figure; 2s, unless given', parsePatience)
+    .option('--wait <duration>', 'how long to look for the peer; 5s, unless given', parsePatience)
+  withChoice(command, ['serve'], [ARGUMENTS])
   withJson(withNetwork(withName(command)))
     .addHelpText(
       'after',
@@ -248,7 +251,7 @@ function addDemo(program: Command): void {
     .command('demo')
     .showHelpAfterError('Try lyre demo --help.')
     .description('see it work, on this machine alone')
-  withJson(withName(command))
+  withJson(withName(command, 'public name; guest, unless given'))
     .option('--port <port>', 'UDP port of the beacons; any free one, unless given', parsePort)
     .addHelpText(
       'after',
@@ -269,6 +272,7 @@ function addSim(program: Command): void {
     .command('sim')
     .showHelpAfterError('Try lyre sim --help.')
     .description('real nodes in a virtual network, judged; the seed tells the run')
+  withChoice(command, ['seeds'], ['seed', 'trace', 'until'])
   withWatch(withPlan(command))
     .usage('[options] | replay [options] <file>')
     .addHelpText(

@@ -9,12 +9,18 @@ export class Output {
   #blocked: Promise<void> | undefined
   #broken = false
 
-  /** @param broken called once when nobody can read any more, as after `lyre pipe | head -1`. */
+  /**
+   * @param broken called once when nothing can be written any more. That a reader has gone, as after `lyre pipe | head -1`, is
+   * no news for whoever started both; any other reason is said to standard error.
+   */
   constructor(stream: Writable, broken: () => void) {
     this.#stream = stream
-    stream.on('error', () => {
+    stream.on('error', (error: NodeJS.ErrnoException) => {
       if (this.#broken) return
       this.#broken = true
+      if (error.code !== 'EPIPE') {
+        process.stderr.write(`lyre: the output cannot be written: ${error.message}\n`)
+      }
       broken()
     })
   }

@@ -48,8 +48,11 @@ export class Presence {
     return returned
   }
 
-  /** How and when the last one of that name has left. */
-  gone(name: string): Gone | undefined {
-    return this.#gone.get(name)
+  /** The last one that has left of those whose name a line begins with: the longest that fits, as it may have spaces. */
+  gone(line: string): (Gone & { readonly name: string }) | undefined {
+    const names = [...this.#gone.keys()].filter((name) => `${line} `.startsWith(`${name} `))
+    const name = names.sort((one, other) => other.length - one.length)[0]
+    const gone = name === undefined ? undefined : this.#gone.get(name)
+    return name === undefined || gone === undefined ? undefined : { ...gone, name }
   }
 }

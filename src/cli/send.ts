@@ -17,11 +17,9 @@ export interface SendSettings extends NodeSettings {
 }
 
 const WAIT_MS = 5_000
-/** Nothing moved for so long: no more will. A peer that confirms does so within 0.1 s, one of ZMTP 3.0 within some seconds. */
-const STUCK_MS = 10_000
+/** Nothing more is to be expected of a peer that has been silent for so long, or has been sent all and confirms nothing. */
+const PATIENCE_MS = 10_000
 const POLL_MS = 20
-/** A peer that confirms has done so for our HELLO by then. */
-const ACQUAINTANCE_MS = 2_000
 /** The limit of a node for a content, with its header. */
 const CONTENT_BYTES_MAX = 67_108_864 - 262
 
@@ -31,12 +29,14 @@ export async function send(
   settings: SendSettings,
   signal: AbortSignal,
 ): Promise<number> {
-  const { to, group: groups = [], count } = settings
+  const { to, group: groups = [], count = 1 } = settings
   const [group, ...others] = groups
   if ((to === undefined) === (group === undefined) || others.length > 0) {
     throw new UsageError('say to whom: --to NAME for one peer, or --group GROUP for one group')
   }
-  if (to !== undefined && count !== undefined) throw new UsageError('--count goes with --group')
+  if (to !== undefined && settings.count !== undefined) {
+    throw new UsageError('--count goes with --group')
+  }
   if (words.length === 0) throw new UsageError('say what to send; - takes it from standard input')
   const content = words.length === 1 && words[0] === '-' ? await readInput(signal) : words.join(' ')
   // Whoever shouts need not be in the group.
@@ -44,30 +44,28 @@ export async function send(
     const { lyre, signal, tell, say, complain } = visit
     await lyre.start({ signal })
     const peers = await recipients(visit, settings)
-    if (peers === undefined) return 1
-    await acquaintance(lyre, peers, signal)
+    if (peers.length < count) return 1
+    // In the same turn as they were looked up.
     const said = deliver(lyre, { to, group, peers, content })
-    const { confirmed, lost, stuck } = await arrival(lyre, said.count, signal)
+    const { confirmed, lost, missing } = await arrival(lyre, said.count, signal)
     tell({ ...said, confirmed, lost })
     const names = peers.map(({ name, uuid }) => clean(name) || uuid).join(', ')
-    if (confirmed === said.count && said.count > 0) {
-      say(`${names} ${said.count === 1 ? 'has' : 'have'} read it`)
-      return 0
+    if (said.count < peers.length || lost > 0 || missing) {
+      complain(`only ${confirmed} of ${peers.length} are known to have read it: ${names}`)
+      return 1
     }
-    if (said.count === peers.length && lost === 0 && stuck.length === 0) {
-      say(`it was written to ${names}; ${said.count - confirmed} of ${said.count} do not confirm`)
-      return 0
-    }
-    complain(`only ${confirmed} of ${peers.length} peers are known to have read it`)
-    return 1
+    const open = said.count - confirmed
+    if (open === 0) say(`${names} ${said.count === 1 ? 'has' : 'have'} read it`)
+    else say(`it was written to ${names}; ${open} of ${said.count} do not confirm`)
+    return 0
   })
 }
 
-/** Whom it is for; undefined, and said why, when they are not there. */
+/** Whom it is for; fewer than there have to be, and said why, when they are not there. */
 async function recipients(
   { lyre, signal, complain }: Visit,
   { to, group = [], count = 1, wait = WAIT_MS }: SendSettings,
-): Promise<Peer[] | undefined> {
+): Promise<Peer[]> {
   const [room = ''] = group
   const fitting = () => (to === undefined ? lyre.peersInGroup(room) : peersOf(lyre, to))
   const poll = () => (fitting().length >= count ? fitting() : undefined)
@@ -84,7 +82,7 @@ async function recipients(
     complain(
       to === undefined ? `in ${clean(room)} ${found}` : `${clean(to)} is not there; ${there}`,
     )
-    return undefined
+    return []
   }
 }
 
@@ -105,50 +103,33 @@ function deliver(
   return { reply: 'whisper', to, uuid: peer.uuid, count: lyre.whisper(peer, content) }
 }
 
-/** Waits until all have confirmed something, and so are known to do that; who has not by then, does not. */
-async function acquaintance(
-  lyre: Lyre,
-  peers: readonly Peer[],
-  signal: AbortSignal,
-): Promise<void> {
-  const beganAt = performance.now()
-  const uuids = new Set(peers.map(({ uuid }) => uuid))
-  const isOpen = () =>
-    lyre.diagnostics().peers.some((peer) => uuids.has(peer.uuid) && peer.roundTripMs === null)
-  while (isOpen() && performance.now() - beganAt < ACQUAINTANCE_MS) await pause(POLL_MS, signal)
-}
-
 /**
- * Waits until what was sent is known to have been read or lost, or nothing moves any more.
- * @returns `stuck`: the peers that hold it up, which confirm and have not, or for whom it was not even written.
+ * Waits until what was sent is known to have been read or lost, or nothing more is to be expected. A link may be so slow that
+ * nothing is seen to move for long: whoever still gives a sign of life is waited for.
+ * @returns `missing`: whether it was not written for all, or not read by one that confirms or is not there any more.
  */
 async function arrival(
   lyre: Lyre,
   count: number,
   signal: AbortSignal,
-): Promise<{ readonly confirmed: number; readonly lost: number; readonly stuck: unknown[] }> {
-  let openMin = Number.POSITIVE_INFINITY
-  let movedAt = performance.now()
+): Promise<{ readonly confirmed: number; readonly lost: number; readonly missing: boolean }> {
+  let hopelessAt = Number.POSITIVE_INFINITY
   for (;;) {
     const { messages, peers } = lyre.diagnostics()
     const { confirmed, lost } = messages
+    if (confirmed + lost >= count) return { confirmed, lost, missing: false }
     const open = peers.filter((peer) => peer.waiting > 0 || peer.unconfirmed > 0)
-    if (confirmed + lost >= count) return { confirmed, lost, stuck: [] }
-    const bytes = open.reduce((sum, { backlogBytes }) => sum + backlogBytes, messages.waitingBytes)
-    // Messages count before octets: those may grow by a PING and shrink again, which moves nothing.
-    const left = (count - confirmed - lost) * 2 ** 40 + bytes
-    if (left < openMin) movedAt = performance.now()
-    openMin = Math.min(openMin, left)
-    if (performance.now() - movedAt > STUCK_MS) {
-      return { confirmed, lost, stuck: open.filter(isStuck) }
-    }
+    const missing = open.some((peer) => isOwed(peer) || peer.state !== 'entered')
+    const hopeful = open.some((peer) => isOwed(peer) && peer.state !== 'silent')
+    hopelessAt = hopeful ? Number.POSITIVE_INFINITY : Math.min(hopelessAt, performance.now())
+    if (performance.now() - hopelessAt > PATIENCE_MS) return { confirmed, lost, missing }
     await pause(POLL_MS, signal)
   }
 }
 
-/** Whether a peer keeps us waiting: to be written to, or for what it has confirmed before. */
-function isStuck({ waiting, backlogBytes, roundTripMs }: Diagnostics['peers'][number]): boolean {
-  return waiting > 0 || backlogBytes > 0 || roundTripMs !== null
+/** Whether it is to be written to a peer, or that peer to confirm it. */
+function isOwed({ waiting, backlogBytes, confirms }: Diagnostics['peers'][number]): boolean {
+  return waiting > 0 || backlogBytes > 0 || confirms
 }
 
 /** All of standard input; a signal cuts it short. */

@@ -35,8 +35,11 @@ export function nodeOptions(settings: NodeSettings): LyreOptions {
 }
 
 /** Adds --name. */
-export function withName(command: Command): Command {
-  return shared(command, '--name <name>', 'public name; the first digits of its uuid, unless given')
+export function withName(
+  command: Command,
+  what = 'public name; the first digits of its uuid, unless given',
+): Command {
+  return shared(command, '--name <name>', what)
 }
 
 /** Adds all that chooses the network. */
@@ -67,7 +70,7 @@ export function withNetwork(command: Command): Command {
     command,
     '--beacon-interval <duration>',
     'longest time between two beacons; 1s, unless given',
-    parseDuration,
+    parseInterval,
   )
 }
 
@@ -128,6 +131,22 @@ export function parseDuration(text: string): number {
   throw new InvalidArgumentError('A duration is a number with ms, s, m or h, such as 8m.')
 }
 
+/** How long to wait: as much as a timer can. */
+export function parsePatience(text: string): number {
+  const ms = parseDuration(text)
+  if (ms <= PATIENCE_MAX_MS) return ms
+  throw new InvalidArgumentError('It is 24 days at most: 576h.')
+}
+
+const PATIENCE_MAX_MS = 24 * 24 * 3_600_000
+
+/** A group, or a name: 1 to 255 octets of UTF-8. */
+export function parseText(text: string): string {
+  const { length } = new TextEncoder().encode(text)
+  if (length >= 1 && length <= 255) return text
+  throw new InvalidArgumentError('It is a text of 1 to 255 octets of UTF-8.')
+}
+
 const UNITS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
 
 /** A parser of integers in a range. */
@@ -144,6 +163,12 @@ export function ownCommand(): string {
   const [, main = ''] = process.argv
   if (/[\\/]node_modules[\\/]/.test(main)) return 'npx lyre'
   return basename(main) === 'lyre' ? 'lyre' : `node ${relative(process.cwd(), main)}`
+}
+
+function parseInterval(text: string): number {
+  const ms = parseDuration(text)
+  if (ms >= 10 && ms <= 60_000) return ms
+  throw new InvalidArgumentError('It is a duration from 10ms to 60s.')
 }
 
 function parsePorts(text: string): { readonly from: number; readonly to: number } {

@@ -78,9 +78,7 @@ export function withPlan(command: Command): Command {
   return command
     .option('--seed <n>', 'what tells the run; drawn and shown, unless given', integer(0))
     .addOption(
-      new Option('--seeds <a..b>', 'one run for each seed from A to B')
-        .argParser(parseSeeds)
-        .conflicts(['seed', 'trace', 'until']),
+      new Option('--seeds <a..b>', 'one run for each seed from A to B').argParser(parseSeeds),
     )
     .option('--nodes <n>', `how many nodes, from 2; 10, unless given`, integer(2, NODES_MAX))
     .option('--hours <n>', 'virtual time, with --minutes; 10 minutes, unless given', positive)

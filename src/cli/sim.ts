@@ -55,6 +55,10 @@ const REPROS_MAX = 1_000
 /** The verb. @throws UsageError */
 export async function simulate(settings: SimSettings, signal: AbortSignal): Promise<number> {
   const { seeds, repro } = settings
+  const alone = (['seed', 'trace', 'until'] as const).find((name) => settings[name] !== undefined)
+  if (seeds !== undefined && alone !== undefined) {
+    throw new UsageError(`--seeds cannot be used with --${alone}, which is for one run`)
+  }
   if (statSync(repro, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new UsageError(`there is no folder ${repro} to write repro files to`)
   }

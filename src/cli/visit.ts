@@ -50,12 +50,15 @@ export async function visit(
       say: (line) => json || output.write(`${line}\n`),
       tell: (line) => json && output.write(formatLine(line)),
       complain: (why) => {
+        if (json) output.write(formatLine({ event: 'error', time: Date.now(), message: why }))
         const lines = [`lyre: ${why}`, ...hintsOf(lyre.diagnostics()).map((hint) => `  ${hint}`)]
         process.stderr.write(`${lines.join('\n')}\n`)
       },
     })
+    // What was asked for is done; a reader who goes only now has read enough.
+    if (output.broken) return 1
     await output.ready()
-    return output.broken ? 1 : code
+    return code
   } catch (error) {
     // Whatever was waited for rejects with the reason for which we leave.
     if (!leaving.signal.aborted || error !== leaving.signal.reason) throw error

@@ -13,6 +13,8 @@ const MESSAGE_LENGTH_MAX = 10_000
 /** How many rooms with something unread are in the prompt, and how much of their names. */
 const PROMPT_ROOMS_MAX = 3
 const PROMPT_NAME_LENGTH_MAX = 20
+/** Of so many names it is remembered how they look. */
+const LOOKS_MAX = 4_096
 
 const CAUSES: Readonly<Record<ExitCause, string>> = {
   goodbye: 'it left',
@@ -31,6 +33,7 @@ export class Words {
   readonly #coloured: boolean
   readonly #colours: Colours
   readonly #ownName: RegExp
+  readonly #looks = new Map<string, string>()
 
   constructor(lyre: Lyre, { depth }: { readonly depth: ColourDepth }) {
     this.#lyre = lyre
@@ -97,8 +100,15 @@ export class Words {
   /** How a peer is called here: by its name, with some digits of its uuid where the name is not enough. */
   nameOf({ uuid, name }: Peer): string {
     const shown = clean(name, NAME_LENGTH_MAX)
-    const unique = shown !== '' && this.#lyre.peersByName(name).every((peer) => peer.uuid === uuid)
-    return unique && name !== this.#lyre.name ? shown : `${shown}#${uuid.slice(0, 6)}`
+    const looks = this.#looksOf(name)
+    const isLike = (other: string) => other === name || this.#looksOf(other) === looks
+    // A name that ends as ours do with digits would pass for one of those.
+    const unique =
+      looks !== '' &&
+      !/#[0-9a-f]{6}$/.test(looks) &&
+      !isLike(this.#lyre.name) &&
+      this.#lyre.peers().every((peer) => peer.uuid === uuid || !isLike(peer.name))
+    return unique ? shown : `${shown}#${uuid.slice(0, 6)}`
   }
 
   /** Lines with the time at which they came, in milliseconds since the epoch; and the day, unless it is that of `now`. */
@@ -107,6 +117,18 @@ export class Words {
     return lines(shown)
       .map((line) => `${time} ${line}`)
       .join('\n')
+  }
+
+  /** What a person sees of a name: two that look the same are told apart, whatever else is in them. */
+  #looksOf(name: string): string {
+    let looks = this.#looks.get(name)
+    if (looks === undefined) {
+      const seen = clean(name, NAME_LENGTH_MAX).replaceAll(/\p{Cf}/gu, '')
+      looks = seen.replaceAll(/\s+/g, ' ').trim().normalize()
+      if (this.#looks.size >= LOOKS_MAX) this.#looks.clear()
+      this.#looks.set(name, looks)
+    }
+    return looks
   }
 
   /** The prompt for lines that go to `group`, if there is one; with what is unread in other rooms. */
@@ -172,6 +194,6 @@ export function clean(text: string, lengthMax = MESSAGE_LENGTH_MAX): string {
   const printable = text
     .slice(0, lengthMax + 1)
     .replaceAll('\t', ' ')
-    .replaceAll(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, '')
+    .replaceAll(/[\p{Cc}\u2028\u2029]|(?![\u200c\u200d])\p{Cf}/gu, '')
   return printable.length > lengthMax ? `${printable.slice(0, lengthMax)}…` : printable
 }

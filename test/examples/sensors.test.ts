@@ -174,7 +174,7 @@ t.test('what cannot be is an error that says why', async (t) => {
     [['controller', '--hot', ''], /--hot has to be a number/],
     [['sensor', '--interface', 'eth99'], /no IPv4 interface with the name or address eth99/],
     [['sensor', '--port', 'x', '--interface', '127.0.0.1'], /beaconPort/],
-    [['sensor', '--mailbox', '70000', '--interface', '127.0.0.1'], /mailboxPort/],
+    [['sensor', '--mailbox-port', '70000', '--interface', '127.0.0.1'], /mailboxPort/],
   ] as const) {
     const command = startExample(t, 'sensors', args)
     t.equal(await command.exited, 1, args.join(' '))

@@ -105,6 +105,8 @@ t.test('it is small, with all that comes with it', async (t) => {
   t.comment(`${bytes} octets in ${count} packages`)
   t.ok(bytes > 0 && bytes <= INSTALLED_BYTES_MAX, `${INSTALLED_BYTES_MAX} octets`)
   t.ok(count > 0 && count <= PACKAGES_MAX, `${PACKAGES_MAX} packages`)
+  const told = `| packages, MiB installed | ${count}, ${(bytes / 2 ** 20).toFixed(1)} |`
+  t.match(readFileSync(join(lyre, 'README.md'), 'utf8'), told, 'as the README says')
 })
 
 t.test('linters of packages find nothing', async (t) => {

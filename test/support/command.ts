@@ -5,7 +5,9 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { type Child, startChild } from './child.ts'
 import { Heard } from './heard.ts'
+import { freePort } from './nodes.ts'
 
 /** What `npm test` has built. */
 export const MAIN = fileURLToPath(new URL('../../dist/src/cli/main.js', import.meta.url))
@@ -114,4 +116,52 @@ function own(t: Pick<Test, 'teardown'>, process: ChildProcess): Command {
     await command.exited
   })
   return command
+}
+
+/** A network of a test's own, as the command is told of it. */
+export async function network(): Promise<string[]> {
+  return ['--interface', '127.0.0.1', '--port', String(await freePort())]
+}
+
+/** A `lyre pipe` in that network, once it is there. */
+export async function startPipe(
+  t: Pick<Test, 'teardown'>,
+  node: readonly string[],
+  name: string,
+  ...more: readonly string[]
+): Promise<{ readonly child: Child; readonly uuid: string }> {
+  const child = startChild(t, MAIN, ['pipe', ...node, '--name', name, ...more])
+  const { uuid } = await child.next('start')
+  return { child, uuid }
+}
+
+/** Runs a verb without input, to its end. */
+export function run(t: Pick<Test, 'teardown'>, ...args: readonly string[]): Promise<Ended> {
+  return runWith(t, {}, ...args)
+}
+
+/** The same, with variables of the environment beside ours. */
+export function runWith(
+  t: Pick<Test, 'teardown'>,
+  variables: Readonly<Record<string, string>>,
+  ...args: readonly string[]
+): Promise<Ended> {
+  const command = startCommand(t, args, [], variables)
+  command.end()
+  return ended(command)
+}
+
+/** What became of a command. */
+export interface Ended {
+  readonly code: number | string
+  readonly lines: readonly string[]
+  readonly text: string
+  readonly errors: string
+}
+
+/** Waits for its end. */
+export async function ended(command: Command): Promise<Ended> {
+  const code = await command.exited
+  const lines = command.lines.items
+  return { code, lines, text: lines.join('\n'), errors: command.errors }
 }

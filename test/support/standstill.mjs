@@ -1,9 +1,11 @@
-// A node called rock that stands still, as a process that is stopped, from the first whisper on: it has not confirmed it, and never will.
+// A node called rock that stands still, as a process that is stopped, from the first event of a kind on.
 
 import { createLyre } from '../../dist/src/index.js'
 
-const [, address, , port] = process.argv.slice(2)
+const [, address, , port, event] = process.argv.slice(2)
 const lyre = createLyre({ name: 'rock', interface: address, beaconPort: Number(port) })
-lyre.on('whisper', () => process.kill(process.pid, 'SIGSTOP'))
+const stop = () => process.kill(process.pid, 'SIGSTOP')
+// After a whisper at once: it has not confirmed it, and never will. After an enter what the other needs to enter has to leave.
+lyre.on(event, () => (event === 'whisper' ? stop() : setTimeout(stop, 50)))
 await lyre.start()
 process.stdout.write('{"event":"start"}\n')

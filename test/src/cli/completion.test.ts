@@ -19,6 +19,8 @@ const CASES = [
   ['lyre sim --fidelity ', ['wire', 'message']],
   ['lyre sim re', ['replay']],
   ['lyre sim replay --u', ['--until', '!--nodes']],
+  ['lyre sim --seed 3 replay --u', ['--until', '!--nodes']],
+  ['lyre send --to sim --se', ['!--seed', '!--seeds']],
   ['lyre completion ', ['bash', 'zsh', 'fish']],
 ] as const
 
@@ -46,7 +48,10 @@ function check(t: Test, line: string, offered: readonly string[], wanted: readon
 
 t.test('bash completes', { skip: missing('bash') }, async (t) => {
   const file = await scriptFor(t, 'bash')
-  for (const [line, wanted] of CASES) {
+  for (const [line, wanted] of [
+    ...CASES,
+    ['lyre sim --workload = fl', ['flap', '!book']] as const,
+  ]) {
     const program = `source ${file}
 read -ra COMP_WORDS <<<"$1"; [[ $1 == *' ' ]] && COMP_WORDS+=('')
 COMP_CWORD=$((\${#COMP_WORDS[@]} - 1)); _lyre; printf '%s\\n' "\${COMPREPLY[@]}"`

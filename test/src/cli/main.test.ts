@@ -1,20 +1,9 @@
 /** What every verb has in common: help, and exit codes. */
 
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs'
-import t, { type Test } from 'tap'
-import { startCommand, startWithOutput } from '../../support/command.ts'
+import t from 'tap'
+import { run, runWith, startCommand, startWithOutput } from '../../support/command.ts'
 import { freePort } from '../../support/nodes.ts'
-
-function run(t: Test, ...args: readonly string[]) {
-  return runWith(t, {}, ...args)
-}
-
-async function runWith(t: Test, env: Readonly<Record<string, string>>, ...args: readonly string[]) {
-  const command = startCommand(t, args, [], env)
-  command.end()
-  const code = await command.exited
-  return { code, text: command.lines.items.join('\n'), errors: command.errors }
-}
 
 t.test('help has examples, and is no failure', async (t) => {
   const verbs = ['chat', 'peers', 'watch', 'send', 'pipe', 'bench', 'demo']
@@ -79,12 +68,15 @@ t.test('what is used wrongly ends with 2, and a sentence that helps', async (t) 
     [['chat', 'CHAT'], /too many arguments/],
     [['pipe', '--mailbox-port', '9-8'], /It is a port from 1 to 65535, or a range such as/],
     [['pipe', '--advertise', 'x'], /advertise has to be tcp:\/\/host:port, not x/],
-    [['pipe', '--beacon-interval', '1ms'], /beaconIntervalMs has to be an integer from 10/],
+    [['pipe', '--beacon-interval', '1ms'], /It is a duration from 10ms to 60s/],
     [['peers', '--count', '0'], /It is an integer from 1/],
     [['peers', '--wait', '5'], /A duration is a number with ms, s, m or h/],
     [['send', 'hello'], /say to whom: --to NAME for one peer, or --group GROUP/],
     [['send', '--to', 'ada', '--group', 'CHAT', 'hello'], /say to whom/],
     [['send', '--to', 'ada', '--count', '2', 'hello'], /--count goes with --group/],
+    [['send', '--to', '', 'hi'], /It is a text of 1 to 255 octets/],
+    [['peers', '--group', 'x'.repeat(256)], /It is a text of 1 to 255 octets/],
+    [['peers', '--wait', '600h'], /It is 24 days at most/],
     [['send', '--to', 'ada'], /say what to send; - takes it from standard input/],
     [['bench', 'ada', '--serve'], /--serve answers whoever asks/],
     [['bench', '--size', '1,x'], /It is an integer from 1 to 16777216/],
@@ -124,6 +116,18 @@ t.test('each flag has a variable, which the command line goes before', async (t)
 
   const demo = await runWith(t, { LYRE_MAILBOX_PORT: '1', LYRE_INTERFACE: 'nix0' }, 'demo')
   t.equal(demo.code, 0, 'the demonstration stays on this machine')
+
+  const node = ['--wait', '1ms', 'hi']
+  for (const [variables, args] of [
+    [{ LYRE_SEND_TO: 'ada' }, ['send', '--group', 'CHAT', ...node]],
+    [{ LYRE_SEND_GROUP: 'CHAT', LYRE_SEND_COUNT: '3' }, ['send', '--to', 'ada', ...node]],
+    [{ LYRE_BENCH_SERVE: '1' }, ['bench', 'ada', '--wait', '1ms']],
+  ] as const) {
+    const { code } = await runWith(t, { ...env, ...variables }, ...args)
+    t.equal(code, 1, `${args.slice(0, 2)}: nobody is there, and nothing was said wrongly`)
+  }
+  const seeds = ['sim', '--seeds', '1..2', '--minutes', '0.1']
+  t.equal((await runWith(t, { LYRE_SIM_SEED: '1' }, ...seeds)).code, 0)
 
   const bad = await runWith(t, { LYRE_PORT: 'x' }, 'peers')
   t.equal(bad.code, 2)
