@@ -528,7 +528,7 @@ export class Harmony {
     const peer = new PeerRecord(node, mailbox, now)
     peer.teller = teller
     this.#peers.set(node.uuid, peer)
-    if (node.source === 'beacon') this.#strangers.take(peer, peer.teller)
+    if (isHearsay(node.source)) this.#strangers.take(peer, peer.teller)
     this.#watchFrom(now)
     this.#dials.waitFirst(peer, now)
     this.#wake(peer.dialAt)
@@ -545,8 +545,7 @@ export class Harmony {
   #makePlace(source: Source, teller: string): boolean {
     const rival = this.#strangers.rival(teller)
     const [unreached] = this.#unreached
-    const evicted =
-      rival ?? unreached ?? (source === 'beacon' ? undefined : this.#strangers.oldest())
+    const evicted = rival ?? unreached ?? (isHearsay(source) ? undefined : this.#strangers.oldest())
     if (evicted === undefined) return false
     this.#count('stranger-evicted')
     this.#forget(evicted, 'others need its place, and it never entered')
@@ -1586,6 +1585,11 @@ export class Harmony {
   #trace(trace: Trace): void {
     this.#effects.push({ type: 'trace', trace })
   }
+}
+
+/** What anybody can say who can send a datagram. */
+function isHearsay(source: Source): boolean {
+  return source === 'beacon' || source === 'mdns'
 }
 
 function isCongested(peer: PeerRecord | undefined): boolean {

@@ -7,6 +7,8 @@ export { WireError } from './errors.ts'
 export type { Allocate } from './frames.ts'
 export * from './harmony.ts'
 export type { Letter, Mailbox, Mark, Tally, Wire } from './mailbox.ts'
+export * from './mdns.ts'
+export * from './mdns-table.ts'
 export type {
   ConnectionId,
   ExitCause,

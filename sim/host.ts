@@ -4,6 +4,7 @@
 import type { Clock, Host, Stream, StreamHandlers, Timer } from '../src/host.ts'
 import { Alarm, type VirtualClock } from './clock.ts'
 import { VirtualSocket } from './datagrams.ts'
+import { VirtualMulticastDnsSocket } from './mdns.ts'
 import type { Machine, Process } from './network.ts'
 import type { Random } from './random.ts'
 import { End, type EndHandlers, Server } from './streams.ts'
@@ -36,6 +37,9 @@ export function createHost(
       },
       connect: (to, handlers: StreamHandlers) =>
         End.dial(process, to).tell(handlers as EndHandlers),
+    },
+    multicastDns: {
+      open: async (options, handlers) => new VirtualMulticastDnsSocket(process, options, handlers),
     },
     interfaces: () => process.machine.interfaces,
     allocate: (bytes) => new Uint8Array(bytes),

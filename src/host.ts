@@ -4,6 +4,8 @@
 // What the types of Lyre need of their surroundings comes with them: a project may have neither DOM nor @types/node.
 /// <reference lib="esnext.disposable" preserve="true" />
 
+import type { MdnsPacket } from '../protocol/index.ts'
+
 declare global {
   /** Whole where DOM or @types/node is, this is merged with theirs. */
   interface AbortSignal {
@@ -16,6 +18,7 @@ export interface Host {
   readonly clock: Clock
   readonly datagrams: Datagrams
   readonly streams: Streams
+  readonly multicastDns: MulticastDns
   /** The network interfaces as they are now. */
   interfaces(): readonly NetworkInterface[]
   /** Memory, whose octets may be anything until they are written. */
@@ -97,6 +100,37 @@ export interface DatagramHandlers {
 /** An open UDP socket. What it cannot send it tells to its handlers. */
 export interface DatagramSocket {
   send(bytes: Uint8Array, to: Address): void
+  /** Sends what was given to send(), then closes. */
+  close(): Promise<void>
+}
+
+/** Multicast DNS over IPv4: packets go in and out as data. */
+export interface MulticastDns {
+  /**
+   * Joins in on one interface, next to all others on this machine that do.
+   * @throws NetworkError when the port, the interface or the membership cannot be had.
+   */
+  open(options: MulticastDnsOptions, handlers: MulticastDnsHandlers): Promise<MulticastDnsSocket>
+}
+
+/** Where to join in: the address of the interface, and the port, which is 5353 unless nobody else is to hear. */
+export interface MulticastDnsOptions extends Address {
+  /** Parts of names, in small letters: a packet in which none of them is may be dropped unread. */
+  readonly labels: readonly string[]
+}
+
+/** What a socket for multicast DNS tells its owner. */
+export interface MulticastDnsHandlers {
+  /** A packet came, from whatever interface; our own come too. What is no packet of DNS is not told. */
+  receive(packet: MdnsPacket, from: Address): void
+  /** A packet could not be sent, or the socket has a problem. It stays open, though it may be of no use any more. */
+  fail(error: Error): void
+}
+
+/** An open socket for multicast DNS. What it cannot send it tells to its handlers. */
+export interface MulticastDnsSocket {
+  /** Sends a packet by its interface: to everybody, or `to` one alone. */
+  send(packet: MdnsPacket, to?: Address): void
   /** Sends what was given to send(), then closes. */
   close(): Promise<void>
 }

@@ -7,6 +7,8 @@ import { systemHost } from './system/index.ts'
 export type {
   ExitCause,
   Headers,
+  MdnsInstance,
+  MdnsKind,
   Peer,
   PeerDiagnostics,
   PeerEvent,
@@ -22,6 +24,7 @@ export type {
   HeardBeacon,
 } from './discovery/beacon.ts'
 export type { InterfaceChoice } from './discovery/interfaces.ts'
+export type { MdnsDiagnostics } from './discovery/mdns.ts'
 export { NetworkError, TimeoutError, UsageError } from './errors.ts'
 export { type EventOf, type LyreEvent, type LyreEvents, type OverrunEvent, text } from './events.ts'
 export type { Content, Diagnostics } from './lyre.ts'

@@ -18,6 +18,7 @@ import {
   type Peer,
   type PeerDiagnostics,
   parseEndpoint,
+  type Source,
   type Tally,
   TEXT_BYTES_MAX,
   type Trace,
@@ -26,9 +27,17 @@ import {
   ZMTP_LIMITS,
 } from '../protocol/index.ts'
 import { type BeaconDiagnostics, BeaconDiscovery } from './discovery/beacon.ts'
+import type { Discovery, DiscoveryHandlers } from './discovery/discovery.ts'
 import { chooseInterface, type InterfaceChoice } from './discovery/interfaces.ts'
+import { type MdnsDiagnostics, MdnsDiscovery } from './discovery/mdns.ts'
 import { UsageError } from './errors.ts'
-import { EventStream, type LyreEvent, type LyreEvents, type OverrunEvent } from './events.ts'
+import {
+  type EventOf,
+  EventStream,
+  type LyreEvent,
+  type LyreEvents,
+  type OverrunEvent,
+} from './events.ts'
 import type { Host, Timer } from './host.ts'
 import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
 import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
@@ -47,6 +56,8 @@ export interface Diagnostics {
   readonly groups: readonly string[]
   readonly interface: InterfaceChoice | null
   readonly beacon: BeaconDiagnostics | null
+  /** Null unless it was asked for. */
+  readonly mdns: MdnsDiagnostics | null
   /** All that are known, entered or not; `backlogBytes` were written for one and have not left this machine. */
   readonly peers: readonly (PeerDiagnostics & { readonly backlogBytes: number })[]
   /** What became of all that was sent: `sent` is the sum of the others but `waitingBytes`. */
@@ -97,6 +108,9 @@ export interface Stage {
 interface Session {
   readonly mesh: Links
   readonly beacon: BeaconDiscovery
+  readonly mdns: MdnsDiscovery | undefined
+  /** Both of them, and all others. */
+  readonly discoveries: readonly Discovery[]
   readonly timer: Timer
   readonly choice: InterfaceChoice
   armedAt: number
@@ -417,6 +431,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       groups: this.#harmony.ownGroups(),
       interface: session?.choice ?? null,
       beacon: session?.beacon.diagnostics() ?? null,
+      mdns: session?.mdns?.diagnostics() ?? null,
       peers: peers.map((peer) => {
         const backlogBytes = session?.mesh.backlogBytes(peer.connections.outbound) ?? 0
         return { ...peer, backlogBytes }
@@ -442,18 +457,22 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#state = 'starting'
     const { clock } = this.#host
     let mesh: Links | undefined
-    let beacon: BeaconDiscovery | undefined
+    let discoveries: readonly Discovery[] = []
     try {
       const choice = chooseInterface(this.#host.interfaces(), this.#settings.interface)
       mesh = this.#createMesh()
-      beacon = this.#createBeacon(choice)
+      const beacon = this.#createBeacon(choice)
+      const mdns = this.#settings.mdns ? this.#createMdns(choice) : undefined
+      discoveries = mdns === undefined ? [beacon] : [beacon, mdns]
       const { address } = choice.chosen
       const port = await mesh.listen(address, this.#settings.mailboxPorts)
       const endpoint = this.#settings.advertise ?? formatEndpoint(address, port)
       const timer = clock.timer(() => this.#timeout())
       this.#harmony.start(endpoint)
-      this.#session = { mesh, beacon, timer, choice, armedAt: Number.POSITIVE_INFINITY, endpoint }
-      await beacon.start(parseEndpoint(endpoint)?.port ?? port)
+      const found = { beacon, mdns, discoveries, choice }
+      this.#session = { mesh, ...found, timer, armedAt: Number.POSITIVE_INFINITY, endpoint }
+      const inboxPort = parseEndpoint(endpoint)?.port ?? port
+      for (const discovery of discoveries) await discovery.start(inboxPort)
       this.#state = 'started'
       this.#stage?.handleAction({ type: 'start' })
       this.#pump()
@@ -463,7 +482,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#harmony.stop()
       this.#pump()
       this.#state = 'stopped'
-      await Promise.all([mesh?.stop(0), beacon?.stop()])
+      await Promise.all([mesh?.stop(0), ...discoveries.map((discovery) => discovery.stop())])
       this.#harmony.finish()
       throw error
     }
@@ -502,36 +521,43 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
   #createBeacon(choice: InterfaceChoice): BeaconDiscovery {
     const { beaconPort: port, beaconIntervalMs: intervalMs } = this.#settings
-    return new BeaconDiscovery(
-      this.#host,
-      { uuid: this.#uuid, port, intervalMs, choice },
-      {
-        alive: (uuid, endpoint) => {
-          const now = this.#now()
-          this.#harmony.handleDiscovered({ uuid, endpoint, source: 'beacon' }, now)
-          this.#pump()
-        },
-        goodbye: (uuid) => {
-          this.#harmony.handleGoodbyeHint(uuid, this.#now())
-          this.#pump()
-        },
+    const options = { uuid: this.#uuid, port, intervalMs, choice }
+    return new BeaconDiscovery(this.#host, options, this.#discoveryHandlers('beacon'))
+  }
+
+  #createMdns(choice: InterfaceChoice): MdnsDiscovery {
+    const { beaconPort: network } = this.#settings
+    const options = { uuid: this.#uuid, name: this.#name, network, choice }
+    return new MdnsDiscovery(this.#host, options, this.#discoveryHandlers('mdns'))
+  }
+
+  #discoveryHandlers(source: Source): DiscoveryHandlers {
+    return {
+      alive: (uuid, endpoint) => {
+        this.#harmony.handleDiscovered({ uuid, endpoint, source }, this.#now())
+        this.#pump()
       },
-    )
+      goodbye: (uuid) => {
+        this.#harmony.handleGoodbyeHint(uuid, this.#now())
+        this.#pump()
+      },
+      sooner: () => this.#arm(),
+    }
   }
 
   async #close(
-    { mesh, beacon, timer }: Session,
+    { mesh, discoveries, timer }: Session,
     { lingerMs, signal }: { readonly lingerMs: number; readonly signal: AbortSignal | undefined },
   ): Promise<void> {
     this.#state = 'stopping'
     this.#stage?.handleAction({ type: 'stop' })
-    const goodbye = beacon.stop()
+    const goodbyes = discoveries.map((discovery) => discovery.stop())
     this.#harmony.stop()
     this.#pump()
     timer.set(Number.POSITIVE_INFINITY)
     const abort = () => mesh.abort()
     signal?.addEventListener('abort', abort)
-    await Promise.all([goodbye, mesh.stop(signal?.aborted ? 0 : lingerMs)])
+    await Promise.all([...goodbyes, mesh.stop(signal?.aborted ? 0 : lingerMs)])
     signal?.removeEventListener('abort', abort)
     this.#harmony.finish()
     this.#pump()
@@ -578,7 +604,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     if (session === undefined) return
     session.armedAt = Number.POSITIVE_INFINITY
     const now = this.#now()
-    session.beacon.handleTimeout(now)
+    for (const discovery of session.discoveries) discovery.handleTimeout(now)
     session.mesh.handleTimeout(now)
     this.#harmony.handleTimeout(now)
     this.#pump()
@@ -605,8 +631,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
   #arm(): void {
     const session = this.#session
     if (session === undefined || this.#state === 'stopping') return
-    const { mesh, beacon } = session
-    const at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout(), beacon.pollTimeout())
+    const { mesh, discoveries } = session
+    let at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout())
+    for (const discovery of discoveries) at = Math.min(at, discovery.pollTimeout())
     if (at === session.armedAt) return
     session.armedAt = at
     session.timer.set(at)
@@ -630,8 +657,20 @@ export class Lyre extends EventEmitter<LyreEvents> {
       case 'close':
         mesh?.[effect.type](effect.connection)
         break
+      case 'exit':
+        this.#handleExit(effect)
+        this.#emit(effect)
+        break
       default:
         this.#emit(this.#settings.copy ? copied(effect) : effect)
+    }
+  }
+
+  /** Whoever remembers where a peer was looks whether it still is there, unless it took its leave. */
+  #handleExit({ peer, cause }: EventOf<'exit'>): void {
+    if (cause === 'stop' || cause === 'goodbye') return
+    for (const discovery of this.#session?.discoveries ?? []) {
+      discovery.handleLost?.(peer.uuid, this.#now())
     }
   }
 

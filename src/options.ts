@@ -30,6 +30,12 @@ export interface LyreOptions {
    */
   readonly beaconIntervalMs?: number
   /**
+   * Whether to find others by multicast DNS as well, as an instance of `_zre._tcp`. Default: false: it opens UDP port 5353 next to
+   * the system's own, speaks to every device of the network, and the package for it takes some 30 ms to load. Say true where
+   * broadcasts do not get through, or for nodes to show in browsers of DNS-SD.
+   */
+  readonly mdns?: boolean
+  /**
    * Name (`eth0`) or IPv4 address of the interface to use; `127.0.0.1` stays on this machine. Default: the first that
    * reaches a network and does not look like a container's or a tunnel's; `diagnostics()` says which, and why.
    */
@@ -138,6 +144,7 @@ export interface Settings {
   readonly headers: Headers
   readonly beaconPort: number
   readonly beaconIntervalMs: number
+  readonly mdns: boolean
   readonly interface: string | undefined
   readonly mailboxPorts: { readonly from: number; readonly to: number }
   readonly advertise: string | undefined
@@ -171,6 +178,7 @@ export function resolveOptions(options: LyreOptions): Settings {
       min: 10,
       max: 60_000,
     }),
+    mdns: typed('mdns', options.mdns, 'boolean') ?? false,
     interface: typed('interface', options.interface, 'string'),
     mailboxPorts: { from, to: integer('mailboxPort', ports.to, { min: from, max: 65_535 }) },
     advertise: resolveAdvertise(options.advertise),
@@ -187,6 +195,7 @@ const KEYS = new Set([
   'headers',
   'beaconPort',
   'beaconIntervalMs',
+  'mdns',
   'interface',
   'mailboxPort',
   'advertise',

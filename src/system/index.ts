@@ -5,6 +5,7 @@ import { networkInterfaces } from 'node:os'
 import type { Host, NetworkInterface } from '../host.ts'
 import { systemClock } from './clock.ts'
 import { systemDatagrams } from './datagrams.ts'
+import { systemMulticastDns } from './mdns.ts'
 import { systemStreams } from './streams.ts'
 
 /** The machine that this process runs on. */
@@ -12,6 +13,7 @@ export const systemHost: Host = {
   clock: systemClock,
   datagrams: systemDatagrams,
   streams: systemStreams,
+  multicastDns: systemMulticastDns,
   interfaces: listInterfaces,
   // A `Buffer` only for its memory, which is not cleared first: see protocol/frames.ts for what that saves.
   allocate: (bytes) => new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer),

@@ -3,11 +3,13 @@
  * says so. Only as true as these tests need; the suite in test/compliance/ says what a Host really has to do.
  */
 
+import type { MdnsPacket } from '../../protocol/index.ts'
 import { NetworkError } from '../../src/errors.ts'
 import type {
   Address,
   DatagramHandlers,
   Host,
+  MulticastDnsHandlers,
   NetworkInterface,
   Stream,
   StreamHandlers,
@@ -170,7 +172,11 @@ export class World {
   readonly streams: FakeStream[] = []
   /** Every datagram ever. */
   readonly datagrams: { readonly bytes: Uint8Array; readonly to: Address }[] = []
+  /** Every packet of multicast DNS ever, and whom it went to, if not to all. */
+  readonly packets: { readonly packet: MdnsPacket; readonly to: Address | undefined }[] = []
   readonly surfaced: unknown[] = []
+  /** Why multicast DNS cannot be had. */
+  mdnsError: Error | undefined
   /** TCP ports that nobody can have. */
   readonly taken = new Set<number>()
   interfaces: readonly NetworkInterface[] = [LOOPBACK]
@@ -178,6 +184,7 @@ export class World {
   pieceBytes: ((bytesMax: number) => number) | undefined
   readonly #servers = new Map<number, (stream: Stream) => StreamHandlers>()
   readonly #sockets = new Set<Listening>()
+  readonly #resolvers = new Set<MulticastDnsHandlers>()
   readonly #timers = new Set<FakeTimer>()
   #tasks: (() => void)[] = []
   #deferred: (() => void)[] = []
@@ -251,6 +258,16 @@ export class World {
     }
   }
 
+  /** Everybody who speaks multicast DNS hears it. */
+  multicast(packet: MdnsPacket, from: Address): void {
+    for (const { receive } of [...this.#resolvers]) receive(structuredClone(packet), from)
+  }
+
+  /** Every socket for multicast DNS has this problem. */
+  troubleMdns(error: Error): void {
+    for (const { fail } of [...this.#resolvers]) fail(error)
+  }
+
   host(): Host {
     return {
       clock: {
@@ -273,6 +290,19 @@ export class World {
               this.do(() => this.broadcast(bytes, to, { address, port }))
             },
             close: async () => void this.#sockets.delete(socket),
+          }
+        },
+      },
+      multicastDns: {
+        open: async (from, handlers) => {
+          if (this.mdnsError !== undefined) throw this.mdnsError
+          this.#resolvers.add(handlers)
+          return {
+            send: (packet, to) => {
+              this.packets.push({ packet, to })
+              if (to === undefined) this.do(() => this.multicast(packet, from))
+            },
+            close: async () => void this.#resolvers.delete(handlers),
           }
         },
       },

@@ -26,8 +26,8 @@ const LAYERS: readonly Layer[] = [
   },
   {
     files: /^src\/system\//,
-    may: /^(src\/(system\/.*|host\.ts|errors\.ts)|node:.*)$/,
-    says: 'src/system/ imports host.ts, errors.ts and node:*: it does, and decides nothing',
+    may: /^(src\/(system\/.*|host\.ts|errors\.ts)|multicast-dns|node:.*)$/,
+    says: 'src/system/ imports host.ts, errors.ts, multicast-dns and node:*: it does, and decides nothing',
   },
   {
     files: /^src\/cli\/sim[^/]*\.ts$/,

@@ -1,0 +1,212 @@
+// Discovery by multicast DNS, on one interface: carries out what mdns-table.ts decides. Nothing here can fail a node: where the
+// port cannot be had, or the interface goes away, that is told in the diagnostics, and tried again.
+
+import {
+  formatEndpoint,
+  hostOf,
+  MDNS_PORT,
+  type MdnsPacket,
+  MdnsTable,
+  type MdnsTableDiagnostics,
+  type Uuid,
+} from '../../protocol/index.ts'
+import type { Address, Host, MulticastDnsHandlers, MulticastDnsSocket } from '../host.ts'
+import type { Discovery, DiscoveryHandlers } from './discovery.ts'
+import { type InterfaceChoice, onNetwork } from './interfaces.ts'
+
+/** Who the node is, and where it says so. */
+export interface MdnsOptions {
+  readonly uuid: Uuid
+  readonly name: string
+  /** The UDP port of its beacons, by which networks are told apart. */
+  readonly network: number
+  readonly choice: InterfaceChoice
+  /** Of multicast DNS: 5353, unless nobody else is to hear. */
+  readonly port?: number
+}
+
+/** What was said and heard by multicast DNS. */
+export interface MdnsDiagnostics extends MdnsTableDiagnostics {
+  readonly port: number
+  /** Whether we take part; if not, `lastError` says why, and it is tried again. */
+  readonly open: boolean
+  /** How often that was begun. */
+  readonly opened: number
+  readonly errors: number
+  readonly lastError: string | null
+  /** Packets that came from another network than that of our interface. */
+  readonly foreign: number
+}
+
+/** How often it is looked whether the interface still has its address, and how long after a failure it is tried again. */
+const CHECK_MS = 5_000
+const RETRY_MIN_MS = 1_000
+const RETRY_MAX_MS = 60_000
+
+/** The multicast DNS of one node. */
+export class MdnsDiscovery implements Discovery {
+  readonly #host: Host
+  readonly #options: MdnsOptions
+  readonly #handlers: DiscoveryHandlers
+  readonly #port: number
+  #table: MdnsTable
+  #socket: MulticastDnsSocket | undefined
+  #running = false
+  /** The opening or closing that goes on. */
+  #busy: Promise<void> | undefined
+  #isSuspect = false
+  #checkAt = Number.POSITIVE_INFINITY
+  #retryMs = RETRY_MIN_MS
+  #openedCount = 0
+  #errorCount = 0
+  #foreignCount = 0
+  #lastError: string | null = null
+
+  constructor(host: Host, options: MdnsOptions, handlers: DiscoveryHandlers) {
+    this.#host = host
+    this.#options = options
+    this.#handlers = handlers
+    this.#port = options.port ?? MDNS_PORT
+    this.#table = this.#createTable(0)
+  }
+
+  /** Says where we are, and hears who else is, once the port can be had: it never rejects. */
+  async start(inboxPort: number): Promise<void> {
+    this.#table = this.#createTable(inboxPort)
+    this.#running = true
+    await this.#do(() => this.#open())
+  }
+
+  async stop(): Promise<void> {
+    this.#running = false
+    this.#checkAt = Number.POSITIVE_INFINITY
+    await this.#busy
+    this.#table.stop()
+    this.#perform()
+    const socket = this.#socket
+    this.#socket = undefined
+    await socket?.close()
+  }
+
+  handleLost(uuid: Uuid, now: number): void {
+    if (this.#socket === undefined) return
+    this.#table.handleExit(uuid, now)
+    this.#perform()
+  }
+
+  handleTimeout(now: number): void {
+    if (now >= this.#checkAt) this.#check(now)
+    if (this.#socket === undefined) return
+    this.#table.handleTimeout(now)
+    this.#perform()
+  }
+
+  pollTimeout(): number {
+    const tableAt = this.#socket === undefined ? this.#checkAt : this.#table.pollTimeout()
+    return Math.min(this.#checkAt, tableAt)
+  }
+
+  diagnostics(): MdnsDiagnostics {
+    return {
+      port: this.#port,
+      open: this.#socket !== undefined,
+      opened: this.#openedCount,
+      errors: this.#errorCount,
+      lastError: this.#lastError,
+      foreign: this.#foreignCount,
+      ...this.#table.diagnostics(this.#host.clock.now()),
+    }
+  }
+
+  #createTable(inboxPort: number): MdnsTable {
+    const { uuid, name, network, choice } = this.#options
+    const { address } = choice.chosen
+    return new MdnsTable({ uuid, name, network, address, port: inboxPort }, this.#port)
+  }
+
+  /** A socket that had a problem, or whose address went away, is of no use any more: the next one is begun with. */
+  #check(now: number): void {
+    this.#checkAt = now + CHECK_MS
+    if (this.#busy !== undefined) return
+    const { address } = this.#options.choice.chosen
+    const isThere = this.#host.interfaces().some((found) => found.address === address)
+    if (this.#socket === undefined) {
+      if (isThere) void this.#do(() => this.#open())
+    } else if (!isThere || this.#isSuspect) {
+      if (!isThere) this.#note(new Error(`the interface has lost its address ${address}`))
+      void this.#do(() => this.#reopen(isThere))
+    }
+  }
+
+  /** One thing after the other; none of them rejects. */
+  async #do(act: () => Promise<void>): Promise<void> {
+    this.#busy = act()
+    await this.#busy
+    this.#busy = undefined
+    if (this.#running) this.#handlers.sooner()
+  }
+
+  async #reopen(isThere: boolean): Promise<void> {
+    const socket = this.#socket
+    this.#socket = undefined
+    await socket?.close()
+    if (isThere && this.#running) await this.#open()
+  }
+
+  async #open(): Promise<void> {
+    const { multicastDns, clock } = this.#host
+    const { uuid, choice } = this.#options
+    const labels = ['_zre', '_dns-sd', hostOf(uuid).split('.', 1)[0] as string]
+    const { address } = choice.chosen
+    const handlers: MulticastDnsHandlers = {
+      receive: (packet, from) => this.#receive(packet, from),
+      fail: (error) => {
+        this.#isSuspect = true
+        this.#note(error)
+      },
+    }
+    try {
+      this.#socket = await multicastDns.open({ address, port: this.#port, labels }, handlers)
+    } catch (error) {
+      this.#note(error)
+      this.#checkAt = clock.now() + this.#retryMs
+      this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS)
+      return
+    }
+    this.#openedCount++
+    this.#isSuspect = false
+    this.#retryMs = RETRY_MIN_MS
+    if (!this.#running) return
+    const now = clock.now()
+    this.#checkAt = now + CHECK_MS
+    this.#table.start(now)
+    this.#perform()
+  }
+
+  #receive(packet: MdnsPacket, from: Address): void {
+    if (this.#socket === undefined || !this.#running) return
+    if (!onNetwork(from.address, this.#options.choice.chosen)) {
+      this.#foreignCount++
+      return
+    }
+    const now = this.#host.clock.now()
+    this.#table.handlePacket(packet, from, now)
+    this.#perform()
+    this.#handlers.sooner()
+  }
+
+  #perform(): void {
+    for (;;) {
+      const effect = this.#table.pollEffect()
+      if (effect === undefined) return
+      if (effect.type === 'send') this.#socket?.send(effect.packet, effect.to)
+      else if (effect.type === 'goodbye') this.#handlers.goodbye(effect.uuid)
+      else this.#handlers.alive(effect.uuid, formatEndpoint(effect.address, effect.port))
+    }
+  }
+
+  #note(error: unknown): void {
+    this.#errorCount++
+    this.#lastError = error instanceof Error ? error.message : String(error)
+  }
+}
