@@ -158,7 +158,7 @@ export function isSame(one: MdnsRecord, other: MdnsRecord): boolean {
   if (one.type === 'SRV') {
     return other.type === 'SRV' && one.port === other.port && isName(one.target, other.target)
   }
-  return other.type === 'TXT' && String(one.texts) === String(other.texts)
+  return other.type === 'TXT' && one.texts.join('|') === other.texts.join('|')
 }
 
 /** Whether a record answers a question. */
