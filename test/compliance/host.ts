@@ -16,6 +16,7 @@ import type {
 } from '../../src/host.ts'
 import { Heard } from '../support/heard.ts'
 import { concat, digest, pattern } from '../support/octets.ts'
+import { multicastDnsCompliance } from './mdns.ts'
 
 export interface HostUnderTest {
   readonly host: Host
@@ -41,6 +42,7 @@ export async function hostCompliance(t: Test, subject: HostUnderTest): Promise<v
   await t.test('clock', (t) => clock(t, subject))
   await t.test('clock: gathering', (t) => gathering(t, subject))
   await t.test('datagrams', (t) => datagrams(t, subject))
+  await t.test('multicast DNS', (t) => multicastDnsCompliance(t, subject))
   await t.test('streams: beginning', (t) => beginnings(t, subject))
   for (const way of WAYS) {
     await t.test(`streams: octets, ${way}`, (t) => octets(t, { ...subject, way }))
