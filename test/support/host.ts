@@ -263,6 +263,11 @@ export class World {
     for (const { receive } of [...this.#resolvers]) receive(structuredClone(packet), from)
   }
 
+  /** Whoever speaks multicast DNS is not heard any more. */
+  silence(): void {
+    this.#resolvers.clear()
+  }
+
   /** Every socket for multicast DNS has this problem. */
   troubleMdns(error: Error): void {
     for (const { fail } of [...this.#resolvers]) fail(error)
