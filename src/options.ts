@@ -30,9 +30,9 @@ export interface LyreOptions {
    */
   readonly beaconIntervalMs?: number
   /**
-   * Whether to find others by multicast DNS as well, as an instance of `_zre._tcp`. Default: false: it opens UDP port 5353 next to
-   * the system's own, speaks to every device of the network, and the package for it takes some 30 ms to load. Say true where
-   * broadcasts do not get through, or for nodes to show in browsers of DNS-SD.
+   * Whether to find others by multicast DNS as well, as an instance of `_zre._tcp`. Default: false: it opens UDP port 5353
+   * next to the system's own, and speaks to every device of the network. Say true where broadcasts do not get through, or for
+   * nodes to show in browsers of DNS-SD. It costs some milliseconds at the first start, and 0.4 MB.
    */
   readonly mdns?: boolean
   /**

@@ -4,13 +4,14 @@ import type { Diagnostics } from '../index.ts'
 import { clean } from './words.ts'
 
 /** What a node knows of why it hears nobody, or cannot reach whom it hears; the likeliest first. */
-export function hintsOf({ beacon, peers, interface: choice }: Diagnostics): string[] {
+export function hintsOf({ beacon, mdns, peers, interface: choice }: Diagnostics): string[] {
   const hints: string[] = []
   if (choice !== null && beacon?.heard.alive === 0) {
     const { name, address, reason } = choice.chosen
     hints.push(`the interface is ${name} (${address}): ${reason}; --interface chooses another`)
   }
   if (beacon !== null) hints.push(...hintsOfBeacons(beacon))
+  if (mdns !== null) hints.push(...hintsOfMdns(mdns))
   for (const { name, uuid, state, unreachable } of peers) {
     const who = clean(name) || uuid
     if (unreachable !== null) hints.push(`${who} is ${state}, unreachable: ${clean(unreachable)}`)
@@ -19,6 +20,15 @@ export function hintsOf({ beacon, peers, interface: choice }: Diagnostics): stri
     }
   }
   return hints
+}
+
+function hintsOfMdns(mdns: NonNullable<Diagnostics['mdns']>): string[] {
+  const { open, lastError, port, instances } = mdns
+  if (!open) return [`we take no part in multicast DNS: ${lastError}`]
+  if (instances.length === 0) return [`no node shows in multicast DNS, at port ${port}`]
+  const others = instances.filter(({ ours }) => ours === false)
+  if (others.length === 0) return []
+  return [`${others.length} nodes in multicast DNS beacon at another port: --port chooses it`]
 }
 
 function hintsOfBeacons(beacon: NonNullable<Diagnostics['beacon']>): string[] {

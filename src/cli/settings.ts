@@ -15,6 +15,7 @@ export interface NodeSettings {
   readonly advertise?: string
   /** Milliseconds. */
   readonly beaconInterval?: number
+  readonly mdns?: boolean
   readonly group?: readonly string[]
   readonly header?: Readonly<Record<string, string>>
   readonly json?: true
@@ -22,7 +23,7 @@ export interface NodeSettings {
 
 /** The options of the node that a command line asks for; what it does not say is left to the defaults. */
 export function nodeOptions(settings: NodeSettings): LyreOptions {
-  const { name, port, mailboxPort, advertise, beaconInterval, header } = settings
+  const { name, port, mailboxPort, advertise, beaconInterval, mdns, header } = settings
   return {
     ...(name !== undefined && { name }),
     ...(settings.interface !== undefined && { interface: settings.interface }),
@@ -30,6 +31,7 @@ export function nodeOptions(settings: NodeSettings): LyreOptions {
     ...(mailboxPort !== undefined && { mailboxPort }),
     ...(advertise !== undefined && { advertise }),
     ...(beaconInterval !== undefined && { beaconIntervalMs: beaconInterval }),
+    ...(mdns !== undefined && { mdns }),
     ...(header !== undefined && { headers: header }),
   }
 }
@@ -66,12 +68,13 @@ export function withNetwork(command: Command): Command {
     '--advertise <endpoint>',
     'where peers are told to connect, tcp://host:port, if not where we listen',
   )
-  return shared(
+  shared(
     command,
     '--beacon-interval <duration>',
     'longest time between two beacons; 1s, unless given',
     parseInterval,
   )
+  return shared(command, '--mdns', 'finds others by multicast DNS as well, and shows there')
 }
 
 /** Adds --group, as a list of groups to join. */

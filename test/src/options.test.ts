@@ -19,6 +19,7 @@ t.test('everything has the default that its docstring names', async (t) => {
     headers: {},
     beaconPort: 5_670,
     beaconIntervalMs: 1_000,
+    mdns: false,
     interface: undefined,
     mailboxPorts: { from: 0, to: 0 },
     advertise: undefined,
