@@ -57,8 +57,8 @@ interface Codec {
 export const systemMulticastDns: MulticastDns = {
   async open(options, handlers) {
     const { address, port } = options
-    const { default: multicastDns } = await import('multicast-dns')
-    const create = multicastDns as unknown as (options: Options) => Codec
+    // Loaded before there is a socket, on which nothing must happen meanwhile.
+    await import('multicast-dns')
     const socket = createSocket({ type: 'udp4', reuseAddr: true })
     try {
       socket.bind({ address: '0.0.0.0', port, exclusive: true })
@@ -75,8 +75,19 @@ export const systemMulticastDns: MulticastDns = {
         cause,
       })
     }
-    return new SystemMulticastDnsSocket(socket, { options, handlers, create })
+    return createMulticastDnsSocket(socket, options, handlers)
   },
+}
+
+/** A socket for multicast DNS out of one of UDP, which is where it has to be, and from now on the other's. */
+export async function createMulticastDnsSocket(
+  socket: Socket,
+  options: MulticastDnsOptions,
+  handlers: MulticastDnsHandlers,
+): Promise<MulticastDnsSocket> {
+  const { default: multicastDns } = await import('multicast-dns')
+  const create = multicastDns as unknown as (options: Options) => Codec
+  return new SystemMulticastDnsSocket(socket, { options, handlers, create })
 }
 
 class SystemMulticastDnsSocket implements MulticastDnsSocket {

@@ -2,6 +2,7 @@
 
 import { beaconTarget, framesTarget, zreTarget } from './codecs.ts'
 import { harmonyTarget } from './harmony.ts'
+import { mdnsTarget } from './mdns.ts'
 import { nodeTarget } from './node.ts'
 import { Random } from './random.ts'
 import { newTally, type Tally, type Target } from './trial.ts'
@@ -13,6 +14,7 @@ export const TARGETS: readonly Target[] = [
   framesTarget,
   zmtpTarget,
   harmonyTarget,
+  mdnsTarget,
   nodeTarget,
 ]
 
