@@ -150,8 +150,12 @@ class SystemMulticastDnsSocket implements MulticastDnsSocket {
   }
 }
 
-/** Types of records that are read: A, PTR, TXT and SRV. */
+/** Types of records that are read: A, PTR, TXT and SRV; and where in the data of two of them there is a name. */
 const READ_TYPES: readonly number[] = [1, 12, 16, 33]
+const NAMES_AT: ReadonlyMap<number, number> = new Map([
+  [12, 0],
+  [33, 6],
+])
 /** A type that nobody has: the package takes its octets as they are. */
 const UNREAD_TYPE = 0xff00
 
@@ -174,22 +178,34 @@ function admits(octets: Buffer, labels: readonly string[]): boolean {
   for (let index = 0; index < recordCount; index++) {
     const start = endOfName(octets, offset)
     if (start + 10 > length) return false
-    if (!READ_TYPES.includes(octets.readUInt16BE(start))) octets.writeUInt16BE(UNREAD_TYPE, start)
+    const type = octets.readUInt16BE(start)
+    const nameAt = NAMES_AT.get(type)
+    if (!READ_TYPES.includes(type)) octets.writeUInt16BE(UNREAD_TYPE, start)
+    if (nameAt !== undefined && endOfName(octets, start + 10 + nameAt) > length) return false
     offset = start + 10 + octets.readUInt16BE(start + 8)
   }
   return offset <= length
 }
 
-/** Where a name ends; past the end where it has none. */
+/** Labels and pointers of a name: ours have five, and a thousand pointers to pointers keep the package busy. */
+const NAME_PARTS_MAX = 32
+
+/** Where a name ends; past all ends where it has none, or too many parts. */
 function endOfName(octets: Buffer, start: number): number {
   let offset = start
-  for (;;) {
+  let end = 0
+  for (let count = 0; count < NAME_PARTS_MAX; count++) {
     const size = octets[offset] ?? 0x40
-    if (size === 0) return offset + 1
-    if (size >= 0xc0) return offset + 2
-    if (size >= 0x40) return Number.POSITIVE_INFINITY
-    offset += 1 + size
+    if (size === 0) return end || offset + 1
+    if (size < 0x40) {
+      offset += 1 + size
+      continue
+    }
+    if (size < 0xc0) break
+    end ||= offset + 2
+    offset = ((size & 0x3f) << 8) | (octets[offset + 1] ?? 0)
   }
+  return Number.POSITIVE_INFINITY
 }
 
 function fromWire({ type, id, questions, answers, additionals }: Wire): Packet {

@@ -117,6 +117,8 @@ t.test('what is no packet, or none for us, is not told, and nothing fails', asyn
     fromHex(`00000000010100000000 0000${QUESTION.repeat(257)}`),
     fromHex(`${HEADER}045f7a7265c00c000c0001`),
     fromHex(`${HEADER}045f7a7265c0ff000c0001`),
+    fromHex(`${HEADER}${'017a'.repeat(30)}${QUESTION}`),
+    fromHex(`${HEADER}045f7a7265c011000c0001`),
     fromHex(`${HEADER}045f7a726580000c0001`),
     response(record('0010', '05')),
     response(record('0021', '0000')),
