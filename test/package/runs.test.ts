@@ -37,7 +37,7 @@ const FILES = {
     const { encodeBeacon } = require('lyre/protocol')
     console.log(typeof Simulation, typeof encodeBeacon)`,
 }
-const SPOKEN = '{"said":["hello","hello yourself"],"error":true}\n'
+const SPOKEN = '{"said":["hello","hello yourself"],"mdns":true,"error":true}\n'
 const { LYRE_OTHER_NODEJS = '' } = process.env
 
 t.setTimeout(TIMEOUT_MS)
@@ -117,17 +117,21 @@ t.test('a bundler makes one file of a program, which needs nothing else', async 
   const esbuild = tool('esbuild/bin/esbuild')
   const folder = temporaryFolder(t)
   write(folder, { 'package.json': '{}' })
-  for (const [source, format] of [
-    ['import.mjs', 'esm'],
-    ['require.cjs', 'cjs'],
+  // The package for multicast DNS is CommonJS, whose require() an ES module of esbuild has to be given.
+  const requires = `import{createRequire}from'node:module';const require=createRequire(import.meta.url);`
+  const withoutMdns = SPOKEN.replace('"mdns":true', '"mdns":false')
+  for (const [source, format, banner, spoken] of [
+    ['import.mjs', 'esm', [], withoutMdns],
+    ['import.mjs', 'esm', [`--banner:js=${requires}`], SPOKEN],
+    ['require.cjs', 'cjs', [], SPOKEN],
   ] as const) {
     const file = join(folder, `${source}.${format === 'esm' ? 'mjs' : 'cjs'}`)
-    const kind = ['--bundle', '--platform=node', `--format=${format}`]
+    const kind = ['--bundle', '--platform=node', `--format=${format}`, ...banner]
     await run(
       projects.commonjs,
       [process.execPath, esbuild],
       [source, ...kind, `--outfile=${file}`],
     )
-    quiet(t, await talk(folder, [process.execPath], file), SPOKEN, format)
+    quiet(t, await talk(folder, [process.execPath], file), spoken, format)
   }
 })
