@@ -39,7 +39,11 @@ export function createHost(
         End.dial(process, to).tell(handlers as EndHandlers),
     },
     multicastDns: {
-      open: async (options, handlers) => new VirtualMulticastDnsSocket(process, options, handlers),
+      async open(options, handlers) {
+        // At whatever time, a node goes on with what it has opened or closed.
+        process.network.woke()
+        return new VirtualMulticastDnsSocket(process, options, handlers)
+      },
     },
     interfaces: () => process.machine.interfaces,
     allocate: (bytes) => new Uint8Array(bytes),

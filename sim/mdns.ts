@@ -48,6 +48,7 @@ export class VirtualMulticastDnsSocket implements MulticastDnsSocket {
   }
 
   async close(): Promise<void> {
+    this.#process.network.woke()
     await Promise.all([this.#sender.close(), this.#listener.close()])
   }
 }
