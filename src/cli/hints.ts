@@ -28,7 +28,9 @@ function hintsOfMdns(mdns: NonNullable<Diagnostics['mdns']>): string[] {
   if (instances.length === 0) return [`no node shows in multicast DNS, at port ${port}`]
   const others = instances.filter(({ ours }) => ours === false)
   if (others.length === 0) return []
-  return [`${others.length} nodes in multicast DNS beacon at another port: --port chooses it`]
+  return [
+    `of the nodes in multicast DNS, ${others.length} beacon at another port: --port chooses it`,
+  ]
 }
 
 function hintsOfBeacons(beacon: NonNullable<Diagnostics['beacon']>): string[] {
