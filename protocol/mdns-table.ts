@@ -349,11 +349,13 @@ export class MdnsTable {
       ttl: LEGACY_TTL_S,
       flush: false,
     })
+    const isAnswered = (question: MdnsQuestion) =>
+      asked.some((kind) => isAsked(question, this.#records[kind]))
     this.#sent.answers++
     const packet: MdnsPacket = {
       type: 'response',
       id,
-      questions: questions.slice(0, 1),
+      questions: questions.filter(isAnswered).slice(0, 1),
       answers: asked.map(brief),
       additionals: followersOf(asked).map(brief),
     }

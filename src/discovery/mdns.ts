@@ -132,7 +132,9 @@ export class MdnsDiscovery implements Discovery {
     const isThere = this.#host.interfaces().some((found) => found.address === address)
     if (this.#socket === undefined) {
       if (isThere) void this.#do(() => this.#open())
-    } else if (!isThere || this.#isSuspect) {
+    } else if (isThere && !this.#isSuspect) {
+      this.#retryMs = RETRY_MIN_MS
+    } else {
       if (!isThere) this.#note(new Error(`the interface has lost its address ${address}`))
       void this.#do(() => this.#reopen(isThere))
     }
@@ -175,10 +177,11 @@ export class MdnsDiscovery implements Discovery {
     }
     this.#openedCount++
     this.#isSuspect = false
-    this.#retryMs = RETRY_MIN_MS
     if (!this.#running) return
+    // One that has a problem again and again is opened less and less often.
     const now = clock.now()
-    this.#checkAt = now + CHECK_MS
+    this.#checkAt = now + Math.max(CHECK_MS, this.#retryMs)
+    this.#retryMs = Math.min(2 * this.#retryMs, RETRY_MAX_MS)
     this.#table.start(now)
     this.#perform()
   }

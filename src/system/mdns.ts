@@ -115,7 +115,15 @@ class SystemMulticastDnsSocket implements MulticastDnsSocket {
     this.#group = { address: GROUP, port: options.port }
     // All that the package sees of the socket: it neither binds nor closes it, and reads only what we let through.
     const gate = Object.assign(new EventEmitter(), {
-      send: (...given: Parameters<Socket['send']>) => socket.send(...given),
+      // What it cannot even try, it throws, and the package would let it, when nobody is there to catch it.
+      send(...given: Parameters<Socket['send']>) {
+        try {
+          socket.send(...given)
+        } catch (error) {
+          const sent = given.at(-1) as unknown as (error: unknown) => void
+          sent(error)
+        }
+      },
     })
     this.#codec = create({
       socket: gate as unknown as Socket,
@@ -132,7 +140,8 @@ class SystemMulticastDnsSocket implements MulticastDnsSocket {
     )
     socket.on('error', fail)
     socket.on('message', (octets, from) => {
-      if (admits(octets, options.labels)) gate.emit('message', octets, from)
+      // A port of 0 can be forged, and not be answered.
+      if (from.port > 0 && admits(octets, options.labels)) gate.emit('message', octets, from)
     })
   }
 

@@ -69,14 +69,7 @@ class MdnsTrial implements Trial {
     const trial = new MdnsTrial(tally)
     const options = { address: NODE.address, port: MDNS_PORT, labels: LABELS }
     await createMulticastDnsSocket(trial.#socket as unknown as Socket, options, {
-      receive: (packet, from) => {
-        // The package takes what its listeners throw for a packet that it cannot read.
-        try {
-          trial.#table.handlePacket(packet, from, trial.#now)
-        } catch (error) {
-          trial.#failure = error
-        }
-      },
+      receive: (packet, from) => trial.#table.handlePacket(packet, from, trial.#now),
       fail: (error) => {
         trial.#failure = error
       },

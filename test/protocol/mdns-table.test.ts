@@ -375,6 +375,10 @@ t.test('who knows only DNS is answered alone, and told to forget it (mdns.md 4.6
   const [reply, ...others] = settled().ask('PTR', MDNS_SERVICE, [], from).take()
   t.same(others, [])
   t.same(reply?.to, from)
+  const other = { name: '_http._tcp.local', type: 'PTR' }
+  const both = [other, { name: MDNS_SERVICE, type: 'PTR' }]
+  const [second] = settled().hear({ type: 'query', id: 7, questions: both }, from).take()
+  t.same(second, reply, 'what we have nothing to say to is not repeated')
   const brief = (record: MdnsRecord) => ({ ...record, ttl: 10, flush: false })
   const { pointer, srv, txt, address } = recordsFrom(nodeOf(1))
   t.same(reply?.packet, {

@@ -202,6 +202,23 @@ t.test('a socket that had a problem is replaced', async (t) => {
   await alice.discovery.stop()
 })
 
+t.test('one that has a problem again and again is replaced less and less often', async (t) => {
+  const world = new World()
+  const alice = new Tested(world)
+  await alice.discovery.start(1_001)
+  for (let count = 0; count < 300; count++) {
+    world.troubleMdns(new Error('send EPERM'))
+    await world.advance(1_000)
+  }
+  const { opened } = alice.state
+  t.ok(opened > 5 && opened < 12, `${opened} times in 300 s`)
+  await world.advance(120_000)
+  world.troubleMdns(new Error('send EPERM'))
+  await world.advance(5_000)
+  t.equal(alice.state.opened, opened + 2, 'at once, after it was well for a while')
+  await alice.discovery.stop()
+})
+
 t.test('one that is stopped while it opens, closes again, and says nothing', async (t) => {
   const world = new World()
   const host = world.host()

@@ -154,3 +154,18 @@ t.test('what is not read costs nothing, and what stands beside it is read', asyn
   t.equal((await heard.next('it')).questions.length, 2, 'for a unicast answer, and of any class')
   await last()
 })
+
+t.test('what cannot even be tried is told, and nothing is thrown', async (t) => {
+  const { socket, failures, heard } = await opened(t)
+  const packet: MdnsPacket = {
+    type: 'query',
+    id: 0,
+    questions: [{ name: '_zre._tcp.local', type: 'PTR' }],
+    answers: [],
+    additionals: [],
+  }
+  socket.send(packet, { address: LOOPBACK, port: 0 })
+  socket.send(packet)
+  await heard.next('the next one')
+  t.match(failures, [{ code: 'ERR_SOCKET_BAD_PORT' }])
+})
