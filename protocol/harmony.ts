@@ -275,6 +275,8 @@ export class Harmony {
     if (peer === undefined) {
       this.#create(node, now)
     } else if (node.endpoint === peer.endpoint || node.endpoint === peer.otherEndpoint) {
+      // Who tells it by gossip has perhaps not heard of it for long (gossip.md 5.2).
+      if (node.source === 'gossip') return
       peer.beaconAt = now
       this.#revive(peer, now)
       if (peer.failureCount === 0) return
@@ -528,7 +530,7 @@ export class Harmony {
     const peer = new PeerRecord(node, mailbox, now)
     peer.teller = teller
     this.#peers.set(node.uuid, peer)
-    if (node.source === 'beacon') this.#strangers.take(peer, peer.teller)
+    if (isHearsay(node.source)) this.#strangers.take(peer, peer.teller)
     this.#watchFrom(now)
     this.#dials.waitFirst(peer, now)
     this.#wake(peer.dialAt)
@@ -545,8 +547,7 @@ export class Harmony {
   #makePlace(source: Source, teller: string): boolean {
     const rival = this.#strangers.rival(teller)
     const [unreached] = this.#unreached
-    const evicted =
-      rival ?? unreached ?? (source === 'beacon' ? undefined : this.#strangers.oldest())
+    const evicted = rival ?? unreached ?? (isHearsay(source) ? undefined : this.#strangers.oldest())
     if (evicted === undefined) return false
     this.#count('stranger-evicted')
     this.#forget(evicted, 'others need its place, and it never entered')
@@ -1586,6 +1587,11 @@ export class Harmony {
   #trace(trace: Trace): void {
     this.#effects.push({ type: 'trace', trace })
   }
+}
+
+/** Whether anybody can tell of any number of nodes so. */
+function isHearsay(source: Source): boolean {
+  return source === 'beacon' || source === 'gossip'
 }
 
 function isCongested(peer: PeerRecord | undefined): boolean {

@@ -6,12 +6,16 @@ import { systemHost } from './system/index.ts'
 
 export type {
   ExitCause,
+  GossipKind,
   Headers,
+  HeardTuple,
   Peer,
   PeerDiagnostics,
   PeerEvent,
   PeerState,
   Trace,
+  TupleDiagnostics,
+  TupleState,
   Uuid,
 } from '../protocol/index.ts'
 export { WireError } from '../protocol/index.ts'
@@ -21,6 +25,7 @@ export type {
   BeaconKind,
   HeardBeacon,
 } from './discovery/beacon.ts'
+export type { GossipDiagnostics, HubDiagnostics } from './discovery/gossip.ts'
 export type { InterfaceChoice } from './discovery/interfaces.ts'
 export { NetworkError, TimeoutError, UsageError } from './errors.ts'
 export { type EventOf, type LyreEvent, type LyreEvents, type OverrunEvent, text } from './events.ts'

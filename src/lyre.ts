@@ -26,6 +26,7 @@ import {
   ZMTP_LIMITS,
 } from '../protocol/index.ts'
 import { type BeaconDiagnostics, BeaconDiscovery } from './discovery/beacon.ts'
+import { type GossipDiagnostics, GossipDiscovery } from './discovery/gossip.ts'
 import { chooseInterface, type InterfaceChoice } from './discovery/interfaces.ts'
 import { UsageError } from './errors.ts'
 import { EventStream, type LyreEvent, type LyreEvents, type OverrunEvent } from './events.ts'
@@ -46,7 +47,10 @@ export interface Diagnostics {
   readonly endpoint: string | null
   readonly groups: readonly string[]
   readonly interface: InterfaceChoice | null
+  /** Null unless started, and with `beacon: false`. */
   readonly beacon: BeaconDiagnostics | null
+  /** Null unless started, and where neither `gossipBind` nor `gossipConnect` is set. */
+  readonly gossip: GossipDiagnostics | null
   /** All that are known, entered or not; `backlogBytes` were written for one and have not left this machine. */
   readonly peers: readonly (PeerDiagnostics & { readonly backlogBytes: number })[]
   /** What became of all that was sent: `sent` is the sum of the others but `waitingBytes`. */
@@ -97,6 +101,7 @@ export interface Stage {
 interface Session {
   readonly mesh: Links
   readonly beacon: BeaconDiscovery
+  readonly gossip: GossipDiscovery | undefined
   readonly timer: Timer
   readonly choice: InterfaceChoice
   armedAt: number
@@ -416,7 +421,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
       endpoint: session?.endpoint ?? null,
       groups: this.#harmony.ownGroups(),
       interface: session?.choice ?? null,
-      beacon: session?.beacon.diagnostics() ?? null,
+      beacon: this.#settings.beacon ? (session?.beacon.diagnostics() ?? null) : null,
+      gossip: session?.gossip?.diagnostics() ?? null,
       peers: peers.map((peer) => {
         const backlogBytes = session?.mesh.backlogBytes(peer.connections.outbound) ?? 0
         return { ...peer, backlogBytes }
@@ -443,17 +449,21 @@ export class Lyre extends EventEmitter<LyreEvents> {
     const { clock } = this.#host
     let mesh: Links | undefined
     let beacon: BeaconDiscovery | undefined
+    let gossip: GossipDiscovery | undefined
     try {
       const choice = chooseInterface(this.#host.interfaces(), this.#settings.interface)
       mesh = this.#createMesh()
       beacon = this.#createBeacon(choice)
+      gossip = this.#createGossip()
       const { address } = choice.chosen
       const port = await mesh.listen(address, this.#settings.mailboxPorts)
       const endpoint = this.#settings.advertise ?? formatEndpoint(address, port)
       const timer = clock.timer(() => this.#timeout())
       this.#harmony.start(endpoint)
-      this.#session = { mesh, beacon, timer, choice, armedAt: Number.POSITIVE_INFINITY, endpoint }
-      await beacon.start(parseEndpoint(endpoint)?.port ?? port)
+      const armedAt = Number.POSITIVE_INFINITY
+      this.#session = { mesh, beacon, gossip, timer, choice, armedAt, endpoint }
+      if (this.#settings.beacon) await beacon.start(parseEndpoint(endpoint)?.port ?? port)
+      await gossip?.start(endpoint)
       this.#state = 'started'
       this.#stage?.handleAction({ type: 'start' })
       this.#pump()
@@ -463,7 +473,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#harmony.stop()
       this.#pump()
       this.#state = 'stopped'
-      await Promise.all([mesh?.stop(0), beacon?.stop()])
+      await Promise.all([mesh?.stop(0), beacon?.stop(), gossip?.stop()])
       this.#harmony.finish()
       throw error
     }
@@ -519,13 +529,31 @@ export class Lyre extends EventEmitter<LyreEvents> {
     )
   }
 
+  #createGossip(): GossipDiscovery | undefined {
+    const { gossipBind: bind, gossipConnect: connect, gossipTtlMs: ttlMs, limits } = this.#settings
+    if (bind === undefined && connect.length === 0) return undefined
+    const { gossipTuplesMax: tuplesMax, gossipClientsMax: clientsMax } = limits
+    return new GossipDiscovery(
+      this.#host,
+      { uuid: this.#uuid, bind, connect, ttlMs, tuplesMax, clientsMax },
+      {
+        alive: (uuid, endpoint) => {
+          this.#harmony.handleDiscovered({ uuid, endpoint, source: 'gossip' }, this.#now())
+          this.#pump()
+        },
+        whereIs: (uuid) => this.#harmony.peer(uuid)?.endpoint,
+        heard: () => this.#arm(),
+      },
+    )
+  }
+
   async #close(
-    { mesh, beacon, timer }: Session,
+    { mesh, beacon, gossip, timer }: Session,
     { lingerMs, signal }: { readonly lingerMs: number; readonly signal: AbortSignal | undefined },
   ): Promise<void> {
     this.#state = 'stopping'
     this.#stage?.handleAction({ type: 'stop' })
-    const goodbye = beacon.stop()
+    const goodbye = Promise.all([beacon.stop(), gossip?.stop()])
     this.#harmony.stop()
     this.#pump()
     timer.set(Number.POSITIVE_INFINITY)
@@ -579,6 +607,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     session.armedAt = Number.POSITIVE_INFINITY
     const now = this.#now()
     session.beacon.handleTimeout(now)
+    session.gossip?.handleTimeout(now)
     session.mesh.handleTimeout(now)
     this.#harmony.handleTimeout(now)
     this.#pump()
@@ -605,8 +634,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
   #arm(): void {
     const session = this.#session
     if (session === undefined || this.#state === 'stopping') return
-    const { mesh, beacon } = session
-    const at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout(), beacon.pollTimeout())
+    const { mesh, beacon, gossip } = session
+    const ours = gossip?.pollTimeout() ?? Number.POSITIVE_INFINITY
+    const told = Math.min(beacon.pollTimeout(), ours)
+    const at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout(), told)
     if (at === session.armedAt) return
     session.armedAt = at
     session.timer.set(at)
@@ -631,6 +662,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
         mesh?.[effect.type](effect.connection)
         break
       default:
+        // A peer that said so is not dialled because a hub still tells of it.
+        if (effect.type === 'exit' && effect.cause === 'goodbye') {
+          this.#session?.gossip?.handleGoodbye(effect.peer.uuid)
+        }
         this.#emit(this.#settings.copy ? copied(effect) : effect)
     }
   }
