@@ -541,7 +541,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
           this.#harmony.handleDiscovered({ uuid, endpoint, source: 'gossip' }, this.#now())
           this.#pump()
         },
-        whereIs: (uuid) => this.#harmony.peer(uuid)?.endpoint,
+        peer: (uuid) => this.#harmony.peer(uuid),
         heard: () => this.#arm(),
       },
     )

@@ -15,6 +15,7 @@ import {
   isAddress,
   LEASE_PROPERTY,
   NullMechanism,
+  type Peer,
   Places,
   parseEndpoint,
   type TupleDiagnostics,
@@ -43,8 +44,8 @@ export interface GossipOptions {
 export interface GossipHandlers {
   /** Somebody says that a node is at an endpoint: hearsay. */
   alive(uuid: Uuid, endpoint: string): void
-  /** Where a node has entered; undefined where it has not. */
-  whereIs(uuid: Uuid): string | undefined
+  /** A node that has entered. */
+  peer(uuid: Uuid): Pick<Peer, 'endpoint' | 'state'> | undefined
   /** Something came, and pollTimeout() may have changed. */
   heard(): void
 }
@@ -401,10 +402,10 @@ export class GossipDiscovery {
       case 'alive':
       case 'ask': {
         const { uuid, endpoint, isNews } = effect
-        const place = this.#handlers.whereIs(uuid)
-        if (place !== undefined && isSamePlace(place, endpoint)) {
+        const peer = this.#handlers.peer(uuid)
+        if (peer?.state === 'entered' && isSamePlace(peer.endpoint, endpoint)) {
           this.#table.handleSeen(uuid, now)
-        } else if (effect.type === 'alive' && (isNews || place === undefined)) {
+        } else if (effect.type === 'alive' && (isNews || peer === undefined)) {
           this.#handlers.alive(uuid, endpoint)
         }
         break

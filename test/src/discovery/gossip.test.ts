@@ -16,6 +16,7 @@ class Gossiper {
   readonly gossip: GossipDiscovery
   readonly told: string[] = []
   readonly entered = new Map<Uuid, string>()
+  readonly quiet = new Set<Uuid>()
 
   constructor(
     world: World,
@@ -30,7 +31,11 @@ class Gossiper {
       { uuid: uuidOf(index), ...rest, ...options },
       {
         alive: (uuid, endpoint) => this.told.push(`${Number.parseInt(uuid, 16)} ${endpoint}`),
-        whereIs: (uuid) => this.entered.get(uuid),
+        peer: (uuid) => {
+          const endpoint = this.entered.get(uuid)
+          const state = this.quiet.has(uuid) ? 'evasive' : 'entered'
+          return endpoint === undefined ? undefined : { endpoint, state }
+        },
         heard: () => timer.set(this.gossip.pollTimeout()),
       },
     )
@@ -230,6 +235,9 @@ t.test(
     await world.advance(TTL_MS + 1_000)
     t.same(hub.tuples, ['5 leased', '6 leased', '7 gone', '8 gone'])
     t.same(hub.told, [], 'nobody is told of who is there, wherever that is')
+    hub.quiet.add(uuidOf(6))
+    await world.advance(TTL_MS)
+    t.equal(hub.tuples[1], '6 gone', 'not one that is evasive: it may be dead')
     hub.gossip.handleGoodbye(uuidOf(5))
     t.same(hub.tuples[0], '5 gone')
   },
