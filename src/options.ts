@@ -51,11 +51,11 @@ export interface LyreOptions {
   readonly advertise?: string
   /**
    * Where to be a hub of gossip, `tcp://ADDRESS:PORT`: an IPv4 address of this machine, or `*` for all of them, and a port from 1
-   * to 65535, or `*` for any that is free. Default: nowhere.
+   * to 65535, or `*` for any that is free; or `inproc://NAME`, for nodes of this process alone. Default: nowhere.
    */
   readonly gossipBind?: string
   /**
-   * Hubs of gossip to connect to, one or up to 16: `tcp://HOST:PORT`. A name is looked up anew at each attempt; a hub that is not
+   * Hubs of gossip to connect to, one or up to 16: `tcp://HOST:PORT`, or `inproc://NAME`. A host name is looked up anew at each attempt; a hub that is not
    * there is tried again for as long as the node runs. What others are told is `advertise`, or where we listen. Default: none.
    */
   readonly gossipConnect?: string | readonly string[]
@@ -174,7 +174,7 @@ export interface Settings {
   readonly interface: string | undefined
   readonly mailboxPorts: { readonly from: number; readonly to: number }
   readonly advertise: string | undefined
-  readonly gossipBind: Address | undefined
+  readonly gossipBind: Address | { readonly name: string } | undefined
   readonly gossipConnect: readonly string[]
   readonly gossipTtlMs: number
   readonly evasiveTimeoutMs: number
@@ -295,17 +295,20 @@ function resolveAdvertise(advertise: string | undefined): string | undefined {
   return textOption('advertise', advertise)
 }
 
+const INPROC = /^inproc:\/\/(\S{1,255})$/
 const GOSSIP_BIND = /^tcp:\/\/(\*|[0-9.]+):(\*|[0-9]{1,5})$/
 const GOSSIP_HUBS_MAX = 16
 
-function resolveGossipBind(given: string | undefined): Address | undefined {
+function resolveGossipBind(given: string | undefined): Settings['gossipBind'] {
   if (given === undefined) return undefined
+  const [, name] = INPROC.exec(String(given)) ?? []
+  if (name !== undefined) return { name }
   const [, host = '', digits] = GOSSIP_BIND.exec(String(given)) ?? []
   const address = host === '*' ? '0.0.0.0' : host
   const port = digits === '*' ? 0 : Number(digits)
   if (isIpv4(address) && port <= 65_535 && (port > 0 || digits === '*')) return { address, port }
   throw new UsageError(
-    `gossipBind has to be tcp://ADDRESS:PORT, an IPv4 address of this machine or *, not ${given}`,
+    `gossipBind has to be tcp://ADDRESS:PORT, an IPv4 address or *, or inproc://NAME, not ${given}`,
   )
 }
 
@@ -315,8 +318,10 @@ function resolveGossipConnect(given: string | readonly string[] | undefined): re
     throw new UsageError(`gossipConnect has to be one hub, or a list of up to ${GOSSIP_HUBS_MAX}`)
   }
   for (const hub of hubs) {
-    if (typeof hub === 'string' && parseEndpoint(hub) !== undefined) continue
-    throw new UsageError(`gossipConnect has to be tcp://HOST:PORT, not ${String(hub)}`)
+    if (typeof hub === 'string' && (INPROC.test(hub) || parseEndpoint(hub) !== undefined)) continue
+    throw new UsageError(
+      `gossipConnect has to be tcp://HOST:PORT, or inproc://NAME, not ${String(hub)}`,
+    )
   }
   return [...new Set(hubs)]
 }

@@ -25,15 +25,16 @@ import {
   ZmtpConnection,
   type ZmtpEvent,
 } from '../../protocol/index.ts'
-import type { Address, Host, Stream, StreamHandlers, StreamServer } from '../host.ts'
+import type { Address, Host, Stream, StreamHandlers } from '../host.ts'
 import { writeOutput } from '../mesh.ts'
+import { connectInproc, listenInproc } from './inproc.ts'
 
 /** Where there is gossip, and how much of it. */
 export interface GossipOptions {
   readonly uuid: Uuid
-  /** Where to be a hub; undefined: nowhere. */
-  readonly bind: Address | undefined
-  /** Hubs to connect to: endpoints, in which names are looked up anew at each attempt. */
+  /** Where to be a hub, or under which name within this process; undefined: nowhere. */
+  readonly bind: Address | { readonly name: string } | undefined
+  /** Hubs to connect to: endpoints, in which names are looked up anew at each attempt, or `inproc://name`. */
   readonly connect: readonly string[]
   readonly ttlMs: number
   readonly tuplesMax: number
@@ -62,7 +63,7 @@ export interface HubDiagnostics {
 
 /** What is known by gossip, and from whom. */
 export interface GossipDiagnostics {
-  /** Where our hub is: `tcp://host:port`; null where we have none. */
+  /** Where our hub is: `tcp://host:port`, or `inproc://name`; null where we have none. */
   readonly bind: string | null
   readonly ttlMs: number
   readonly clients: number
@@ -83,6 +84,7 @@ const STABLE_MS = 10_000
 const BACKLOG_BYTES_MAX = 4_194_304
 /** Messages of one connection in a row, before others have their turn. */
 const MESSAGES_AT_ONCE = 128
+const INPROC = 'inproc://'
 const NO_IDENTITY = new Uint8Array(0)
 const LEASES = new Map([[LEASE_PROPERTY, Uint8Array.of(1)]])
 /** A frame, and all that is around a value in it. */
@@ -96,7 +98,6 @@ const NEVER = Number.POSITIVE_INFINITY
 /** A hub of others, and our connection to it. */
 interface Hub {
   readonly endpoint: string
-  readonly to: Address
   line: Line | undefined
   dialAt: number
   upAt: number
@@ -126,7 +127,9 @@ export class GossipDiscovery {
   readonly #lines = new Map<number, Line>()
   readonly #clients: Places<number>
   readonly #counters = new Map<string, number>()
-  #server: StreamServer | undefined
+  /** Where our hub is, and what ends it. */
+  #bound: string | null = null
+  #unlisten: (() => void) | undefined
   #isStopped = true
   #lineCount = 0
   #wakeAt = NEVER
@@ -142,11 +145,8 @@ export class GossipDiscovery {
     this.#table = new GossipTable(options)
     this.#clients = new Places(options.clientsMax)
     this.#hubs = options.connect.map((endpoint) => {
-      const { host: address, port } = parseEndpoint(endpoint) as { host: string; port: number }
-      const to = { address, port }
       return {
         endpoint,
-        to,
         line: undefined,
         dialAt: NEVER,
         upAt: 0,
@@ -164,9 +164,7 @@ export class GossipDiscovery {
   async start(endpoint: string): Promise<void> {
     const { bind } = this.#options
     this.#isStopped = false
-    if (bind !== undefined) {
-      this.#server = await this.#host.streams.listen(bind, (stream) => this.#accept(stream))
-    }
+    if (bind !== undefined) await this.#listen(bind)
     const now = this.#host.clock.now()
     this.#table.publish(endpoint, now)
     for (const hub of this.#hubs) this.#dial(hub)
@@ -176,8 +174,9 @@ export class GossipDiscovery {
   /** Closes everything. Who is gone is no matter of gossip: peers hear GOODBYE. */
   async stop(): Promise<void> {
     this.#isStopped = true
-    this.#server?.close()
-    this.#server = undefined
+    this.#unlisten?.()
+    this.#unlisten = undefined
+    this.#bound = null
     this.#wakeAt = NEVER
     for (const line of [...this.#lines.values()]) this.#close(line)
     if (this.#streamCount > 0) await new Promise<void>((resolve) => (this.#allClosed = resolve))
@@ -205,11 +204,9 @@ export class GossipDiscovery {
   }
 
   diagnostics(): GossipDiagnostics {
-    const { bind, ttlMs } = this.#options
-    const port = this.#server?.port
     return {
-      bind: bind === undefined || port === undefined ? null : formatEndpoint(bind.address, port),
-      ttlMs,
+      bind: this.#bound,
+      ttlMs: this.#options.ttlMs,
       clients: [...this.#lines.values()].filter(({ hub }) => hub === undefined).length,
       hubs: this.#hubs.map(({ endpoint, line, lastError }) => ({
         endpoint,
@@ -229,8 +226,28 @@ export class GossipDiscovery {
     const line = this.#createLine(hub)
     hub.line = line
     this.#streamCount++
-    line.stream = this.#host.streams.connect(hub.to, this.#handlersOf(line))
+    line.stream = this.#connect(hub.endpoint, this.#handlersOf(line))
     this.#lines.set(line.connection, line)
+  }
+
+  #connect(endpoint: string, handlers: StreamHandlers): Stream {
+    const to = parseEndpoint(endpoint)
+    if (to === undefined) {
+      return connectInproc(this.#host, { name: endpoint.slice(INPROC.length), handlers })
+    }
+    return this.#host.streams.connect({ address: to.host, port: to.port }, handlers)
+  }
+
+  async #listen(at: Address | { readonly name: string }): Promise<void> {
+    const accept = (stream: Stream) => this.#accept(stream)
+    if ('name' in at) {
+      this.#unlisten = listenInproc(this.#host, { name: at.name, accept })
+      this.#bound = INPROC + at.name
+      return
+    }
+    const server = await this.#host.streams.listen(at, accept)
+    this.#unlisten = () => server.close()
+    this.#bound = formatEndpoint(at.address, server.port)
   }
 
   #accept(stream: Stream): StreamHandlers {

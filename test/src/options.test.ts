@@ -169,6 +169,7 @@ t.test('where to be a hub, and where hubs are, has to be said in full', async (t
     ['tcp://*:5671', { address: '0.0.0.0', port }],
     ['tcp://127.0.0.1:5671', { address: '127.0.0.1', port }],
     ['tcp://127.0.0.1:*', { address: '127.0.0.1', port: 0 }],
+    ['inproc://a-hub', { name: 'a-hub' }],
   ] as const) {
     t.same(resolveOptions({ gossipBind }).gossipBind, address)
   }
@@ -186,7 +187,7 @@ t.test('where to be a hub, and where hubs are, has to be said in full', async (t
   t.match(complaint({ gossipBind: 'tcp://1.2.3:1' }), /gossipBind/)
   t.same(resolveOptions({ gossipConnect: 'tcp://a:1' }).gossipConnect, ['tcp://a:1'])
   t.same(resolveOptions({ gossipConnect: ['tcp://a:1', 'tcp://a:1'] }).gossipConnect, ['tcp://a:1'])
-  for (const gossipConnect of ['', 'tcp://a', 'inproc://a', ['tcp://a:1', 7], 7]) {
+  for (const gossipConnect of ['', 'tcp://a', 'inproc://', ['tcp://a:1', 7], 7]) {
     t.match(complaint({ gossipConnect }), /gossipConnect has to be /, String(gossipConnect))
   }
   const many = Array.from({ length: 17 }, (_, index) => `tcp://a:${index + 1}`)

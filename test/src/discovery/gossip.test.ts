@@ -1,6 +1,7 @@
 import t from 'tap'
 import { encodeGossip, type GossipMessage, type Uuid } from '../../../protocol/index.ts'
 import { GossipDiscovery, type GossipOptions } from '../../../src/discovery/gossip.ts'
+import { connectInproc } from '../../../src/discovery/inproc.ts'
 import { NetworkError } from '../../../src/errors.ts'
 import type { Address, Host, Stream, StreamHandlers } from '../../../src/host.ts'
 import { endpointOf, uuidOf } from '../../support/gossip.ts'
@@ -315,3 +316,61 @@ t.test('a port that is taken is a NetworkError', async (t) => {
   world.taken.add(HUB.port)
   await t.rejects(hubOf(world), NetworkError)
 })
+
+t.test('within a process a hub is found by its name', async (t) => {
+  const world = new World()
+  const host = world.host()
+  const name = 'a-hub'
+  const connect = ['inproc://a-hub', 'inproc://another']
+  const hub = new Gossiper(world, 1, { bind: { name } }, host)
+  const client = new Gossiper(world, 2, { connect }, host)
+  await client.gossip.start(endpointOf(2))
+  await world.advance(100)
+  t.match(client.gossip.diagnostics().hubs, [{ lastError: /nobody listens at inproc:..a-hub/ }, {}])
+  await hub.gossip.start(endpointOf(1))
+  await world.advance(5_000)
+  t.equal(hub.gossip.diagnostics().bind, 'inproc://a-hub')
+  t.same([hub.tuples, client.tuples], [['2 leased'], ['1 leased']])
+  const other = new Gossiper(world, 3, { bind: { name } }, host)
+  await t.rejects(other.gossip.start(endpointOf(3)), NetworkError)
+  await Promise.all([hub.gossip.stop(), world.settle()])
+  t.match(client.gossip.diagnostics().hubs, [
+    { state: 'waiting', lastError: 'closed by the peer' },
+    {},
+  ])
+  await other.gossip.start(endpointOf(3))
+  await world.advance(5_000)
+  t.ok(other.tuples.includes('2 leased'))
+  await Promise.all([client.gossip.stop(), other.gossip.stop(), world.settle()])
+})
+
+t.test(
+  'within a process, too, who says much waits for its turn, and nonsense is refused',
+  async (t) => {
+    const world = new World()
+    const host = world.host()
+    const hub = new Gossiper(world, 1, { bind: { name: 'hub' }, tuplesMax: 2_000 }, host)
+    await hub.gossip.start(endpointOf(1))
+    const raw = new Raw('DEALER')
+    raw.stream = connectInproc(host, { name: 'hub', handlers: raw })
+    await world.settle()
+    const many = Array.from({ length: 1_000 }, (_, index) =>
+      publish(index + 2, `tcp://10.0.0.1:${index + 1}`),
+    )
+    raw.say({ type: 'hello' })
+    for (const message of many) raw.say(message)
+    t.ok(raw.stream.backlogBytes > 10_000)
+    await world.settle()
+    t.equal(hub.told.length, 1_000)
+    t.equal(raw.stream.backlogBytes, 0)
+    raw.say(Uint8Array.of(1))
+    await world.settle()
+    t.equal(raw.over, 'closed by the peer')
+    t.match(hub.gossip.diagnostics(), { clients: 0, counters: { 'refused: gossip.md 2.1': 1 } })
+    const gone = new Raw('DEALER')
+    gone.stream = connectInproc(host, { name: 'hub', handlers: gone })
+    gone.stream.destroy()
+    await world.settle()
+    t.equal(gone.over, 'closed by us')
+  },
+)
