@@ -290,15 +290,21 @@ export class GossipTable {
     }
   }
 
-  /** A node has entered at the endpoint that its tuple tells (gossip.md 4.3). */
-  handleSeen(uuid: Uuid, now: number): void {
+  /** A node that has entered at the endpoint that its tuple tells was last heard of so long ago (gossip.md 4.3). */
+  handleSeen(
+    { uuid, quietMs }: { readonly uuid: Uuid; readonly quietMs: number },
+    now: number,
+  ): void {
     const tuple = this.#tuples.get(uuid)
     if (tuple === undefined) return
     const { ttlMs } = this.#options
     const wasGone = tuple.state === 'gone'
     if (!wasGone && tuple.until - now >= ttlMs / 2) return
+    // It may have died since.
+    const until = now - quietMs + ttlMs
+    if (until - (wasGone ? now : tuple.until) < ttlMs / 4) return
     tuple.state = 'leased'
-    tuple.until = now + ttlMs
+    tuple.until = until
     // Whoever knows no leases has heard of it, unless it was gone.
     this.#tell(tuple, { now, toAll: wasGone })
   }

@@ -442,6 +442,12 @@ export class Harmony {
     return peer?.present ? peer.view() : undefined
   }
 
+  /** How long nothing has come from an entered peer; Infinity where it has not entered. */
+  quietMs(uuid: Uuid, now: number): number {
+    const peer = this.#peers.get(uuid)
+    return peer?.present ? this.#quietMs(peer, now) : NEVER
+  }
+
   /** The entered peers, of one group or all, in the order they became known or joined. */
   peers(group?: string): Peer[] {
     const peers = group === undefined ? this.#peers.values() : (this.#groups.get(group) ?? [])

@@ -541,7 +541,11 @@ export class Lyre extends EventEmitter<LyreEvents> {
           this.#harmony.handleDiscovered({ uuid, endpoint, source: 'gossip' }, this.#now())
           this.#pump()
         },
-        peer: (uuid) => this.#harmony.peer(uuid),
+        peer: (uuid, now) => {
+          const endpoint = this.#harmony.peer(uuid)?.endpoint
+          if (endpoint === undefined) return undefined
+          return { endpoint, quietMs: this.#harmony.quietMs(uuid, now) }
+        },
         heard: () => this.#arm(),
       },
     )

@@ -15,7 +15,6 @@ import {
   isAddress,
   LEASE_PROPERTY,
   NullMechanism,
-  type Peer,
   Places,
   parseEndpoint,
   type TupleDiagnostics,
@@ -45,8 +44,8 @@ export interface GossipOptions {
 export interface GossipHandlers {
   /** Somebody says that a node is at an endpoint: hearsay. */
   alive(uuid: Uuid, endpoint: string): void
-  /** A node that has entered. */
-  peer(uuid: Uuid): Pick<Peer, 'endpoint' | 'state'> | undefined
+  /** A node that has entered: where, and for how long nothing has come from it. */
+  peer(uuid: Uuid, now: number): { readonly endpoint: string; readonly quietMs: number } | undefined
   /** Something came, and pollTimeout() may have changed. */
   heard(): void
 }
@@ -419,9 +418,9 @@ export class GossipDiscovery {
       case 'alive':
       case 'ask': {
         const { uuid, endpoint, isNews } = effect
-        const peer = this.#handlers.peer(uuid)
-        if (peer?.state === 'entered' && isSamePlace(peer.endpoint, endpoint)) {
-          this.#table.handleSeen(uuid, now)
+        const peer = this.#handlers.peer(uuid, now)
+        if (peer !== undefined && isSamePlace(peer.endpoint, endpoint)) {
+          this.#table.handleSeen({ uuid, quietMs: peer.quietMs }, now)
         } else if (effect.type === 'alive' && (isNews || peer === undefined)) {
           this.#handlers.alive(uuid, endpoint)
         }

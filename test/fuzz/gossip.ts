@@ -64,7 +64,7 @@ class GossipTrial implements Trial {
     else if (kind === 1) {
       this.#now += random.below(random.once(8) ? 700_000 : 2_000)
       this.#table.handleTimeout(this.#now)
-    } else if (kind === 2) this.#table.handleSeen(uuidOf(random.below(20)), this.#now)
+    } else if (kind === 2) this.#see(random)
     else if (kind === 3) this.#table.handleGoodbye(uuidOf(random.below(20)), this.#now)
     else this.#say(random, connection)
     this.#drain()
@@ -83,6 +83,11 @@ class GossipTrial implements Trial {
       tuples.every(({ state }) => state === 'gone'),
       'what nobody renews is gone',
     )
+  }
+
+  #see(random: Random): void {
+    const quietMs = random.below(40_000)
+    this.#table.handleSeen({ uuid: uuidOf(random.below(20)), quietMs }, this.#now)
   }
 
   #toggle(random: Random, connection: number): void {

@@ -250,6 +250,24 @@ t.test('who has entered a node vouches for it in the end (gossip.md 4.3)', async
   t.equal(other.stateOf(3), 'leased')
 })
 
+t.test('who vouches does so from when it last heard of the node (gossip.md 4.3)', async (t) => {
+  const table = alone()
+  table.handleOpen(1, { ...HUB, leases: true }, 0)
+  table.handleMessage(1, publish(5), 0)
+  drain(table)
+  const seen = (quietMs: number, now: number) => {
+    table.handleSeen({ uuid: uuidOf(5), quietMs }, now)
+    const [tuple] = table.diagnostics(now).tuples
+    return `${tuple?.state} ${tuple?.msLeft} ${words(table)}`
+  }
+  t.equal(seen(0, 14_999), 'hearsay 15001 ', 'it is not time')
+  t.equal(seen(9_000, 16_000), 'hearsay 14000 ', 'it would not be for much longer')
+  t.equal(seen(5_000, 16_000), 'leased 25000 1 publish 5 25000')
+  table.handleGoodbye(uuidOf(5), 20_000)
+  t.equal(seen(25_000, 20_000), 'gone 30000 ')
+  t.equal(seen(1_000, 20_000), 'leased 29000 1 publish 5 29000')
+})
+
 t.test('in a ring of hubs an echo comes to an end (gossip.md 4.4)', async (t) => {
   const circle = new Circle()
   const ring = [1, 2, 3, 4].map((index) => circle.node(index))
@@ -358,7 +376,7 @@ t.test('what was gone and enters, or is leased again, is there (gossip.md 4.7)',
   plain.tuples.delete(uuidOf(9))
   circle.alive.add(9)
   circle.hidden.add(9)
-  lyre.table.handleSeen(uuidOf(9), circle.now)
+  lyre.table.handleSeen({ uuid: uuidOf(9), quietMs: 0 }, circle.now)
   lyre.drain(circle.now)
   circle.advance(100)
   t.same([lyre.stateOf(9), other.stateOf(9)], ['leased', 'leased'])
@@ -375,7 +393,7 @@ t.test('who says GOODBYE is gone at once (gossip.md 4.8)', async (t) => {
   t.match(table.diagnostics(10).tuples, [{ state: 'gone', msLeft: TTL_MS }])
   table.handleMessage(1, publish(5, 20_000), 30)
   t.match(table.diagnostics(30).tuples, [{ state: 'leased' }], 'it has started again')
-  table.handleSeen(uuidOf(6), 0)
+  table.handleSeen({ uuid: uuidOf(6), quietMs: 0 }, 0)
 })
 
 t.test('who has not entered is told again each second (gossip.md 5.1)', async (t) => {
@@ -476,7 +494,7 @@ function play(table: GossipTable, list: typeof steps extends fc.Arbitrary<infer 
       open.delete(connection)
       table.handleClose(connection)
     } else if (what === 'say') table.handleMessage(connection, message, now)
-    else if (what === 'seen') table.handleSeen(uuidOf(index), now)
+    else if (what === 'seen') table.handleSeen({ uuid: uuidOf(index), quietMs: waitMs }, now)
     else if (what === 'goodbye') table.handleGoodbye(uuidOf(index), now)
     else if (what === 'time') {
       now += waitMs

@@ -343,6 +343,8 @@ t.test('what gossip repeats is no sign of life, and hurries no dial (gossip.md 5
   machine.at(5_000)
   t.same(machine.discover(1, endpointOf(1), 'gossip'), [])
   t.equal(state(machine), 'evasive')
+  t.equal(machine.harmony.quietMs(uuidOf(1), 5_000), 5_000)
+  t.equal(machine.harmony.quietMs(uuidOf(2), 5_000), Number.POSITIVE_INFINITY)
   const lost = new Machine()
   lost.discover(1, endpointOf(1), 'gossip')
   const dials: number[] = []

@@ -68,7 +68,9 @@ export class TableMember implements Member {
       else {
         const index = Number.parseInt(effect.uuid, 16)
         const isThere = this.#circle.alive.has(index) && effect.endpoint === endpointOf(index)
-        if (isThere && !this.#circle.hidden.has(index)) this.table.handleSeen(effect.uuid, now)
+        if (isThere && !this.#circle.hidden.has(index)) {
+          this.table.handleSeen({ uuid: effect.uuid, quietMs: 0 }, now)
+        }
         if (effect.type === 'alive') this.told.push(`${index}${effect.isNews ? ' news' : ''}`)
       }
     }

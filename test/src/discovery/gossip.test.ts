@@ -34,8 +34,8 @@ class Gossiper {
         alive: (uuid, endpoint) => this.told.push(`${Number.parseInt(uuid, 16)} ${endpoint}`),
         peer: (uuid) => {
           const endpoint = this.entered.get(uuid)
-          const state = this.quiet.has(uuid) ? 'evasive' : 'entered'
-          return endpoint === undefined ? undefined : { endpoint, state }
+          const quietMs = this.quiet.has(uuid) ? TTL_MS : 0
+          return endpoint === undefined ? undefined : { endpoint, quietMs }
         },
         heard: () => timer.set(this.gossip.pollTimeout()),
       },
@@ -238,7 +238,7 @@ t.test(
     t.same(hub.told, [], 'nobody is told of who is there, wherever that is')
     hub.quiet.add(uuidOf(6))
     await world.advance(TTL_MS)
-    t.equal(hub.tuples[1], '6 gone', 'not one that is evasive: it may be dead')
+    t.equal(hub.tuples[1], '6 gone', 'not one that is quiet: it may be dead')
     hub.gossip.handleGoodbye(uuidOf(5))
     t.same(hub.tuples[0], '5 gone')
   },
