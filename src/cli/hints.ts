@@ -4,13 +4,19 @@ import type { Diagnostics } from '../index.ts'
 import { clean } from './words.ts'
 
 /** What a node knows of why it hears nobody, or cannot reach whom it hears; the likeliest first. */
-export function hintsOf({ beacon, peers, interface: choice }: Diagnostics): string[] {
+export function hintsOf({ beacon, gossip, peers, interface: choice }: Diagnostics): string[] {
   const hints: string[] = []
   if (choice !== null && beacon?.heard.alive === 0) {
     const { name, address, reason } = choice.chosen
     hints.push(`the interface is ${name} (${address}): ${reason}; --interface chooses another`)
   }
   if (beacon !== null) hints.push(...hintsOfBeacons(beacon))
+  for (const { endpoint, state, lastError } of gossip?.hubs ?? []) {
+    if (state === 'connected') continue
+    hints.push(
+      `the hub ${endpoint} is not there: ${clean(lastError ?? 'it has not answered so far')}`,
+    )
+  }
   for (const { name, uuid, state, unreachable } of peers) {
     const who = clean(name) || uuid
     if (unreachable !== null) hints.push(`${who} is ${state}, unreachable: ${clean(unreachable)}`)
