@@ -377,7 +377,9 @@ export class GossipTable {
     const { uuid, value } = told
     if (uuid === this.#options.uuid) {
       if (this.#own === undefined || value === this.#own.value) return 'known'
-      if (this.#mayCorrect(line, now)) this.#tellOwn(line)
+      // Who has leased that for long would be believed for as long.
+      const leaseMs = Math.min(LEASE_MAX_MS, Math.max(this.#options.ttlMs, told.ttlMs + CORRECT_MS))
+      if (this.#mayCorrect(line, now)) this.#tellOwn(line, leaseMs)
       return 'impostor'
     }
     const leaseMs = line.leases ? Math.min(told.ttlMs, LEASE_MAX_MS) : 0
@@ -541,8 +543,8 @@ export class GossipTable {
   }
 
   /** Tells one where we are, if we have said so. */
-  #tellOwn(line: Line): void {
-    if (this.#own !== undefined) this.#publish(line, this.#own, this.#options.ttlMs)
+  #tellOwn(line: Line, leaseMs = this.#options.ttlMs): void {
+    if (this.#own !== undefined) this.#publish(line, this.#own, leaseMs)
   }
 
   #publish(

@@ -194,6 +194,17 @@ t.test('our uuid elsewhere is answered by our own tuple (gossip.md 3.9)', async 
   for (const now of [5_000, 5_999, 6_000]) table.handleMessage(1, false_, now)
   t.same(words(table), ['1 publish 1 0', '1 publish 1 0'])
   t.match(table.diagnostics(6_000).told, { known: 1, impostor: 3, told: 0 })
+  table.handleOpen(2, { ...HUB, leases: true }, 6_000)
+  drain(table)
+  const leases: [number, number][] = [
+    [20_000, TTL_MS],
+    [90_000, 91_000],
+    [600_000, 600_000],
+  ]
+  for (const [index, [theirs, ours]] of leases.entries()) {
+    table.handleMessage(2, publish(1, theirs, 'tcp://10.0.0.66:1'), 7_000 + 1_000 * index)
+    t.same(words(table), [`2 publish 1 ${ours}`], `leased for ${theirs}`)
+  }
   const early = new GossipTable({ uuid: uuidOf(1), ttlMs: TTL_MS, tuplesMax: 5 })
   early.handleOpen(1, HUB, 0)
   drain(early)
@@ -201,6 +212,26 @@ t.test('our uuid elsewhere is answered by our own tuple (gossip.md 3.9)', async 
   for (let now = 300; now <= 1_200; now += 300) early.handleTimeout(now)
   t.same(words(early), Array(4).fill('1 ping'), 'we have not published')
 })
+
+t.test(
+  'who leases a false endpoint for long is believed until we hear of it (gossip.md 3.9)',
+  async (t) => {
+    const circle = new Circle()
+    const [hub, victim, other] = [circle.node(1), circle.node(2), circle.node(3)]
+    for (const node of [victim, other]) circle.connect(node, hub)
+    const liar = circle.node(4)
+    const connection = circle.connect(liar, hub)
+    circle.carry(connection, liar, publish(2, 500_000, 'tcp://10.0.0.66:1'))
+    circle.advance(1_000)
+    for (const node of [hub, other]) {
+      const { tuples } = node.table.diagnostics(circle.now)
+      t.match(
+        tuples.find(({ uuid }) => uuid === uuidOf(2)),
+        { endpoint: endpointOf(2), state: 'leased' },
+      )
+    }
+  },
+)
 
 t.test('a ttl means something between Lyres alone (gossip.md 4.1)', async (t) => {
   const table = alone()
