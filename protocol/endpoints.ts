@@ -26,8 +26,13 @@ export function reachable(endpoint: string, address: string): string {
 }
 
 /** Whether it is an IP address in full, which nobody has to look up. */
-function isAddress(host: string): boolean {
-  return host.includes(':') ? URL.canParse(`tcp://[${host}]`) : IPV4.test(host)
+export function isAddress(host: string): boolean {
+  return host.includes(':') ? URL.canParse(`tcp://[${host}]`) : isIpv4(host)
+}
+
+/** Whether it is four numbers from 0 to 255. */
+export function isIpv4(host: string): boolean {
+  return IPV4.test(host)
 }
 
 /** `tcp://host:port`, with brackets around an IPv6 address. */

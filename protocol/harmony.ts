@@ -275,6 +275,8 @@ export class Harmony {
     if (peer === undefined) {
       this.#create(node, now)
     } else if (node.endpoint === peer.endpoint || node.endpoint === peer.otherEndpoint) {
+      // Who tells it by gossip has perhaps not heard of it for long (gossip.md 5.2).
+      if (node.source === 'gossip') return
       peer.beaconAt = now
       this.#revive(peer, now)
       if (peer.failureCount === 0) return
@@ -438,6 +440,12 @@ export class Harmony {
   peer(uuid: Uuid): Peer | undefined {
     const peer = this.#peers.get(uuid)
     return peer?.present ? peer.view() : undefined
+  }
+
+  /** How long nothing has come from an entered peer; Infinity where it has not entered. */
+  quietMs(uuid: Uuid, now: number): number {
+    const peer = this.#peers.get(uuid)
+    return peer?.present ? this.#quietMs(peer, now) : NEVER
   }
 
   /** The entered peers, of one group or all, in the order they became known or joined. */
@@ -1587,9 +1595,9 @@ export class Harmony {
   }
 }
 
-/** What anybody can say who can send a datagram. */
+/** Whether anybody can tell of any number of nodes so. */
 function isHearsay(source: Source): boolean {
-  return source === 'beacon' || source === 'mdns'
+  return source === 'beacon' || source === 'gossip' || source === 'mdns'
 }
 
 function isCongested(peer: PeerRecord | undefined): boolean {

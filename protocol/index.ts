@@ -2,9 +2,10 @@
 
 export * from './beacon.ts'
 export { isUuid, type Uuid, utf8, uuidToBytes, type Writer } from './bytes.ts'
-export { formatEndpoint, parseEndpoint } from './endpoints.ts'
+export { formatEndpoint, isAddress, isIpv4, parseEndpoint } from './endpoints.ts'
 export { WireError } from './errors.ts'
 export type { Allocate } from './frames.ts'
+export * from './gossip.ts'
 export * from './harmony.ts'
 export type { Letter, Mailbox, Mark, Tally, Wire } from './mailbox.ts'
 export * from './mdns.ts'

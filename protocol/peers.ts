@@ -12,7 +12,7 @@ import { type Headers, NO_HEADERS } from './zre.ts'
 export type ConnectionId = number
 
 /** How we came to know of a peer. */
-export type Source = 'beacon' | 'mdns' | 'hello' | 'manual'
+export type Source = 'beacon' | 'gossip' | 'hello' | 'manual' | 'mdns'
 
 /**
  * What is between us and a peer (harmony.md 3.1): nothing yet; a dial in flight; our link is up and our HELLO on it; both

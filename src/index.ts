@@ -6,7 +6,9 @@ import { systemHost } from './system/index.ts'
 
 export type {
   ExitCause,
+  GossipKind,
   Headers,
+  HeardTuple,
   MdnsInstance,
   MdnsKind,
   Peer,
@@ -14,6 +16,8 @@ export type {
   PeerEvent,
   PeerState,
   Trace,
+  TupleDiagnostics,
+  TupleState,
   Uuid,
 } from '../protocol/index.ts'
 export { WireError } from '../protocol/index.ts'
@@ -23,6 +27,7 @@ export type {
   BeaconKind,
   HeardBeacon,
 } from './discovery/beacon.ts'
+export type { GossipDiagnostics, HubDiagnostics } from './discovery/gossip.ts'
 export type { InterfaceChoice } from './discovery/interfaces.ts'
 export type { MdnsDiagnostics } from './discovery/mdns.ts'
 export { NetworkError, TimeoutError, UsageError } from './errors.ts'

@@ -28,6 +28,7 @@ import {
 } from '../protocol/index.ts'
 import { type BeaconDiagnostics, BeaconDiscovery } from './discovery/beacon.ts'
 import type { Discovery, DiscoveryHandlers } from './discovery/discovery.ts'
+import { type GossipDiagnostics, GossipDiscovery } from './discovery/gossip.ts'
 import { chooseInterface, type InterfaceChoice } from './discovery/interfaces.ts'
 import { type MdnsDiagnostics, MdnsDiscovery } from './discovery/mdns.ts'
 import { UsageError } from './errors.ts'
@@ -55,7 +56,10 @@ export interface Diagnostics {
   readonly endpoint: string | null
   readonly groups: readonly string[]
   readonly interface: InterfaceChoice | null
+  /** Null unless started, and with `beacon: false`. */
   readonly beacon: BeaconDiagnostics | null
+  /** Null unless started, and where neither `gossipBind` nor `gossipConnect` is set. */
+  readonly gossip: GossipDiagnostics | null
   /** Null unless it was asked for. */
   readonly mdns: MdnsDiagnostics | null
   /** All that are known, entered or not; `backlogBytes` were written for one and have not left this machine. */
@@ -107,9 +111,10 @@ export interface Stage {
 /** What is there between start() and stop(). */
 interface Session {
   readonly mesh: Links
-  readonly beacon: BeaconDiscovery
+  readonly beacon: BeaconDiscovery | undefined
+  readonly gossip: GossipDiscovery | undefined
   readonly mdns: MdnsDiscovery | undefined
-  /** Both of them, and all others. */
+  /** All of them that are used. */
   readonly discoveries: readonly Discovery[]
   readonly timer: Timer
   readonly choice: InterfaceChoice
@@ -430,7 +435,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
       endpoint: session?.endpoint ?? null,
       groups: this.#harmony.ownGroups(),
       interface: session?.choice ?? null,
-      beacon: session?.beacon.diagnostics() ?? null,
+      beacon: session?.beacon?.diagnostics() ?? null,
+      gossip: session?.gossip?.diagnostics() ?? null,
       mdns: session?.mdns?.diagnostics() ?? null,
       peers: peers.map((peer) => {
         const backlogBytes = session?.mesh.backlogBytes(peer.connections.outbound) ?? 0
@@ -461,18 +467,16 @@ export class Lyre extends EventEmitter<LyreEvents> {
     try {
       const choice = chooseInterface(this.#host.interfaces(), this.#settings.interface)
       mesh = this.#createMesh()
-      const beacon = this.#createBeacon(choice)
-      const mdns = this.#settings.mdns ? this.#createMdns(choice) : undefined
-      discoveries = mdns === undefined ? [beacon] : [beacon, mdns]
+      const found = this.#createDiscoveries(choice)
+      discoveries = found.discoveries
       const { address } = choice.chosen
       const port = await mesh.listen(address, this.#settings.mailboxPorts)
       const endpoint = this.#settings.advertise ?? formatEndpoint(address, port)
       const timer = clock.timer(() => this.#timeout())
       this.#harmony.start(endpoint)
-      const found = { beacon, mdns, discoveries, choice }
-      this.#session = { mesh, ...found, timer, armedAt: Number.POSITIVE_INFINITY, endpoint }
-      const inboxPort = parseEndpoint(endpoint)?.port ?? port
-      for (const discovery of discoveries) await discovery.start(inboxPort)
+      const armedAt = Number.POSITIVE_INFINITY
+      this.#session = { mesh, ...found, timer, choice, armedAt, endpoint }
+      for (const discovery of discoveries) await discovery.start(endpoint)
       this.#state = 'started'
       this.#stage?.handleAction({ type: 'start' })
       this.#pump()
@@ -517,6 +521,35 @@ export class Lyre extends EventEmitter<LyreEvents> {
       sooner: () => this.#arm(),
     }
     return this.#stage?.createMesh(options, handlers) ?? new Mesh(this.#host, options, handlers)
+  }
+
+  #createDiscoveries(
+    choice: InterfaceChoice,
+  ): Pick<Session, 'beacon' | 'gossip' | 'mdns' | 'discoveries'> {
+    const beacon = this.#settings.beacon ? this.#createBeacon(choice) : undefined
+    const mdns = this.#settings.mdns ? this.#createMdns(choice) : undefined
+    const gossip = this.#createGossip()
+    const all = [beacon, mdns, gossip]
+    const discoveries = all.filter((discovery) => discovery !== undefined)
+    return { beacon, gossip, mdns, discoveries }
+  }
+
+  #createGossip(): GossipDiscovery | undefined {
+    const { gossipBind: bind, gossipConnect: connect, gossipTtlMs: ttlMs, limits } = this.#settings
+    if (bind === undefined && connect.length === 0) return undefined
+    const { gossipTuplesMax: tuplesMax, gossipClientsMax: clientsMax } = limits
+    return new GossipDiscovery(
+      this.#host,
+      { uuid: this.#uuid, bind, connect, ttlMs, tuplesMax, clientsMax },
+      {
+        ...this.#discoveryHandlers('gossip'),
+        peer: (uuid, now) => {
+          const endpoint = this.#harmony.peer(uuid)?.endpoint
+          if (endpoint === undefined) return undefined
+          return { endpoint, quietMs: this.#harmony.quietMs(uuid, now) }
+        },
+      },
+    )
   }
 
   #createBeacon(choice: InterfaceChoice): BeaconDiscovery {
@@ -666,11 +699,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
     }
   }
 
-  /** Whoever remembers where a peer was looks whether it still is there, unless it took its leave. */
+  /** Whoever remembers where a peer was learns that it is not there any more, and why. */
   #handleExit({ peer, cause }: EventOf<'exit'>): void {
-    if (cause === 'stop' || cause === 'goodbye') return
     for (const discovery of this.#session?.discoveries ?? []) {
-      discovery.handleLost?.(peer.uuid, this.#now())
+      discovery.handleExit?.({ uuid: peer.uuid, cause }, this.#now())
     }
   }
 

@@ -557,7 +557,7 @@ export class Mesh {
   #refuse(link: Link, error: WireError): void {
     this.#count(`refused: ${error.rule}`)
     this.#remove(link)
-    this.#output(link)
+    writeOutput(link)
     link.stream.end()
     this.#host.clock.defer(() => link.stream.destroy())
     this.#handlers.link(link.connection, { type: 'refused', reason: error.message })
@@ -608,7 +608,7 @@ export class Mesh {
     const mailbox = connection > 0 && zmtp.ready ? this.#handlers.mailbox(connection) : undefined
     let more = true
     // What went straight to the wire leaves first.
-    this.#output(link)
+    writeOutput(link)
     while (more && stream.backlogBytes < backlogBytesMax) {
       more = false
       // As much as there is room for is one write, however many messages that are.
@@ -619,7 +619,7 @@ export class Mesh {
         if (command === undefined) break
         zmtp.send(contentOf(command), writeHeader(command, mailbox.sequence))
       }
-      this.#output(link)
+      writeOutput(link)
     }
     if (stream.backlogBytes >= backlogBytesMax) mailbox?.detach()
     else mailbox?.attach(zmtp)
@@ -628,19 +628,6 @@ export class Mesh {
       stream.end()
     }
     this.#handlers.written(connection)
-  }
-
-  #output({ zmtp, stream }: Link): void {
-    const part = zmtp.pollOutput()
-    if (part === undefined) return
-    let next = zmtp.pollOutput()
-    if (next === undefined) {
-      zmtp.release(stream.write(part))
-      return
-    }
-    const parts = [part]
-    for (; next !== undefined; next = zmtp.pollOutput()) parts.push(next)
-    zmtp.release(stream.write(...parts))
   }
 
   /**
@@ -691,6 +678,26 @@ export class Mesh {
   #count(reason: string): void {
     this.#counters.set(reason, (this.#counters.get(reason) ?? 0) + 1)
   }
+}
+
+/** Gives a stream all octets that its connection has for it, in one go. */
+export function writeOutput({
+  zmtp,
+  stream,
+}: {
+  readonly zmtp: ZmtpConnection
+  readonly stream: Stream
+}): void {
+  const part = zmtp.pollOutput()
+  if (part === undefined) return
+  let next = zmtp.pollOutput()
+  if (next === undefined) {
+    zmtp.release(stream.write(part))
+    return
+  }
+  const parts = [part]
+  for (; next !== undefined; next = zmtp.pollOutput()) parts.push(next)
+  zmtp.release(stream.write(...parts))
 }
 
 /** libzmq says nothing when it does not like our greeting, not even what it would have liked (zmtp.md 2.4). */

@@ -6,12 +6,15 @@ import {
   HEADER_VALUE_BYTES_MAX,
   HELLO_HEADERS_MAX,
   type Headers,
+  isIpv4,
+  LEASE_MAX_MS,
   type OverflowPolicy,
   parseEndpoint,
   TEXT_BYTES_MAX,
   type Trace,
 } from '../protocol/index.ts'
 import { UsageError } from './errors.ts'
+import type { Address } from './host.ts'
 
 /** What a node can be told; everything has a default. */
 export interface LyreOptions {
@@ -22,6 +25,11 @@ export interface LyreOptions {
    * value at most 4,096. Default: none.
    */
   readonly headers?: Readonly<Record<string, string>>
+  /**
+   * Whether to send beacons and listen to those of others. Default: true, together with any gossip. Without, nodes find each
+   * other by gossip and by `requirePeer()` alone.
+   */
+  readonly beacon?: boolean
   /** UDP port of the beacons, 1 to 65535; nodes with another port are another network. Default: 5670, which is ZRE's. */
   readonly beaconPort?: number
   /**
@@ -47,6 +55,21 @@ export interface LyreOptions {
   readonly mailboxPort?: number | { readonly from: number; readonly to: number }
   /** Endpoint that others are told to dial, `tcp://host:port`, where it is not the one we listen at. Default: that one. */
   readonly advertise?: string
+  /**
+   * Where to be a hub of gossip, `tcp://ADDRESS:PORT`: an IPv4 address of this machine, or `*` for all of them, and a port from 1
+   * to 65535, or `*` for any that is free; or `inproc://NAME`, for nodes of this process alone. Default: nowhere.
+   */
+  readonly gossipBind?: string
+  /**
+   * Hubs of gossip to connect to, one or up to 16: `tcp://HOST:PORT`, or `inproc://NAME`. A host name is looked up anew at each attempt; a hub that is not
+   * there is tried again for as long as the node runs. What others are told is `advertise`, or where we listen. Default: none.
+   */
+  readonly gossipConnect?: string | readonly string[]
+  /**
+   * For how long others are told that we are there, by gossip, in milliseconds, 1,000 to 600,000; said again each third of it. A
+   * node that is gone is forgotten by all hubs of Lyre after so long. Default: 30,000.
+   */
+  readonly gossipTtlMs?: number
   /** Quiet for so long, a peer is evasive: milliseconds, from 10. Default: 5,000. */
   readonly evasiveTimeoutMs?: number
   /** Quiet for so long, and without an answer to our pings, it is silent: milliseconds, above evasive. Default: 6,000. */
@@ -112,6 +135,13 @@ export interface LyreLimits {
    */
   readonly queueTotalBytesMax: number
   /**
+   * Nodes that are remembered by gossip, those that are gone too. Default: 4,096. Past it, who told of most loses the oldest; and
+   * who tells more news than that at once is closed.
+   */
+  readonly gossipTuplesMax: number
+  /** Connections to our hub of gossip. Default: 1,024. Past it the address that has most of them loses the oldest. */
+  readonly gossipClientsMax: number
+  /**
    * Octets of messages that have begun to arrive and are not whole, over all connections. Default: 268,435,456 (256 MiB).
    * Past it the connection is closed that has held most of them for longest.
    */
@@ -133,6 +163,8 @@ const LIMITS: LyreLimits = {
   queueBytesMax: 33_554_432,
   queueMessagesMax: 131_072,
   queueTotalBytesMax: 268_435_456,
+  gossipTuplesMax: 4_096,
+  gossipClientsMax: 1_024,
   unreadBytesMax: 268_435_456,
   eventsMax: 10_000,
   eventBytesMax: 33_554_432,
@@ -142,12 +174,16 @@ const LIMITS: LyreLimits = {
 export interface Settings {
   readonly name: string | undefined
   readonly headers: Headers
+  readonly beacon: boolean
   readonly beaconPort: number
   readonly beaconIntervalMs: number
   readonly mdns: boolean
   readonly interface: string | undefined
   readonly mailboxPorts: { readonly from: number; readonly to: number }
   readonly advertise: string | undefined
+  readonly gossipBind: Address | { readonly name: string } | undefined
+  readonly gossipConnect: readonly string[]
+  readonly gossipTtlMs: number
   readonly evasiveTimeoutMs: number
   readonly silentTimeoutMs: number
   readonly expiredTimeoutMs: number
@@ -173,6 +209,7 @@ export function resolveOptions(options: LyreOptions): Settings {
   return {
     name: options.name === undefined ? undefined : textOption('name', options.name),
     headers: resolveHeaders(options.headers ?? {}),
+    beacon: typed('beacon', options.beacon, 'boolean') ?? true,
     beaconPort: integer('beaconPort', options.beaconPort ?? BEACON_PORT, { min: 1, max: 65_535 }),
     beaconIntervalMs: integer('beaconIntervalMs', options.beaconIntervalMs ?? 1_000, {
       min: 10,
@@ -182,6 +219,12 @@ export function resolveOptions(options: LyreOptions): Settings {
     interface: typed('interface', options.interface, 'string'),
     mailboxPorts: { from, to: integer('mailboxPort', ports.to, { min: from, max: 65_535 }) },
     advertise: resolveAdvertise(options.advertise),
+    gossipBind: resolveGossipBind(options.gossipBind),
+    gossipConnect: resolveGossipConnect(options.gossipConnect),
+    gossipTtlMs: integer('gossipTtlMs', options.gossipTtlMs ?? 30_000, {
+      min: 1_000,
+      max: LEASE_MAX_MS,
+    }),
     ...timeouts,
     copy: typed('copy', options.copy, 'boolean') ?? false,
     trace: typed('trace', options.trace, 'function'),
@@ -193,12 +236,16 @@ export function resolveOptions(options: LyreOptions): Settings {
 const KEYS = new Set([
   'name',
   'headers',
+  'beacon',
   'beaconPort',
   'beaconIntervalMs',
   'mdns',
   'interface',
   'mailboxPort',
   'advertise',
+  'gossipBind',
+  'gossipConnect',
+  'gossipTtlMs',
   'evasiveTimeoutMs',
   'silentTimeoutMs',
   'expiredTimeoutMs',
@@ -255,6 +302,37 @@ function resolveAdvertise(advertise: string | undefined): string | undefined {
     throw new UsageError(`advertise has to be tcp://host:port, not ${advertise}`)
   }
   return textOption('advertise', advertise)
+}
+
+const INPROC = /^inproc:\/\/(\S{1,255})$/
+const GOSSIP_BIND = /^tcp:\/\/(\*|[0-9.]+):(\*|[0-9]{1,5})$/
+const GOSSIP_HUBS_MAX = 16
+
+function resolveGossipBind(given: string | undefined): Settings['gossipBind'] {
+  if (given === undefined) return undefined
+  const [, name] = INPROC.exec(String(given)) ?? []
+  if (name !== undefined) return { name }
+  const [, host = '', digits] = GOSSIP_BIND.exec(String(given)) ?? []
+  const address = host === '*' ? '0.0.0.0' : host
+  const port = digits === '*' ? 0 : Number(digits)
+  if (isIpv4(address) && port <= 65_535 && (port > 0 || digits === '*')) return { address, port }
+  throw new UsageError(
+    `gossipBind has to be tcp://ADDRESS:PORT, an IPv4 address or *, or inproc://NAME, not ${given}`,
+  )
+}
+
+function resolveGossipConnect(given: string | readonly string[] | undefined): readonly string[] {
+  const hubs = typeof given === 'string' ? [given] : (given ?? [])
+  if (!Array.isArray(hubs) || hubs.length > GOSSIP_HUBS_MAX) {
+    throw new UsageError(`gossipConnect has to be one hub, or a list of up to ${GOSSIP_HUBS_MAX}`)
+  }
+  for (const hub of hubs) {
+    if (typeof hub === 'string' && (INPROC.test(hub) || parseEndpoint(hub) !== undefined)) continue
+    throw new UsageError(
+      `gossipConnect has to be tcp://HOST:PORT, or inproc://NAME, not ${String(hub)}`,
+    )
+  }
+  return [...new Set(hubs)]
 }
 
 const POLICIES: readonly string[] = ['drop-newest', 'drop-oldest']

@@ -4,7 +4,8 @@ import type { Diagnostics } from '../index.ts'
 import { clean } from './words.ts'
 
 /** What a node knows of why it hears nobody, or cannot reach whom it hears; the likeliest first. */
-export function hintsOf({ beacon, mdns, peers, interface: choice }: Diagnostics): string[] {
+export function hintsOf(diagnostics: Diagnostics): string[] {
+  const { beacon, gossip, mdns, peers, interface: choice } = diagnostics
   const hints: string[] = []
   if (choice !== null && beacon?.heard.alive === 0) {
     const { name, address, reason } = choice.chosen
@@ -12,6 +13,12 @@ export function hintsOf({ beacon, mdns, peers, interface: choice }: Diagnostics)
   }
   if (beacon !== null) hints.push(...hintsOfBeacons(beacon))
   if (mdns !== null) hints.push(...hintsOfMdns(mdns))
+  for (const { endpoint, state, lastError } of gossip?.hubs ?? []) {
+    if (state === 'connected') continue
+    hints.push(
+      `the hub ${endpoint} is not there: ${clean(lastError ?? 'it has not answered so far')}`,
+    )
+  }
   for (const { name, uuid, state, unreachable } of peers) {
     const who = clean(name) || uuid
     if (unreachable !== null) hints.push(`${who} is ${state}, unreachable: ${clean(unreachable)}`)

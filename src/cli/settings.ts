@@ -13,6 +13,8 @@ export interface NodeSettings {
   readonly port?: number
   readonly mailboxPort?: { readonly from: number; readonly to: number }
   readonly advertise?: string
+  readonly gossipBind?: string
+  readonly gossipConnect?: readonly string[]
   /** Milliseconds. */
   readonly beaconInterval?: number
   readonly mdns?: boolean
@@ -24,12 +26,15 @@ export interface NodeSettings {
 /** The options of the node that a command line asks for; what it does not say is left to the defaults. */
 export function nodeOptions(settings: NodeSettings): LyreOptions {
   const { name, port, mailboxPort, advertise, beaconInterval, mdns, header } = settings
+  const { gossipBind, gossipConnect } = settings
   return {
     ...(name !== undefined && { name }),
     ...(settings.interface !== undefined && { interface: settings.interface }),
     ...(port !== undefined && { beaconPort: port }),
     ...(mailboxPort !== undefined && { mailboxPort }),
     ...(advertise !== undefined && { advertise }),
+    ...(gossipBind !== undefined && { gossipBind }),
+    ...(gossipConnect !== undefined && { gossipConnect }),
     ...(beaconInterval !== undefined && { beaconIntervalMs: beaconInterval }),
     ...(mdns !== undefined && { mdns }),
     ...(header !== undefined && { headers: header }),
@@ -67,6 +72,17 @@ export function withNetwork(command: Command): Command {
     command,
     '--advertise <endpoint>',
     'where peers are told to connect, tcp://host:port, if not where we listen',
+  )
+  shared(
+    command,
+    '--gossip-bind <endpoint>',
+    'be a hub for nodes that no beacon reaches, at tcp://ADDRESS:PORT or tcp://*:PORT',
+  )
+  shared(
+    command,
+    '--gossip-connect <endpoint>',
+    'hub to find others by, tcp://HOST:PORT; can be given several times',
+    (hub: string, hubs: readonly string[] = []) => [...hubs, hub],
   )
   shared(
     command,

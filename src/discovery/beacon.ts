@@ -8,6 +8,7 @@ import {
   encodeBeacon,
   formatEndpoint,
   isBeaconOf,
+  parseEndpoint,
   type Uuid,
   WireError,
 } from '../../protocol/index.ts'
@@ -146,10 +147,10 @@ export class BeaconDiscovery {
 
   /**
    * Hears from now on, and sends its first beacon at once.
-   * @param inboxPort what we tell others to dial.
+   * @param endpoint what we tell others to dial.
    * @throws NetworkError when the port cannot be had.
    */
-  async start(inboxPort: number): Promise<void> {
+  async start(endpoint: string): Promise<void> {
     const { port, choice, uuid } = this.#options
     const { address, broadcasts: broadcast, beaconsTo } = choice.chosen
     const multicast = broadcast ? null : beaconsTo
@@ -164,7 +165,7 @@ export class BeaconDiscovery {
       { address, port: 0, shared: false, broadcast, multicast },
       { receive: () => {}, fail },
     )
-    this.#beacon = encodeBeacon({ uuid, port: inboxPort })
+    this.#beacon = encodeBeacon({ uuid, port: parseEndpoint(endpoint)?.port ?? 0 })
     this.#send()
   }
 

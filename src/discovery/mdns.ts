@@ -2,12 +2,14 @@
 // port cannot be had, or the interface goes away, that is told in the diagnostics, and tried again.
 
 import {
+  type ExitCause,
   formatEndpoint,
   hostOf,
   MDNS_PORT,
   type MdnsPacket,
   MdnsTable,
   type MdnsTableDiagnostics,
+  parseEndpoint,
   type Uuid,
 } from '../../protocol/index.ts'
 import type { Address, Host, MulticastDnsHandlers, MulticastDnsSocket } from '../host.ts'
@@ -71,8 +73,8 @@ export class MdnsDiscovery implements Discovery {
   }
 
   /** Says where we are, and hears who else is, once the port can be had: it never rejects. */
-  async start(inboxPort: number): Promise<void> {
-    this.#table = this.#createTable(inboxPort)
+  async start(endpoint: string): Promise<void> {
+    this.#table = this.#createTable(parseEndpoint(endpoint)?.port ?? 0)
     this.#running = true
     await this.#do(() => this.#open())
   }
@@ -88,8 +90,12 @@ export class MdnsDiscovery implements Discovery {
     await socket?.close()
   }
 
-  handleLost(uuid: Uuid, now: number): void {
-    if (this.#socket === undefined) return
+  /** One that did not take its leave is asked for again. */
+  handleExit(
+    { uuid, cause }: { readonly uuid: Uuid; readonly cause: ExitCause },
+    now: number,
+  ): void {
+    if (this.#socket === undefined || cause === 'stop' || cause === 'goodbye') return
     this.#table.handleExit(uuid, now)
     this.#perform()
   }

@@ -1,7 +1,7 @@
 /**
  * What brings C Zyre down or astray, against whole nodes of ours on loopback: offenders are bare sockets, which are dropped or
  * ignored, and counted by reason, while alice and bob go on. W1 to W22 are the numbers of a list of such weaknesses; those
- * that are missing are of CURVE, gossip and elections.
+ * that are missing are of CURVE and elections; those of gossip are in gossip.test.ts and test/interop/gossip.test.ts.
  */
 
 import dns from 'node:dns'

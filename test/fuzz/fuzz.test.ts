@@ -41,7 +41,13 @@ t.test('what once broke, and what foreign nodes say, breaks nothing', async (t) 
     await targets.get(target)?.replay?.(fromHex(hex))
     t.pass(`${target}: ${about}`)
   }
-  const files = [loadVectors('beacon'), loadVectors('mdns'), loadVectors('zre'), loadZmtpVectors()]
+  const files = [
+    loadVectors('beacon'),
+    loadVectors('zre'),
+    loadVectors('gossip'),
+    loadVectors('mdns'),
+    loadZmtpVectors(),
+  ]
   for (const { bytes } of files.flatMap((file) => [...file.vectors, ...file.behaviours])) {
     for (const { replay } of TARGETS) await replay?.(bytes)
   }

@@ -1,6 +1,7 @@
 /** All targets, how one case of a target is run, and how one that fails is made smaller. */
 
 import { beaconTarget, framesTarget, zreTarget } from './codecs.ts'
+import { gossipTarget } from './gossip.ts'
 import { harmonyTarget } from './harmony.ts'
 import { mdnsTarget } from './mdns.ts'
 import { nodeTarget } from './node.ts'
@@ -16,6 +17,7 @@ export const TARGETS: readonly Target[] = [
   harmonyTarget,
   mdnsTarget,
   nodeTarget,
+  gossipTarget,
 ]
 
 /** Runs that making a failure smaller may take. */

@@ -3,7 +3,7 @@
 import t from 'tap'
 import { FrameReader } from '../../protocol/frames.ts'
 import { decodeIdentity, decodeZre, type ZreCommand } from '../../protocol/zre.ts'
-import { content, helloOf, isEvent, Machine, UP, uuidOf } from '../support/harmony.ts'
+import { content, endpointOf, helloOf, isEvent, Machine, UP, uuidOf } from '../support/harmony.ts'
 import { findVector, fromHex, loadVectors } from '../support/vectors.ts'
 
 const PING = { type: 'ping' } as const
@@ -335,6 +335,29 @@ t.test('a sign of life ends the silence, without an event (harmony.md 4.5)', asy
   late.at(21_000)
   late.discover(1)
   t.equal(state(late), 'silent', 'a beacon counts for so long only')
+})
+
+t.test('what gossip repeats is no sign of life, and hurries no dial (gossip.md 5.2)', async (t) => {
+  const machine = new Machine()
+  machine.enter(1)
+  machine.at(5_000)
+  t.same(machine.discover(1, endpointOf(1), 'gossip'), [])
+  t.equal(state(machine), 'evasive')
+  t.equal(machine.harmony.quietMs(uuidOf(1), 5_000), 5_000)
+  t.equal(machine.harmony.quietMs(uuidOf(2), 5_000), Number.POSITIVE_INFINITY)
+  const lost = new Machine()
+  lost.discover(1, endpointOf(1), 'gossip')
+  const dials: number[] = []
+  for (let connection = 1; connection <= 6; connection++) {
+    lost.lost(connection)
+    while (lost.diagnostics().dials === 0) {
+      lost.at(lost.now + 100)
+      lost.discover(1, endpointOf(1), 'gossip')
+    }
+    dials.push(lost.now)
+  }
+  const waits = dials.map((at, index) => at - (dials[index - 1] ?? 0))
+  t.ok((waits.at(-1) ?? 0) >= 1_000, `they come after ${waits} ms`)
 })
 
 t.test('sweeps are as frequent as the evasive timeout asks (harmony.md 4.6)', async (t) => {

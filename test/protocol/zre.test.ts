@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import t, { type Test } from 'tap'
 import { WireError } from '../../protocol/errors.ts'
-import { FrameReader, FrameWriter, MORE } from '../../protocol/frames.ts'
+import { FrameWriter, MORE } from '../../protocol/frames.ts'
 import {
   contentOf,
   decodeIdentity,
@@ -26,7 +26,14 @@ import {
 } from '../../protocol/zre.ts'
 import { holds } from '../support/holds.ts'
 import { concat, digest } from '../support/octets.ts'
-import { findVector, fromHex, loadVectors, toHex, type Vector } from '../support/vectors.ts'
+import {
+  findVector,
+  framesOf,
+  fromHex,
+  loadVectors,
+  toHex,
+  type Vector,
+} from '../support/vectors.ts'
 
 const VECTORS = loadVectors('zre')
 const MESSAGES = VECTORS.vectors.filter(({ decoded }) => decoded.message !== undefined)
@@ -47,14 +54,6 @@ function streamOf({ name, hex, bytes, decoded }: Vector): Uint8Array {
     bytes,
     Uint8Array.from({ length: 70_000 }, (_, index) => index % 256),
   )
-}
-
-function framesOf(octets: Uint8Array): Frames {
-  const reader = new FrameReader()
-  reader.add(octets)
-  const frames: Uint8Array[] = []
-  while (reader.next(100_000)) frames.push(reader.body())
-  return frames
 }
 
 function octetsOf(frames: Frames): Uint8Array {

@@ -17,12 +17,16 @@ t.test('everything has the default that its docstring names', async (t) => {
   t.same(resolveOptions({}), {
     name: undefined,
     headers: {},
+    beacon: true,
     beaconPort: 5_670,
     beaconIntervalMs: 1_000,
     mdns: false,
     interface: undefined,
     mailboxPorts: { from: 0, to: 0 },
     advertise: undefined,
+    gossipBind: undefined,
+    gossipConnect: [],
+    gossipTtlMs: 30_000,
     evasiveTimeoutMs: 5_000,
     silentTimeoutMs: 6_000,
     expiredTimeoutMs: 30_000,
@@ -40,6 +44,8 @@ t.test('everything has the default that its docstring names', async (t) => {
       queueBytesMax: 33_554_432,
       queueMessagesMax: 131_072,
       queueTotalBytesMax: 268_435_456,
+      gossipTuplesMax: 4_096,
+      gossipClientsMax: 1_024,
       unreadBytesMax: 268_435_456,
       eventsMax: 10_000,
       eventBytesMax: 33_554_432,
@@ -52,10 +58,13 @@ t.test('what is given is taken', async (t) => {
   const given = {
     name: 'Köln',
     headers: { 'X-ROLE': 'sensor', 'X-EMPTY': '' },
+    beacon: false,
     beaconPort: 1,
     beaconIntervalMs: 10,
     interface: 'eth0',
     advertise: 'tcp://[fe80::1]:65535',
+    gossipConnect: ['tcp://hub.example:5671', 'tcp://10.0.0.5:5671'],
+    gossipTtlMs: 1_000,
     evasiveTimeoutMs: 10,
     silentTimeoutMs: 11,
     expiredTimeoutMs: 86_400_000,
@@ -77,6 +86,7 @@ t.test('numbers outside of their range are refused by name', async (t) => {
     ['beaconPort', 1, 65_535],
     ['beaconIntervalMs', 10, 60_000],
     ['mailboxPort', 1, 65_535],
+    ['gossipTtlMs', 1_000, 600_000],
     ['evasiveTimeoutMs', 10, 86_400_000],
     ['silentTimeoutMs', 10, 86_400_000],
     ['expiredTimeoutMs', 10, 86_400_000],
@@ -152,4 +162,36 @@ t.test('options and limits that do not exist are named, with those that do', asy
   ] as const) {
     t.ok(complaint({ limits }).startsWith(words), complaint({ limits }))
   }
+})
+
+t.test('where to be a hub, and where hubs are, has to be said in full', async (t) => {
+  const port = 5_671
+  for (const [gossipBind, address] of [
+    ['tcp://*:5671', { address: '0.0.0.0', port }],
+    ['tcp://127.0.0.1:5671', { address: '127.0.0.1', port }],
+    ['tcp://127.0.0.1:*', { address: '127.0.0.1', port: 0 }],
+    ['inproc://a-hub', { name: 'a-hub' }],
+  ] as const) {
+    t.same(resolveOptions({ gossipBind }).gossipBind, address)
+  }
+  for (const gossipBind of [
+    '',
+    '*:5671',
+    'tcp://*',
+    'tcp://*:0',
+    'tcp://*:65536',
+    'tcp://a:1',
+    7,
+  ]) {
+    t.match(complaint({ gossipBind }), /gossipBind has to be tcp:.* not /, String(gossipBind))
+  }
+  t.match(complaint({ gossipBind: 'tcp://1.2.3:1' }), /gossipBind/)
+  t.same(resolveOptions({ gossipConnect: 'tcp://a:1' }).gossipConnect, ['tcp://a:1'])
+  t.same(resolveOptions({ gossipConnect: ['tcp://a:1', 'tcp://a:1'] }).gossipConnect, ['tcp://a:1'])
+  for (const gossipConnect of ['', 'tcp://a', 'inproc://', ['tcp://a:1', 7], 7]) {
+    t.match(complaint({ gossipConnect }), /gossipConnect has to be /, String(gossipConnect))
+  }
+  const many = Array.from({ length: 17 }, (_, index) => `tcp://a:${index + 1}`)
+  t.match(complaint({ gossipConnect: many }), /one hub, or a list of up to 16/)
+  t.match(complaint({ beacon: 'no' }), /beacon has to be a boolean, not no/)
 })

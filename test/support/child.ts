@@ -70,9 +70,18 @@ export function startChild(
   args: readonly string[],
   nodeArgs: readonly string[] = [],
 ): Child {
-  const { NODE_OPTIONS: _, ...env } = process.env
   const path = script instanceof URL ? script.pathname : script
-  const started = spawn(process.execPath, [...nodeArgs, path, ...args], { env, stdio: 'pipe' })
+  return startProgram(t, process.execPath, [...nodeArgs, path, ...args])
+}
+
+/** Starts any program likewise. */
+export function startProgram(
+  t: Pick<Test, 'teardown'>,
+  command: string,
+  args: readonly string[],
+): Child {
+  const { NODE_OPTIONS: _, ...env } = process.env
+  const started = spawn(command, args, { env, stdio: 'pipe' })
   const child = new Child(started)
   t.teardown(async () => {
     started.kill('SIGCONT')

@@ -4,6 +4,7 @@
  */
 
 import { readFileSync } from 'node:fs'
+import { FrameReader } from '../../protocol/frames.ts'
 
 export type Vector = {
   readonly name: string
@@ -48,4 +49,13 @@ export function fromHex(hex: string): Uint8Array {
 
 export function toHex(bytes: Uint8Array): string {
   return Array.from(bytes, (octet) => octet.toString(16).padStart(2, '0')).join('')
+}
+
+/** The frames of ZMTP in these octets, whatever messages they are of. */
+export function framesOf(octets: Uint8Array): Uint8Array[] {
+  const reader = new FrameReader()
+  reader.add(octets)
+  const frames: Uint8Array[] = []
+  while (reader.next(100_000)) frames.push(reader.body())
+  return frames
 }

@@ -69,6 +69,11 @@ t.test('what is used wrongly ends with 2, and a sentence that helps', async (t) 
     [['pipe', '--mailbox-port', '9-8'], /It is a port from 1 to 65535, or a range such as/],
     [['pipe', '--advertise', 'x'], /advertise has to be tcp:\/\/host:port, not x/],
     [['pipe', '--beacon-interval', '1ms'], /It is a duration from 10ms to 60s/],
+    [['pipe', '--gossip-bind', 'x'], /gossipBind has to be tcp:\/\/ADDRESS:PORT.* not x/],
+    [
+      ['pipe', '--gossip-connect', 'tcp://a:1', '--gossip-connect', 'b'],
+      /gossipConnect has to be .* not b/,
+    ],
     [['peers', '--count', '0'], /It is an integer from 1/],
     [['peers', '--wait', '5'], /A duration is a number with ms, s, m or h/],
     [['send', 'hello'], /say to whom: --to NAME for one peer, or --group GROUP/],

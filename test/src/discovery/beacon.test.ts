@@ -29,7 +29,7 @@ t.test('the first beacon goes out at once, and one an interval or a little earli
   const world = new World()
   const { beacon } = tested(world)
   t.equal(beacon.pollTimeout(), Number.POSITIVE_INFINITY)
-  await beacon.start(49_152)
+  await beacon.start('tcp://127.0.0.1:49152')
   t.match(world.datagrams, [{ to: { address: '127.255.255.255', port: PORT } }])
   t.match(decodeBeacon(world.datagrams[0]?.bytes as Uint8Array), { uuid: ALICE, port: 49_152 })
   for (let count = 1; count < 50; count++) {
@@ -49,7 +49,7 @@ t.test('on a loopback without broadcast nodes hear each other by multicast', asy
   const [lo] = world.interfaces
   if (lo !== undefined) world.interfaces = [{ ...lo, broadcasts: false }]
   const { beacon } = tested(world)
-  await beacon.start(49_152)
+  await beacon.start('tcp://127.0.0.1:49152')
   await world.settle()
   t.match(world.datagrams, [{ to: { address: '239.255.22.38', port: PORT } }])
   t.match(beacon.diagnostics(), { to: '239.255.22.38', heard: { own: 1 } })
@@ -70,7 +70,7 @@ t.test('what cannot be sent is counted, with the reason, and the next is tried',
   }
   const nobody = { alive() {}, goodbye() {} }
   const beacon = new BeaconDiscovery({ ...host, datagrams }, { uuid, ...options, choice }, nobody)
-  await beacon.start(49_152)
+  await beacon.start('tcp://127.0.0.1:49152')
   for (const code of ['EADDRNOTAVAIL', 'EHOSTUNREACH']) {
     t.match(beacon.diagnostics().lastError, new RegExp(code))
     beacon.handleTimeout(beacon.pollTimeout())
@@ -82,7 +82,7 @@ t.test('what cannot be sent is counted, with the reason, and the next is tried',
 t.test('its last words are a beacon with port 0', async (t) => {
   const world = new World()
   const { beacon } = tested(world)
-  await beacon.start(49_152)
+  await beacon.start('tcp://127.0.0.1:49152')
   await beacon.stop()
   t.match(decodeBeacon(world.datagrams[1]?.bytes as Uint8Array), { uuid: ALICE, port: 0 })
   t.equal(beacon.pollTimeout(), Number.POSITIVE_INFINITY)
@@ -93,7 +93,7 @@ t.test('its last words are a beacon with port 0', async (t) => {
 /** Says what it is told to whoever listens. */
 async function heard(world: World) {
   const { beacon, told } = tested(world)
-  await beacon.start(49_152)
+  await beacon.start('tcp://127.0.0.1:49152')
   await world.settle()
   const say = (bytes: Uint8Array, from = FROM) => world.broadcast(bytes, { port: PORT }, from)
   return { beacon, told, say }
@@ -189,7 +189,7 @@ t.test('what diagnostics told does not change', async (t) => {
 t.test('a beacon of C Zyre is heard', async (t) => {
   const world = new World()
   const { beacon, told } = tested(world)
-  await beacon.start(49_152)
+  await beacon.start('tcp://127.0.0.1:49152')
   const { vectors } = loadVectors('beacon')
   const alive = vectors.find(
     ({ bytes }) => bytes[3] === 1 && bytes.length === 22 && (bytes[20] || bytes[21]),

@@ -1,0 +1,376 @@
+import t from 'tap'
+import { encodeGossip, type GossipMessage, type Uuid } from '../../../protocol/index.ts'
+import { GossipDiscovery, type GossipOptions } from '../../../src/discovery/gossip.ts'
+import { connectInproc } from '../../../src/discovery/inproc.ts'
+import { NetworkError } from '../../../src/errors.ts'
+import type { Address, Host, Stream, StreamHandlers } from '../../../src/host.ts'
+import { endpointOf, uuidOf } from '../../support/gossip.ts'
+import { World } from '../../support/host.ts'
+import { connectionOf, eventsOf, type KeptEvent, outputOf } from '../../support/zmtp.ts'
+
+const TTL_MS = 30_000
+const HUB = { address: '127.0.0.1', port: 5_671 }
+const AT_HUB = 'tcp://127.0.0.1:5671'
+
+/** The gossip of a node, with a timer of its own; whom it tells of, and who has entered. */
+class Gossiper {
+  readonly gossip: GossipDiscovery
+  readonly told: string[] = []
+  readonly entered = new Map<Uuid, string>()
+  readonly quiet = new Set<Uuid>()
+
+  constructor(
+    world: World,
+    index: number,
+    options: Partial<GossipOptions> = {},
+    host = world.host(),
+  ) {
+    const timer = host.clock.timer(() => this.gossip.handleTimeout(world.now))
+    const rest = { bind: undefined, connect: [], ttlMs: TTL_MS, tuplesMax: 100, clientsMax: 10 }
+    this.gossip = new GossipDiscovery(
+      host,
+      { uuid: uuidOf(index), ...rest, ...options },
+      {
+        alive: (uuid, endpoint) => this.told.push(`${Number.parseInt(uuid, 16)} ${endpoint}`),
+        peer: (uuid) => {
+          const endpoint = this.entered.get(uuid)
+          const quietMs = this.quiet.has(uuid) ? TTL_MS : 0
+          return endpoint === undefined ? undefined : { endpoint, quietMs }
+        },
+        sooner: () => timer.set(this.gossip.pollTimeout()),
+      },
+    )
+  }
+
+  get tuples(): string[] {
+    const { tuples } = this.gossip.diagnostics()
+    return tuples.map(({ uuid, state }) => `${Number.parseInt(uuid, 16)} ${state}`)
+  }
+}
+
+/** A client or hub of bare octets. */
+class Raw implements StreamHandlers {
+  readonly zmtp
+  readonly events: KeptEvent[] = []
+  stream!: Stream
+  over = ''
+  #isOpen = false
+
+  constructor(socketType: 'DEALER' | 'ROUTER') {
+    this.zmtp = connectionOf({ socketType })
+  }
+
+  static connect(world: World): Raw {
+    const raw = new Raw('DEALER')
+    raw.stream = world.host().streams.connect(HUB, raw)
+    return raw
+  }
+
+  open(): void {
+    this.#isOpen = true
+    this.flush()
+  }
+
+  receive(bytes: Uint8Array): void {
+    this.zmtp.handleBytes(bytes.slice(), 0)
+    this.events.push(...eventsOf(this.zmtp))
+    this.flush()
+  }
+
+  drain(): void {}
+
+  close(reason: string): void {
+    this.over = reason
+  }
+
+  say(...messages: (GossipMessage | Uint8Array)[]): void {
+    for (const message of messages) {
+      this.zmtp.send([message instanceof Uint8Array ? message : encodeGossip(message)])
+    }
+    this.flush()
+  }
+
+  flush(): void {
+    const octets = this.#isOpen ? outputOf(this.zmtp) : new Uint8Array(0)
+    if (octets.length > 0) this.stream.write(octets)
+  }
+}
+
+function publish(index: number, value = endpointOf(index)): GossipMessage {
+  return { type: 'publish', key: uuidOf(index), value, ttlMs: 0 }
+}
+
+/** Node 1 is a hub at HUB. */
+async function hubOf(world: World, options: Partial<GossipOptions> = {}): Promise<Gossiper> {
+  const hub = new Gossiper(world, 1, { bind: HUB, ...options })
+  await hub.gossip.start(endpointOf(1))
+  return hub
+}
+
+t.test('a hub and its clients tell each other of everybody', async (t) => {
+  const world = new World()
+  const hub = await hubOf(world)
+  const clients = [2, 3].map((index) => new Gossiper(world, index, { connect: [AT_HUB] }))
+  for (const [index, { gossip }] of clients.entries()) await gossip.start(endpointOf(index + 2))
+  await world.settle()
+  t.same(hub.told, [`2 ${endpointOf(2)}`, `3 ${endpointOf(3)}`])
+  t.same(clients[0]?.told, [`1 ${endpointOf(1)}`, `3 ${endpointOf(3)}`])
+  t.same(clients[1]?.told.sort(), [`1 ${endpointOf(1)}`, `2 ${endpointOf(2)}`])
+  t.match(hub.gossip.diagnostics(), { bind: AT_HUB, clients: 2, hubs: [] })
+  const hubs = [{ endpoint: AT_HUB, state: 'connected', leases: true, lastError: null }]
+  t.match(clients[0]?.gossip.diagnostics(), { bind: null, clients: 0, hubs })
+  await Promise.all([world.settle(), ...clients.map(({ gossip }) => gossip.stop())])
+  await Promise.all([world.settle(), hub.gossip.stop()])
+  t.equal(hub.gossip.pollTimeout(), Number.POSITIVE_INFINITY)
+})
+
+t.test('a hub that is not there is tried again, less and less often', async (t) => {
+  const world = new World()
+  const dials: number[] = []
+  const host = world.host()
+  const connect = (to: Address, handlers: StreamHandlers) => {
+    dials.push(world.now)
+    return host.streams.connect(to, handlers)
+  }
+  const counted: Host = { ...host, streams: { ...host.streams, connect } }
+  const client = new Gossiper(world, 2, { connect: [AT_HUB] }, counted)
+  await client.gossip.start(endpointOf(2))
+  await world.advance(60_000)
+  const waits = dials.slice(1).map((at, index) => at - (dials[index] as number))
+  for (const [index, waitMs] of waits.entries()) {
+    const most = Math.min(5_000, 100 * 2 ** index)
+    t.ok(waitMs >= most / 2 && waitMs <= most, `${waitMs} of ${most} ms`)
+  }
+  t.match(client.gossip.diagnostics().hubs, [{ lastError: /nobody listens/ }])
+  const hub = await hubOf(world)
+  await world.advance(5_000)
+  t.equal(hub.told[0], `2 ${endpointOf(2)}`, 'and it is found within five seconds')
+  await Promise.all([world.settle(), hub.gossip.stop()])
+  await world.advance(30_000)
+  t.match(client.tuples, ['1 gone'])
+})
+
+t.test('a hub that was there for long is tried again at once', async (t) => {
+  const world = new World()
+  const hub = await hubOf(world)
+  const client = new Gossiper(world, 2, { connect: [AT_HUB] })
+  await client.gossip.start(endpointOf(2))
+  await world.advance(10_000)
+  await Promise.all([world.settle(), hub.gossip.stop()])
+  const again = await hubOf(world)
+  await world.advance(200)
+  t.same(again.told, [`2 ${endpointOf(2)}`])
+})
+
+t.test('one malformed frame ends its connection, and nothing else (W10)', async (t) => {
+  const world = new World()
+  const hub = await hubOf(world)
+  const wrong = [
+    Uint8Array.of(0xaa, 0xa1, 0xff),
+    new Uint8Array(0),
+    Uint8Array.of(0xaa, 0xa0, 9, 1),
+  ]
+  const good = Raw.connect(world)
+  await world.settle()
+  good.say({ type: 'hello' })
+  for (const frame of wrong) {
+    const bad = Raw.connect(world)
+    await world.settle()
+    bad.say(frame)
+    await world.settle()
+    t.equal(bad.over, 'closed by the peer')
+  }
+  const huge = Raw.connect(world)
+  await world.settle()
+  huge.say(new Uint8Array(100_000))
+  await world.settle()
+  t.ok(huge.over)
+  good.say(publish(5))
+  await world.settle()
+  t.equal(good.over, '')
+  t.same(hub.told, [`5 ${endpointOf(5)}`])
+  t.same(hub.gossip.diagnostics().counters, {
+    'refused: gossip.md 2.1': 3,
+    'refused: zmtp.md 3.3': 1,
+  })
+})
+
+t.test('a value of a thousand octets goes no further (W9)', async (t) => {
+  const world = new World()
+  const hub = await hubOf(world)
+  const [one, other] = [Raw.connect(world), Raw.connect(world)]
+  await world.settle()
+  for (const raw of [one, other]) raw.say({ type: 'hello' })
+  await world.settle()
+  const before = other.events.length
+  one.say(publish(5, `tcp://${'a'.repeat(1_000)}:1`), publish(6, 'x'.repeat(60_000)))
+  await world.settle()
+  t.equal(other.events.length, before)
+  t.same(hub.tuples, [])
+  t.match(hub.gossip.diagnostics(), { told: { noise: 2 }, last: { noise: { uuid: uuidOf(6) } } })
+  one.say(publish(7))
+  await world.settle()
+  t.equal(other.events.length, before + 1, 'the next one does')
+})
+
+t.test(
+  'who is entered where its tuple says is vouched for, also where that has a name',
+  async (t) => {
+    const world = new World()
+    const hub = await hubOf(world)
+    const raw = Raw.connect(world)
+    await world.settle()
+    raw.say(
+      { type: 'hello' },
+      publish(5),
+      publish(6, 'tcp://vm:6000'),
+      publish(7),
+      publish(8, 'tcp://vm:8000'),
+    )
+    await world.settle()
+    hub.entered.set(uuidOf(5), endpointOf(5))
+    hub.entered.set(uuidOf(6), 'tcp://10.0.0.66:6000')
+    hub.entered.set(uuidOf(7), 'tcp://10.0.0.77:7000')
+    hub.entered.set(uuidOf(8), 'tcp://10.0.0.88:8001')
+    hub.told.length = 0
+    await world.advance(TTL_MS + 1_000)
+    t.same(hub.tuples, ['5 leased', '6 leased', '7 gone', '8 gone'])
+    t.same(hub.told, [], 'nobody is told of who is there, wherever that is')
+    hub.quiet.add(uuidOf(6))
+    await world.advance(TTL_MS)
+    t.equal(hub.tuples[1], '6 gone', 'not one that is quiet: it may be dead')
+    hub.gossip.handleExit({ uuid: uuidOf(5), cause: 'goodbye' }, world.now)
+    t.same(hub.tuples[0], '5 gone')
+  },
+)
+
+t.test('past the limit of clients the address with most of them makes place', async (t) => {
+  const world = new World()
+  const hub = await hubOf(world, { clientsMax: 2 })
+  const raws = [Raw.connect(world), Raw.connect(world), Raw.connect(world)]
+  await world.settle()
+  t.equal(hub.gossip.diagnostics().clients, 2)
+  t.equal(raws.filter(({ over }) => over !== '').length, 1)
+  t.match(hub.gossip.diagnostics().counters, { 'clients-limit': 1 })
+})
+
+t.test('who does not read is closed, and so is who never ends its handshake', async (t) => {
+  const world = new World()
+  const hub = await hubOf(world)
+  const deaf = Raw.connect(world)
+  await world.settle()
+  const theirs = world.streams.at(-1)
+  if (theirs !== undefined) theirs.stalled = true
+  deaf.say({ type: 'hello' })
+  await world.settle()
+  if (theirs !== undefined) theirs.backlogBytes = 5_000_000
+  deaf.say({ type: 'ping' })
+  await world.settle()
+  t.equal(deaf.over, 'closed by the peer')
+  const silent = { open() {}, receive() {}, drain() {}, close: (why: string) => reasons.push(why) }
+  const reasons: string[] = []
+  world.host().streams.connect(HUB, silent)
+  await world.advance(5_000)
+  t.same(reasons, ['closed by the peer'])
+  const { counters, clients } = hub.gossip.diagnostics()
+  t.match(counters, { 'it does not read': 1, 'refused: zmtp.md 4.5': 1 })
+  t.equal(clients, 0)
+})
+
+t.test('who says very much lets others have their turn, and is heard to the end', async (t) => {
+  const world = new World()
+  const hub = await hubOf(world, { tuplesMax: 2_000 })
+  const raw = Raw.connect(world)
+  await world.settle()
+  const many = Array.from({ length: 1_000 }, (_, index) =>
+    publish(index + 2, `tcp://10.0.0.1:${index + 1}`),
+  )
+  raw.say({ type: 'hello' }, ...many)
+  world.step()
+  world.step()
+  t.ok(hub.told.length < 1_000, `${hub.told.length} at first`)
+  await world.settle()
+  t.equal(hub.told.length, 1_000)
+})
+
+t.test('a hub that falls silent is left, and dialled again', async (t) => {
+  const world = new World()
+  const raws: Raw[] = []
+  await world.host().streams.listen(HUB, (stream) => {
+    const raw = new Raw('ROUTER')
+    raw.stream = stream
+    raws.push(raw)
+    world.do(() => raw.open())
+    return raw
+  })
+  const client = new Gossiper(world, 2, { connect: [AT_HUB] })
+  await client.gossip.start(endpointOf(2))
+  await world.advance(5_500)
+  t.equal(raws[0]?.over, 'closed by the peer')
+  t.equal(raws.length, 2)
+  t.match(client.gossip.diagnostics().counters, { 'the hub does not answer': 1 })
+})
+
+t.test('a port that is taken is a NetworkError', async (t) => {
+  const world = new World()
+  world.taken.add(HUB.port)
+  await t.rejects(hubOf(world), NetworkError)
+})
+
+t.test('within a process a hub is found by its name', async (t) => {
+  const world = new World()
+  const host = world.host()
+  const name = 'a-hub'
+  const connect = ['inproc://a-hub', 'inproc://another']
+  const hub = new Gossiper(world, 1, { bind: { name } }, host)
+  const client = new Gossiper(world, 2, { connect }, host)
+  await client.gossip.start(endpointOf(2))
+  await world.advance(100)
+  t.match(client.gossip.diagnostics().hubs, [{ lastError: /nobody listens at inproc:..a-hub/ }, {}])
+  await hub.gossip.start(endpointOf(1))
+  await world.advance(5_000)
+  t.equal(hub.gossip.diagnostics().bind, 'inproc://a-hub')
+  t.same([hub.tuples, client.tuples], [['2 leased'], ['1 leased']])
+  const other = new Gossiper(world, 3, { bind: { name } }, host)
+  await t.rejects(other.gossip.start(endpointOf(3)), NetworkError)
+  await Promise.all([hub.gossip.stop(), world.settle()])
+  t.match(client.gossip.diagnostics().hubs, [
+    { state: 'waiting', lastError: 'closed by the peer' },
+    {},
+  ])
+  await other.gossip.start(endpointOf(3))
+  await world.advance(5_000)
+  t.ok(other.tuples.includes('2 leased'))
+  await Promise.all([client.gossip.stop(), other.gossip.stop(), world.settle()])
+})
+
+t.test(
+  'within a process, too, who says much waits for its turn, and nonsense is refused',
+  async (t) => {
+    const world = new World()
+    const host = world.host()
+    const hub = new Gossiper(world, 1, { bind: { name: 'hub' }, tuplesMax: 2_000 }, host)
+    await hub.gossip.start(endpointOf(1))
+    const raw = new Raw('DEALER')
+    raw.stream = connectInproc(host, { name: 'hub', handlers: raw })
+    await world.settle()
+    const many = Array.from({ length: 1_000 }, (_, index) =>
+      publish(index + 2, `tcp://10.0.0.1:${index + 1}`),
+    )
+    raw.say({ type: 'hello' })
+    for (const message of many) raw.say(message)
+    t.ok(raw.stream.backlogBytes > 10_000)
+    await world.settle()
+    t.equal(hub.told.length, 1_000)
+    t.equal(raw.stream.backlogBytes, 0)
+    raw.say(Uint8Array.of(1))
+    await world.settle()
+    t.equal(raw.over, 'closed by the peer')
+    t.match(hub.gossip.diagnostics(), { clients: 0, counters: { 'refused: gossip.md 2.1': 1 } })
+    const gone = new Raw('DEALER')
+    gone.stream = connectInproc(host, { name: 'hub', handlers: gone })
+    gone.stream.destroy()
+    await world.settle()
+    t.equal(gone.over, 'closed by us')
+  },
+)
