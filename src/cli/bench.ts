@@ -129,8 +129,9 @@ async function measure(
   const line = new Line(lyre, peer, signal)
   const results: Result[] = []
   for (const size of sizes) {
-    const roundTrip = await measureRoundTrips(line, size, duration)
-    const oneWay = await measureOneWay(line, size, duration)
+    const amount = { size, durationMs: duration }
+    const roundTrip = await measureRoundTrips(line, amount)
+    const oneWay = await measureOneWay(line, amount)
     const result = { size, roundTrip, oneWay }
     results.push(result)
     tell({ event: 'result', time: Date.now(), uuid: peer.uuid, name: peer.name, ...result })
@@ -214,10 +215,15 @@ class Line {
   }
 }
 
+/** Octets of a content, and for how long it is sent. */
+interface Amount {
+  readonly size: number
+  readonly durationMs: number
+}
+
 async function measureRoundTrips(
   line: Line,
-  size: number,
-  durationMs: number,
+  { size, durationMs }: Amount,
 ): Promise<Result['roundTrip']> {
   const load = new Uint8Array(size)
   const times: number[] = []
@@ -235,11 +241,7 @@ async function measureRoundTrips(
 }
 
 /** From the first message until the other side says that it has counted the last. */
-async function measureOneWay(
-  line: Line,
-  size: number,
-  durationMs: number,
-): Promise<Result['oneWay']> {
+async function measureOneWay(line: Line, { size, durationMs }: Amount): Promise<Result['oneWay']> {
   const load = new Uint8Array(size)
   line.say(BEGIN, load.subarray(0, 0))
   const beganAt = performance.now()
