@@ -266,6 +266,7 @@ class Life {
   #end(connection: ConnectionId, type: 'lost' | 'refused'): void {
     this.witness.connections.delete(connection)
     this.harmony.handleLink(connection, { type, reason: type }, this.#now)
+    this.wait(0)
   }
 
   #pick(pick: number, sign = 0): ConnectionId {
