@@ -47,3 +47,35 @@ export function parseEndpoint(endpoint: string): { host: string; port: number } 
   if (host === undefined || !(port >= 1 && port <= 65_535)) return undefined
   return { host: host.replace(/^\[|\]$/g, ''), port }
 }
+
+/** Where we can be dialled from a network: an address of ours there, and how many of its bits tell the network. */
+export interface Home {
+  readonly endpoint: string
+  readonly bits: number
+}
+
+/**
+ * Which of our endpoints somebody at an address is to be told: that of the smallest network that both are on
+ * (harmony.md 2.11).
+ * @returns undefined where there is none.
+ */
+export function homeFor(address: string, homes: readonly Home[]): string | undefined {
+  let best: Home | undefined
+  for (const home of homes) {
+    const isNear = isOnNetwork(address, home) && home.bits >= (best?.bits ?? 0)
+    if (isNear) best = home
+  }
+  return best?.endpoint
+}
+
+function isOnNetwork(address: string, { endpoint, bits }: Home): boolean {
+  const { host = '' } = parseEndpoint(endpoint) ?? {}
+  if (!IPV4.test(address) || !IPV4.test(host)) return false
+  // Of numbers, as a shift by 32 bits would be one by none.
+  const size = 2 ** (32 - bits)
+  return Math.floor(numberOf(address) / size) === Math.floor(numberOf(host) / size)
+}
+
+function numberOf(address: string): number {
+  return address.split('.').reduce((number, part) => 256 * number + Number(part), 0)
+}

@@ -6,7 +6,7 @@
 
 import type { Uuid } from './bytes.ts'
 import { Dials } from './dials.ts'
-import { parseEndpoint, reachable } from './endpoints.ts'
+import { type Home, homeFor, parseEndpoint, reachable } from './endpoints.ts'
 import { createTally, type Letter, Mailbox, type MailboxLimits, type Tally } from './mailbox.ts'
 import {
   type ConnectionId,
@@ -158,6 +158,10 @@ const DIAL_TIMEOUT_MS = 15_000
 const RETURN_TIMEOUT_MS = 5_000
 /** How soon after it was written the other side is asked whether it has read it (harmony.md 5.8). */
 const CONFIRM_INTERVAL_MS = 100
+/** A peer that is heard at its other endpoint so often, and nowhere else for so long, is asked; then not for so many beacons. */
+const ELSEWHERE_COUNT = 3
+const ELSEWHERE_MS = 2_500
+const ELSEWHERE_REST_COUNT = 27
 /** A dial that takes so long is begun anew when the peer's HELLO comes. */
 const UNANSWERED_MS = 1_000
 /** What a peer whose HELLO is here waits for our dial at most. */
@@ -191,6 +195,7 @@ export class Harmony {
   readonly #counters = new Map<string, number>()
   #ownStatus = 0
   #endpoint: string | undefined
+  #homes: readonly Home[] = []
   #connectionCount = 0
   readonly #dials: Dials
   readonly #arrivals: Places<ConnectionId>
@@ -213,10 +218,16 @@ export class Harmony {
     this.#arrivals = new Places(options.limits.arrivalsMax)
   }
 
-  /** From now on we can be dialled at `endpoint`, and dial others. */
-  start(endpoint: string): void {
+  /** From now on we can be dialled at `endpoint`, and from some networks at one of our other homes; and dial others. */
+  start(endpoint: string, homes: readonly Home[] = []): void {
     this.#connections.clear()
+    this.move(endpoint, homes)
+  }
+
+  /** We can be dialled elsewhere from now on: who is greeted next, is told so. Others hear it by our beacons. */
+  move(endpoint: string, homes: readonly Home[]): void {
     this.#endpoint = endpoint
+    this.#homes = homes
   }
 
   /**
@@ -277,6 +288,10 @@ export class Harmony {
     } else if (node.endpoint === peer.endpoint || node.endpoint === peer.otherEndpoint) {
       // Who tells it by gossip has perhaps not heard of it for long (gossip.md 5.2).
       if (node.source === 'gossip') return
+      if (this.#isElsewhere(peer, node.endpoint, now)) {
+        this.#handleMoved(peer, node.endpoint, now)
+        return
+      }
       peer.beaconAt = now
       this.#revive(peer, now)
       if (peer.failureCount === 0) return
@@ -663,7 +678,9 @@ export class Harmony {
     peer.epoch++
     peer.mailbox.begin({
       type: 'hello',
-      endpoint: this.#endpoint as string,
+      endpoint:
+        homeFor(parseEndpoint(peer.endpoint)?.host ?? '', this.#homes) ??
+        (this.#endpoint as string),
       groups: [...this.#ownGroups],
       status: this.#ownStatus,
       name: this.#options.name,
@@ -691,6 +708,21 @@ export class Harmony {
     peer.measured = undefined
     if (!peer.mailbox.settled) this.#askLater(peer, now)
     if (peer.probeAt !== NEVER && peer.probeCause === 'link') this.#clear(peer)
+  }
+
+  /**
+   * Whether an entered peer of two endpoints is heard at the other one alone: some beacons in a row came from there, and nothing
+   * from where our link leads. Where that is as it should be, it is asked so often and no more (harmony.md 5.5).
+   */
+  #isElsewhere(peer: PeerRecord, endpoint: string, now: number): boolean {
+    const isHome = endpoint === peer.endpoint || now - peer.heardAt < ELSEWHERE_MS
+    if (isHome || !peer.present) {
+      if (peer.elsewhereCount > 0) peer.elsewhereCount = 0
+      return false
+    }
+    if (++peer.elsewhereCount < ELSEWHERE_COUNT) return false
+    peer.elsewhereCount = -ELSEWHERE_REST_COUNT
+    return true
   }
 
   /** It is said to be elsewhere: it is asked where we know it, and followed once that fails (harmony.md 5.5). */
@@ -1249,6 +1281,8 @@ export class Harmony {
   #clear(peer: PeerRecord): void {
     if (!peer.whole) return // A lost link is no question that a late answer settles.
     this.#settle(peer)
+    // It answers where we know it, and is said to be there too: a node on two networks.
+    if (peer.newEndpoint !== '') peer.otherEndpoint = peer.newEndpoint
     peer.newEndpoint = ''
     const rival = this.#rivalOf(peer)
     if (rival === undefined) return

@@ -2,7 +2,7 @@
 
 export * from './beacon.ts'
 export { isUuid, type Uuid, utf8, uuidToBytes, type Writer } from './bytes.ts'
-export { formatEndpoint, isAddress, isIpv4, parseEndpoint } from './endpoints.ts'
+export { formatEndpoint, type Home, isAddress, isIpv4, parseEndpoint } from './endpoints.ts'
 export { WireError } from './errors.ts'
 export type { Allocate } from './frames.ts'
 export * from './gossip.ts'

@@ -68,6 +68,8 @@ export class PeerRecord {
   otherEndpoint = ''
   /** Where it is said to have moved to since it entered; empty once it answers where we know it. */
   newEndpoint = ''
+  /** Beacons in a row that came from the other endpoint alone; below 0 it was asked about that, and has a rest. */
+  elsewhereCount = 0
   name = ''
   headers: Headers = NO_HEADERS
   /** Undefined while it is in none: most peers of a large mesh are. */

@@ -101,7 +101,7 @@ export class MessageMesh implements Links {
   readonly #timed = new Map<Link, number>()
   readonly #counters = new Map<string, number>()
   readonly #handshakes: Places<ConnectionId>
-  #server: Server | undefined
+  readonly #servers = new Map<string, Server>()
   #acceptedCount = 0
   #wakeAt = Number.POSITIVE_INFINITY
   #dirty: Link[] = []
@@ -118,11 +118,22 @@ export class MessageMesh implements Links {
   }
 
   async listen(address: string, ports: PortRange): Promise<number> {
-    this.#server = await listenAt(
+    const there = this.#servers.get(address)
+    if (there !== undefined) return there.port
+    const server = await listenAt(
       ports,
       (port) => new Server(this.#process, { address, port }, (end) => this.#accept(end)),
     )
-    return this.#server.port
+    this.#servers.set(address, server)
+    return server.port
+  }
+
+  leave(address: string): void {
+    this.#servers.get(address)?.close()
+    this.#servers.delete(address)
+    for (const link of [...this.#links.values()]) {
+      if (link.end.localAddress === address) link.end.destroy()
+    }
   }
 
   dial(connection: ConnectionId, endpoint: string, sequence?: number): void {
@@ -202,8 +213,8 @@ export class MessageMesh implements Links {
   }
 
   async stop(lingerMs: number): Promise<void> {
-    this.#server?.close()
-    this.#server = undefined
+    for (const server of this.#servers.values()) server.close()
+    this.#servers.clear()
     for (const link of this.#links.values()) {
       if (link.connection < 0) continue
       if (!link.up) {

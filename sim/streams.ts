@@ -17,7 +17,6 @@ const RETRIES_US = 924_600_000
 /** The same for a connection that is not there yet. */
 const DIAL_RETRY_US = 1_000_000
 const DIAL_RETRIES_US = 127_000_000
-const INFINITY = Number.POSITIVE_INFINITY
 /** In the place of an instant or a number that there is not: no infinity, which takes memory of its own in each object. */
 const NEVER = -1
 
@@ -85,11 +84,12 @@ export class Server {
 
 /** One side of a connection; what it sends is in it until it arrives. As an entry of the heap, it is its own next arrival. */
 export class End implements Entry, Stream {
-  at = INFINITY
-  queuedAt = INFINITY
+  at = Number.POSITIVE_INFINITY
+  queuedAt = Number.POSITIVE_INFINITY
   readonly process: Process
   readonly connection: number
-  /** Where the other side is, or should be; empty as long as there is none. */
+  /** Where we are, and the other side is, or should be; empty as long as there is none. */
+  localAddress = ''
   remoteAddress = ''
   /** What was given to it and has not left. */
   backlogBytes = 0
@@ -145,6 +145,7 @@ export class End implements Entry, Stream {
     // Where there is no such address, the path is one that leads nowhere.
     const path = network.path(machine, target ?? machine)
     const end = new End(process, { connection, path, to: { address, port: to.port } })
+    end.localAddress = target === machine ? address : machine.address
     if (target === undefined) end.#isStranded = true
     const dial = { connection, node: process.node, other: undefined }
     network.history.connection('dialled', dial, `${to.address}:${to.port}`)
@@ -156,7 +157,6 @@ export class End implements Entry, Stream {
   }
 
   // As the history knows it.
-
   get sender(): SimulatedNode {
     return this.process.node
   }
@@ -324,7 +324,7 @@ export class End implements Entry, Stream {
     const { clock } = this.process.network
     const { bandwidthBytes } = this.#path.link
     let leavesUs = clock.nowUs
-    if (bandwidthBytes !== INFINITY) {
+    if (bandwidthBytes !== Number.POSITIVE_INFINITY) {
       leavesUs = Math.max(leavesUs, this.#freeUs) + Math.ceil((bytes * 1_000_000) / bandwidthBytes)
       this.#freeUs = leavesUs
     }
@@ -387,11 +387,11 @@ export class End implements Entry, Stream {
       return
     }
     const server = found
-    const { connection } = this
     const path = network.path(target, machine)
-    const end = new End(server.process, { connection, path, to: this.#to })
+    const end = new End(server.process, { connection: this.connection, path, to: this.#to })
     end.#other = this
     end.#state = 'open'
+    end.localAddress = this.#to.address
     end.remoteAddress = this.#to.address.startsWith('127.') ? '127.0.0.1' : machine.address
     this.#other = end
     network.history.connection('accepted', end)

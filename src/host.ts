@@ -173,7 +173,8 @@ export interface StreamHandlers {
 
 /** One TCP connection, accepted or begun. Whatever goes wrong with it is told to its handlers by close(). */
 export interface Stream {
-  /** The other side's address, without its port; empty as long as there is none. */
+  /** Our own address and the other side's, without their ports; empty as long as there is none. */
+  readonly localAddress: string
   readonly remoteAddress: string
   /** Octets that were written and have not left. */
   readonly backlogBytes: number

@@ -13,6 +13,7 @@ import {
   Harmony,
   HELLO_BYTES_MAX,
   type Headers,
+  type Home,
   isUuid,
   type LinkChange,
   type Peer,
@@ -27,11 +28,11 @@ import {
   ZMTP_LIMITS,
 } from '../protocol/index.ts'
 import { type BeaconDiagnostics, BeaconDiscovery } from './discovery/beacon.ts'
-import type { Discovery, DiscoveryHandlers } from './discovery/discovery.ts'
+import type { Discovery, DiscoveryHandlers, Place, Whereabouts } from './discovery/discovery.ts'
 import { type GossipDiagnostics, GossipDiscovery } from './discovery/gossip.ts'
-import { chooseInterface, type InterfaceChoice } from './discovery/interfaces.ts'
+import { chooseInterfaces, type InterfaceChoice, prefixOf } from './discovery/interfaces.ts'
 import { type MdnsDiagnostics, MdnsDiscovery } from './discovery/mdns.ts'
-import { UsageError } from './errors.ts'
+import { NetworkError, UsageError } from './errors.ts'
 import {
   type EventOf,
   EventStream,
@@ -39,7 +40,7 @@ import {
   type LyreEvents,
   type OverrunEvent,
 } from './events.ts'
-import type { Host, Timer } from './host.ts'
+import type { Host, NetworkInterface, Timer } from './host.ts'
 import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
 import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
 import { Traces } from './traces.ts'
@@ -60,8 +61,8 @@ export interface Diagnostics {
   readonly beacon: BeaconDiagnostics | null
   /** Null unless started, and where neither `gossipBind` nor `gossipConnect` is set. */
   readonly gossip: GossipDiagnostics | null
-  /** Null unless it was asked for. */
-  readonly mdns: MdnsDiagnostics | null
+  /** For each interface; null unless it was asked for. */
+  readonly mdns: readonly MdnsDiagnostics[] | null
   /** All that are known, entered or not; `backlogBytes` were written for one and have not left this machine. */
   readonly peers: readonly (PeerDiagnostics & { readonly backlogBytes: number })[]
   /** What became of all that was sent: `sent` is the sum of the others but `waitingBytes`. */
@@ -117,9 +118,18 @@ interface Session {
   /** All of them that are used. */
   readonly discoveries: readonly Discovery[]
   readonly timer: Timer
-  readonly choice: InterfaceChoice
   armedAt: number
-  endpoint: string
+  situation: Situation
+  /** The interfaces as they were when they were looked at, and when that was. */
+  seen: string
+  seenAt: number
+}
+
+/** Where a node is. */
+interface Situation extends Whereabouts {
+  readonly choice: InterfaceChoice
+  /** Which of our addresses each network is told in HELLO. */
+  readonly homes: readonly Home[]
 }
 
 /**
@@ -180,7 +190,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
   /** Where our inbox is, as others are told: `tcp://host:port`; undefined unless started. */
   get endpoint(): string | undefined {
-    return this.#session?.endpoint
+    return this.#session?.situation.endpoint
   }
 
   /**
@@ -432,9 +442,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
       uuid: this.#uuid,
       name: this.#name,
       state: this.#state,
-      endpoint: session?.endpoint ?? null,
+      endpoint: session?.situation.endpoint ?? null,
       groups: this.#harmony.ownGroups(),
-      interface: session?.choice ?? null,
+      interface: session?.situation.choice ?? null,
       beacon: session?.beacon?.diagnostics() ?? null,
       gossip: session?.gossip?.diagnostics() ?? null,
       mdns: session?.mdns?.diagnostics() ?? null,
@@ -465,18 +475,18 @@ export class Lyre extends EventEmitter<LyreEvents> {
     let mesh: Links | undefined
     let discoveries: readonly Discovery[] = []
     try {
-      const choice = chooseInterface(this.#host.interfaces(), this.#settings.interface)
       mesh = this.#createMesh()
-      const found = this.#createDiscoveries(choice)
+      const found = this.#createDiscoveries()
       discoveries = found.discoveries
-      const { address } = choice.chosen
-      const port = await mesh.listen(address, this.#settings.mailboxPorts)
-      const endpoint = this.#settings.advertise ?? formatEndpoint(address, port)
+      const interfaces = this.#host.interfaces()
+      const choice = chooseInterfaces(interfaces, this.#settings.interfaces)
+      const situation = await this.#listen(mesh, choice)
       const timer = clock.timer(() => this.#timeout())
-      this.#harmony.start(endpoint)
+      this.#harmony.start(situation.endpoint, situation.homes)
+      const seen = { seen: signatureOf(interfaces), seenAt: clock.now() }
       const armedAt = Number.POSITIVE_INFINITY
-      this.#session = { mesh, ...found, timer, choice, armedAt, endpoint }
-      for (const discovery of discoveries) await discovery.start(endpoint)
+      this.#session = { mesh, ...found, timer, armedAt, situation, ...seen }
+      for (const discovery of discoveries) await discovery.start(situation)
       this.#state = 'started'
       this.#stage?.handleAction({ type: 'start' })
       this.#pump()
@@ -490,6 +500,68 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#harmony.finish()
       throw error
     }
+  }
+
+  /** Opens an inbox on each interface. @throws NetworkError when none can be had. */
+  async #listen(mesh: Links, { chosen, skipped }: InterfaceChoice): Promise<Situation> {
+    const { advertise, mailboxPorts } = this.#settings
+    const places: Place[] = []
+    const homes: Home[] = []
+    const failed: { name: string; address: string; reason: string }[] = []
+    let failure: unknown
+    for (const found of chosen) {
+      const { name, address } = found
+      try {
+        const port = await mesh.listen(address, mailboxPorts)
+        const endpoint = advertise ?? formatEndpoint(address, port)
+        places.push({ chosen: found, inboxPort: parseEndpoint(endpoint)?.port ?? port })
+        homes.push({ endpoint, bits: advertise === undefined ? prefixOf(found) : 0 })
+      } catch (error) {
+        if (!(error instanceof NetworkError)) throw error
+        failure ??= error
+        failed.push({ name, address, reason: error.message })
+      }
+    }
+    const [home] = homes
+    if (home === undefined) throw failure
+    const choice = { chosen: places.map((place) => place.chosen), skipped: [...skipped, ...failed] }
+    return { choice, places, homes, endpoint: home.endpoint }
+  }
+
+  /** Looks whether the machine has other addresses now; where it has, the node is there from now on. */
+  #look(session: Session, now: number): void {
+    if (now - session.seenAt < LOOK_INTERVAL_MS) return
+    session.seenAt = now
+    const interfaces = this.#host.interfaces()
+    const seen = signatureOf(interfaces)
+    if (seen === session.seen) return
+    session.seen = seen
+    this.#inTurn(() => this.#move(session, interfaces)).catch((error: unknown) => {
+      this.#host.surface(error)
+    })
+  }
+
+  async #move(session: Session, interfaces: readonly NetworkInterface[]): Promise<void> {
+    if (this.#session !== session || this.#state !== 'started') return
+    const { mesh, discoveries, situation: before } = session
+    try {
+      const choice = chooseInterfaces(interfaces, this.#settings.interfaces)
+      session.situation = await this.#listen(mesh, choice)
+    } catch (error) {
+      if (!(error instanceof NetworkError || error instanceof UsageError)) throw error
+      // Where there is none to use, it stays as it is, and looks again once something changes.
+      this.#trace({ type: 'interfaces', reason: error.message })
+      return
+    }
+    const { places, endpoint, homes } = session.situation
+    this.#harmony.move(endpoint, homes)
+    this.#trace({ type: 'interfaces', endpoint, reason: 'the addresses of this machine changed' })
+    const addresses = places.map(({ chosen }) => chosen.address)
+    for (const { chosen } of before.places) {
+      if (!addresses.includes(chosen.address)) mesh.leave(chosen.address)
+    }
+    for (const discovery of discoveries) await discovery.start(session.situation)
+    this.#pump()
   }
 
   #createMesh(): Links {
@@ -523,11 +595,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
     return this.#stage?.createMesh(options, handlers) ?? new Mesh(this.#host, options, handlers)
   }
 
-  #createDiscoveries(
-    choice: InterfaceChoice,
-  ): Pick<Session, 'beacon' | 'gossip' | 'mdns' | 'discoveries'> {
-    const beacon = this.#settings.beacon ? this.#createBeacon(choice) : undefined
-    const mdns = this.#settings.mdns ? this.#createMdns(choice) : undefined
+  #createDiscoveries(): Pick<Session, 'beacon' | 'gossip' | 'mdns' | 'discoveries'> {
+    const beacon = this.#settings.beacon ? this.#createBeacon() : undefined
+    const mdns = this.#settings.mdns ? this.#createMdns() : undefined
     const gossip = this.#createGossip()
     const all = [beacon, mdns, gossip]
     const discoveries = all.filter((discovery) => discovery !== undefined)
@@ -552,15 +622,15 @@ export class Lyre extends EventEmitter<LyreEvents> {
     )
   }
 
-  #createBeacon(choice: InterfaceChoice): BeaconDiscovery {
+  #createBeacon(): BeaconDiscovery {
     const { beaconPort: port, beaconIntervalMs: intervalMs } = this.#settings
-    const options = { uuid: this.#uuid, port, intervalMs, choice }
+    const options = { uuid: this.#uuid, port, intervalMs }
     return new BeaconDiscovery(this.#host, options, this.#discoveryHandlers('beacon'))
   }
 
-  #createMdns(choice: InterfaceChoice): MdnsDiscovery {
+  #createMdns(): MdnsDiscovery {
     const { beaconPort: network } = this.#settings
-    const options = { uuid: this.#uuid, name: this.#name, network, choice }
+    const options = { uuid: this.#uuid, name: this.#name, network }
     return new MdnsDiscovery(this.#host, options, this.#discoveryHandlers('mdns'))
   }
 
@@ -637,6 +707,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     if (session === undefined) return
     session.armedAt = Number.POSITIVE_INFINITY
     const now = this.#now()
+    this.#look(session, now)
     for (const discovery of session.discoveries) discovery.handleTimeout(now)
     session.mesh.handleTimeout(now)
     this.#harmony.handleTimeout(now)
@@ -676,9 +747,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     const mesh = this.#session?.mesh
     switch (effect.type) {
       case 'trace':
-        if (this.#settings.trace !== undefined) {
-          this.#traces.add(effect.trace, this.#now())
-        }
+        this.#trace(effect.trace)
         break
       case 'dial':
         mesh?.dial(effect.connection, effect.endpoint, effect.sequence)
@@ -721,6 +790,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#waiters.settle()
   }
 
+  #trace(trace: Trace): void {
+    if (this.#settings.trace !== undefined) this.#traces.add(trace, this.#now())
+  }
+
   #tell(trace: Trace): void {
     try {
       this.#settings.trace?.(trace)
@@ -756,6 +829,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }
 }
 
+/** How often it is looked whether the machine has other addresses, when the node is awake anyway. */
+const LOOK_INTERVAL_MS = 2_000
+
 /** Commands for which the clock is asked once. */
 const COMMANDS_AT_ONCE = 32
 
@@ -764,6 +840,11 @@ const BACKLOG_BYTES_MAX = 1_048_576
 
 /** The header of a SHOUT with the longest group: content and header together keep to the limit of a message. */
 const HEADER_BYTES_MAX = 7 + TEXT_BYTES_MAX
+
+/** What of the interfaces makes a difference. */
+function signatureOf(interfaces: readonly NetworkInterface[]): string {
+  return interfaces.map(({ name, address, netmask }) => `${name} ${address} ${netmask}`).join()
+}
 
 function groupBytes(group: string): number {
   return 4 + utf8(group).length

@@ -177,7 +177,8 @@ export class Mesh {
   readonly #timed = new Set<Link>()
   readonly #counters = new Map<string, number>()
   readonly #handshakes: Places<ConnectionId>
-  #server: StreamServer | undefined
+  /** Inboxes, by their address. */
+  readonly #servers = new Map<string, StreamServer>()
   #acceptedCount = 0
   #unreadBytes = 0
   #wakeAt = Number.POSITIVE_INFINITY
@@ -232,15 +233,27 @@ export class Mesh {
   }
 
   /**
-   * Opens the inbox.
+   * Opens an inbox at one of our addresses, unless there is one.
    * @returns its port.
    * @throws NetworkError when no port of the range can be had.
    */
   async listen(address: string, ports: PortRange): Promise<number> {
-    this.#server = await listenAt(ports, (port) =>
+    const there = this.#servers.get(address)
+    if (there !== undefined) return there.port
+    const server = await listenAt(ports, (port) =>
       this.#host.streams.listen({ address, port }, (stream) => this.#accept(stream)),
     )
-    return this.#server.port
+    this.#servers.set(address, server)
+    return server.port
+  }
+
+  /** An address is no longer ours: its inbox closes, and so do all connections that have it at our end. */
+  leave(address: string): void {
+    this.#servers.get(address)?.close()
+    this.#servers.delete(address)
+    for (const link of [...this.#links.values()]) {
+      if (link.stream.localAddress === address) link.stream.destroy()
+    }
   }
 
   /** Begins a mailbox's connection. What becomes of it is told to `link`. @param sequence told in the handshake, if any. */
@@ -330,8 +343,8 @@ export class Mesh {
 
   /** Accepts no more, sends what is queued, and closes every connection after `lingerMs` at the latest. */
   async stop(lingerMs: number): Promise<void> {
-    this.#server?.close()
-    this.#server = undefined
+    for (const server of this.#servers.values()) server.close()
+    this.#servers.clear()
     for (const link of this.#links.values()) {
       if (link.connection < 0) continue
       if (!link.up) {

@@ -44,10 +44,11 @@ export interface LyreOptions {
    */
   readonly mdns?: boolean
   /**
-   * Name (`eth0`) or IPv4 address of the interface to use; `127.0.0.1` stays on this machine. Default: the first that
-   * reaches a network and does not look like a container's or a tunnel's; `diagnostics()` says which, and why.
+   * The interfaces to use: a name (`eth0`), an IPv4 address, a network (`10.0.0.0/8`), or a pattern of these with `*` and `?`;
+   * one, or several. `!docker*` leaves out what fits. `127.0.0.1` stays on this machine. Default: all that reach a network and
+   * do not look like a container's or a tunnel's, or else what is worse, loopback last; `diagnostics()` says which, and why.
    */
-  readonly interface?: string
+  readonly interface?: string | readonly string[]
   /**
    * TCP port of the inbox, 1 to 65535, or a range of which the first free one is taken; a firewall needs to let them in.
    * Default: any that the system has free.
@@ -178,7 +179,7 @@ export interface Settings {
   readonly beaconPort: number
   readonly beaconIntervalMs: number
   readonly mdns: boolean
-  readonly interface: string | undefined
+  readonly interfaces: readonly string[]
   readonly mailboxPorts: { readonly from: number; readonly to: number }
   readonly advertise: string | undefined
   readonly gossipBind: Address | { readonly name: string } | undefined
@@ -216,7 +217,7 @@ export function resolveOptions(options: LyreOptions): Settings {
       max: 60_000,
     }),
     mdns: typed('mdns', options.mdns, 'boolean') ?? false,
-    interface: typed('interface', options.interface, 'string'),
+    interfaces: resolveInterfaces(options.interface ?? []),
     mailboxPorts: { from, to: integer('mailboxPort', ports.to, { min: from, max: 65_535 }) },
     advertise: resolveAdvertise(options.advertise),
     gossipBind: resolveGossipBind(options.gossipBind),
@@ -294,6 +295,18 @@ function resolveHeaders(given: Readonly<Record<string, string>>): Headers {
     headers[key] = value
   }
   return Object.freeze(headers)
+}
+
+function resolveInterfaces(given: string | readonly string[]): readonly string[] {
+  const wanted: unknown = typeof given === 'string' ? [given] : given
+  if (Array.isArray(wanted) && wanted.every(isPattern)) return wanted
+  throw new UsageError('interface has to be a name, an address, a network, or a list of these')
+}
+
+function isPattern(pattern: unknown): boolean {
+  if (typeof pattern !== 'string' || !fits(pattern, TEXT_BYTES_MAX)) return false
+  const [, bits = '0'] = /^!?[\d.]+\/(.*)$/.exec(pattern) ?? []
+  return /^!?[^!\s]/.test(pattern) && /^\d+$/.test(bits) && Number(bits) <= 32
 }
 
 function resolveAdvertise(advertise: string | undefined): string | undefined {

@@ -513,7 +513,7 @@ class Chat {
   #greet(): void {
     const { name, endpoint } = this.#lyre
     const { interface: choice, beacon } = this.#lyre.diagnostics()
-    const where = `${choice?.chosen.name} (${choice?.chosen.reason})`
+    const where = choice?.chosen.map(({ name, reason }) => `${name} (${reason})`).join(', ')
     this.#notice(`you are ${clean(name)} at ${endpoint}, beacon port ${beacon?.port}, on ${where}`)
     const groups = this.#lyre.ownGroups().map((group) => clean(group))
     this.#notice(`you are in ${groups.join(', ')}; /help tells more`)

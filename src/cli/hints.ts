@@ -8,11 +8,12 @@ export function hintsOf(diagnostics: Diagnostics): string[] {
   const { beacon, gossip, mdns, peers, interface: choice } = diagnostics
   const hints: string[] = []
   if (choice !== null && beacon?.heard.alive === 0) {
-    const { name, address, reason } = choice.chosen
-    hints.push(`the interface is ${name} (${address}): ${reason}; --interface chooses another`)
+    for (const { name, address, reason } of choice.chosen) {
+      hints.push(`the interface is ${name} (${address}): ${reason}; --interface chooses another`)
+    }
   }
   if (beacon !== null) hints.push(...hintsOfBeacons(beacon))
-  if (mdns !== null) hints.push(...hintsOfMdns(mdns))
+  for (const line of mdns ?? []) hints.push(...hintsOfMdns(line))
   for (const { endpoint, state, lastError } of gossip?.hubs ?? []) {
     if (state === 'connected') continue
     hints.push(
@@ -29,8 +30,8 @@ export function hintsOf(diagnostics: Diagnostics): string[] {
   return hints
 }
 
-function hintsOfMdns(mdns: NonNullable<Diagnostics['mdns']>): string[] {
-  const { open, lastError, port, instances } = mdns
+function hintsOfMdns(line: NonNullable<Diagnostics['mdns']>[number]): string[] {
+  const { open, lastError, port, instances } = line
   if (!open) return [`we take no part in multicast DNS: ${lastError}`]
   if (instances.length === 0) return [`no node shows in multicast DNS, at port ${port}`]
   const others = instances.filter(({ ours }) => ours === false)
@@ -44,12 +45,14 @@ function hintsOfBeacons(beacon: NonNullable<Diagnostics['beacon']>): string[] {
   const { port, to, sent, sendErrors, lastError, heard } = beacon
   const hints: string[] = []
   if (sendErrors > 0) {
-    hints.push(`${sendErrors} of ${sent} beacons to ${to}:${port} could not be sent: ${lastError}`)
+    hints.push(
+      `${sendErrors} of ${sent} beacons to ${to.join(', ')}, port ${port}, could not be sent: ${lastError}`,
+    )
   }
   if (heard.own === 0) {
     hints.push(`not even our own beacons came back: is UDP to port ${port} blocked here?`)
   } else if (heard.alive === 0) {
-    hints.push(`our own beacons to ${to}:${port} came back, and no others`)
+    hints.push(`our own beacons to ${to.join(', ')}, port ${port}, came back, and no others`)
   }
   if (heard.secure > 0) hints.push(`${heard.secure} beacons were of nodes that talk CURVE only`)
   if (heard.foreign > 0) {

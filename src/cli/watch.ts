@@ -48,8 +48,8 @@ export function watch(settings: WatchSettings, signal: AbortSignal): Promise<num
     await lyre.start({ signal })
     const { uuid, name, endpoint, headers } = lyre
     tell({ event: 'start', time: Date.now(), uuid, name, endpoint, headers })
-    const { chosen } = lyre.diagnostics().interface ?? {}
-    say(lines.notice(`watching as ${clean(name)} at ${endpoint}, on ${chosen?.name}`))
+    const names = lyre.diagnostics().interface?.chosen.map((chosen) => chosen.name)
+    say(lines.notice(`watching as ${clean(name)} at ${endpoint}, on ${names?.join(', ')}`))
     const alone = setTimeout(() => {
       if (lyre.peers().length > 0) return
       for (const hint of ['nobody is there so far', ...hintsOf(lyre.diagnostics())]) {

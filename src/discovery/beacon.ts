@@ -2,26 +2,25 @@
 // to believe of it is harmony.ts's matter.
 
 import {
-  BEACON_BYTES,
   type Beacon,
   decodeBeacon,
   encodeBeacon,
   formatEndpoint,
   isBeaconOf,
-  parseEndpoint,
   type Uuid,
   WireError,
 } from '../../protocol/index.ts'
-import type { Address, DatagramSocket, Datagrams, Host } from '../host.ts'
-import { type InterfaceChoice, networkOf, onNetwork } from './interfaces.ts'
+import { NetworkError } from '../errors.ts'
+import type { Address, DatagramSocket, Host } from '../host.ts'
+import type { Discovery, Place, Whereabouts } from './discovery.ts'
+import { isSame, networkOf, onNetwork } from './interfaces.ts'
 
-/** Who the node is, and where and how often its beacon says so. */
+/** Who the node is, and how often its beacon says so. */
 export interface BeaconOptions {
   readonly uuid: Uuid
   /** The UDP port: another port is another network. */
   readonly port: number
   readonly intervalMs: number
-  readonly choice: InterfaceChoice
 }
 
 /** What beacons of other nodes tell; anybody can send one, so it is hearsay. */
@@ -64,7 +63,8 @@ export interface HeardBeacon {
 /** What was sent and what came: one look tells a firewall from a neighbour with CURVE. */
 export interface BeaconDiagnostics {
   readonly port: number
-  readonly to: string
+  /** Where beacons go: an address for each interface. */
+  readonly to: readonly string[]
   readonly sent: number
   readonly sendErrors: number
   readonly lastError: string | null
@@ -72,7 +72,7 @@ export interface BeaconDiagnostics {
   /** Who was heard last, for each kind that was. */
   readonly last: Readonly<Partial<Record<BeaconKind, HeardBeacon>>>
   /**
-   * The same by network: ours, which is there from the start, and others by the first three octets of where they came from;
+   * The same by network: ours, which are there from the start, and others by the first three octets of where they came from;
    * `other` beyond 32 of them, `not IPv4` for what that is.
    */
   readonly networks: Readonly<Record<string, BeaconCounts>>
@@ -103,6 +103,12 @@ interface Tally {
   at: number
 }
 
+/** What beacons on an interface. */
+interface Voice extends Place {
+  readonly socket: DatagramSocket
+  readonly beacon: Uint8Array
+}
+
 const NOTHING_HEARD: Readonly<Record<BeaconKind, number>> = {
   alive: 0,
   goodbye: 0,
@@ -118,7 +124,7 @@ const NETWORKS_MAX = 32
 const VERDICTS_MAX = 4_096
 
 /** The beacons of one node, ours and those that we hear; it is started and stopped once for each life of the node. */
-export class BeaconDiscovery {
+export class BeaconDiscovery implements Discovery {
   readonly #host: Host
   readonly #options: BeaconOptions
   readonly #handlers: BeaconHandlers
@@ -127,11 +133,9 @@ export class BeaconDiscovery {
    * fifth of what it takes to read and judge, and the uuid is a text that maps have hashed before.
    */
   readonly #verdicts = new Map<number, Verdict>()
-  readonly #network: string
   readonly #networks = new Map<string, Map<BeaconKind, Tally>>()
-  #listener: DatagramSocket | undefined
-  #sender: DatagramSocket | undefined
-  #beacon: Uint8Array = new Uint8Array(BEACON_BYTES)
+  #listener: { readonly socket: DatagramSocket; readonly multicast: string | null } | undefined
+  #voices: readonly Voice[] = []
   #beaconAt = Number.POSITIVE_INFINITY
   #sentCount = 0
   #errorCount = 0
@@ -141,43 +145,68 @@ export class BeaconDiscovery {
     this.#host = host
     this.#options = options
     this.#handlers = handlers
-    this.#network = networkOf(options.choice.chosen)
-    this.#networks.set(this.#network, new Map())
   }
 
   /**
-   * Hears from now on, and sends its first beacon at once.
-   * @param endpoint what we tell others to dial.
-   * @throws NetworkError when the port cannot be had.
+   * Hears and beacons at these places from now on, and no longer at others; beacons at once.
+   * @throws NetworkError when the port cannot be had. A place where none can be sent from is told in the errors alone.
    */
-  async start(endpoint: string): Promise<void> {
-    const { port, choice, uuid } = this.#options
-    const { address, broadcasts: broadcast, beaconsTo } = choice.chosen
-    const multicast = broadcast ? null : beaconsTo
-    const datagrams: Datagrams = this.#host.datagrams
-    const fail = (error: Error) => this.#fail(error)
-    this.#listener = await datagrams.open(
-      { address: '0.0.0.0', port, shared: true, broadcast: false, multicast },
-      { receive: (bytes, from) => this.#receive(bytes, from), fail },
-    )
-    // A second socket sends, so that the first is bound to no address; nobody answers a beacon by UDP.
-    this.#sender = await datagrams.open(
-      { address, port: 0, shared: false, broadcast, multicast },
-      { receive: () => {}, fail },
-    )
-    this.#beacon = encodeBeacon({ uuid, port: parseEndpoint(endpoint)?.port ?? 0 })
+  async start({ places }: Whereabouts): Promise<void> {
+    const { port } = this.#options
+    const multicast = places.find(({ chosen }) => !chosen.broadcasts)?.chosen.beaconsTo ?? null
+    if (this.#listener === undefined || this.#listener.multicast !== multicast) {
+      await this.#listener?.socket.close()
+      const socket = await this.#host.datagrams.open(
+        { address: '0.0.0.0', port, shared: true, broadcast: false, multicast },
+        {
+          receive: (bytes, from) => this.#receive(bytes, from),
+          fail: (error) => this.#fail(error),
+        },
+      )
+      this.#listener = { socket, multicast }
+    }
+    const voices = await Promise.all(places.map((place) => this.#speakAt(place)))
+    const quiet = this.#voices.filter((voice) => !voices.includes(voice))
+    this.#voices = voices.filter((voice) => voice !== undefined)
+    for (const { chosen } of places) this.#networkFor(networkOf(chosen))
+    // What was from elsewhere may be from here now.
+    this.#verdicts.clear()
     this.#send()
+    await Promise.all(quiet.map(({ socket }) => socket.close()))
   }
 
   /** Says goodbye, and closes. */
   async stop(): Promise<void> {
     this.#beaconAt = Number.POSITIVE_INFINITY
-    this.#beacon = encodeBeacon({ uuid: this.#options.uuid, port: 0 })
-    if (this.#sender !== undefined) this.#transmit(this.#sender)
-    const sockets = [this.#sender, this.#listener]
-    this.#sender = undefined
+    const beacon = encodeBeacon({ uuid: this.#options.uuid, port: 0 })
+    for (const voice of this.#voices) this.#transmit({ ...voice, beacon })
+    const sockets = [this.#listener?.socket, ...this.#voices.map(({ socket }) => socket)]
+    this.#voices = []
     this.#listener = undefined
     await Promise.all(sockets.map((socket) => socket?.close()))
+  }
+
+  /** What beacons there, which may be there already. */
+  async #speakAt({ chosen, inboxPort }: Place): Promise<Voice | undefined> {
+    const there = this.#voices.find(
+      (voice) => isSame(voice.chosen, chosen) && voice.inboxPort === inboxPort,
+    )
+    if (there !== undefined) return there
+    const { address, broadcasts: broadcast, beaconsTo } = chosen
+    const fail = (error: Error) => this.#fail(error)
+    try {
+      // A socket of its own sends, so that the one that hears is bound to no address; nobody answers a beacon by UDP.
+      const socket = await this.#host.datagrams.open(
+        { address, port: 0, shared: false, broadcast, multicast: broadcast ? null : beaconsTo },
+        { receive: () => {}, fail },
+      )
+      const beacon = encodeBeacon({ uuid: this.#options.uuid, port: inboxPort })
+      return { socket, chosen, inboxPort, beacon }
+    } catch (error) {
+      if (!(error instanceof NetworkError)) throw error
+      this.#fail(error)
+      return undefined
+    }
   }
 
   handleTimeout(now: number): void {
@@ -210,7 +239,7 @@ export class BeaconDiscovery {
     }
     return {
       port: this.#options.port,
-      to: this.#options.choice.chosen.beaconsTo,
+      to: this.#voices.map(({ chosen }) => chosen.beaconsTo),
       sent: this.#sentCount,
       sendErrors: this.#errorCount,
       lastError: this.#lastError,
@@ -221,17 +250,15 @@ export class BeaconDiscovery {
   }
 
   #send(): void {
-    if (this.#sender === undefined) return
-    this.#transmit(this.#sender)
+    for (const voice of this.#voices) this.#transmit(voice)
     // Up to a tenth early, so that nodes that were started together do not send together for ever.
     const jitter = ((this.#host.random(1)[0] ?? 0) / 0xff) * 0.1
     this.#beaconAt = this.#host.clock.now() + this.#options.intervalMs * (1 - jitter)
   }
 
-  #transmit(sender: DatagramSocket): void {
+  #transmit({ socket, beacon, chosen }: Voice): void {
     this.#sentCount++
-    const { port, choice } = this.#options
-    sender.send(this.#beacon, { address: choice.chosen.beaconsTo, port })
+    socket.send(beacon, { address: chosen.beaconsTo, port: this.#options.port })
   }
 
   #receive(bytes: Uint8Array, { address, port }: Address): void {
@@ -265,17 +292,19 @@ export class BeaconDiscovery {
       return { kind, uuid: null, reason, port: 0, address, endpoint: '', tally }
     }
     const { version, uuid, port } = beacon
-    const { chosen } = this.#options.choice
     const as = (kind: BeaconKind, reason: string | null = null): Verdict => {
       const endpoint = kind === 'alive' ? formatEndpoint(address, port) : ''
       return { kind, uuid, reason, port, address, endpoint, tally: this.#tallyOf(address, kind) }
     }
     if (uuid === this.#options.uuid) {
-      if (address === chosen.address) return this.#remember(bytes, as('own'))
-      return as('impostor', `it has our uuid, and our address is ${chosen.address}`)
+      const ours = this.#voices.map(({ chosen }) => chosen.address)
+      if (ours.includes(address)) return this.#remember(bytes, as('own'))
+      return as('impostor', `it has our uuid, and our address is ${ours.join(', ')}`)
     }
-    if (!onNetwork(address, chosen))
-      return as('foreign', `it is not on ${this.#network}, as we are`)
+    if (this.#voiceFor(address) === undefined) {
+      const ours = this.#voices.map(({ chosen }) => networkOf(chosen)).join(', ')
+      return as('foreign', `it is not on ${ours}, as we are`)
+    }
     if (version === 3) return as('secure', 'it talks CURVE, which we do not')
     return port === 0 ? as('goodbye') : this.#remember(bytes, as('alive'))
   }
@@ -299,9 +328,7 @@ export class BeaconDiscovery {
   #tallyOf(address: string, kind: BeaconKind): Tally {
     const network = this.#nameOf(address)
     const isKnown = this.#networks.has(network) || this.#networks.size < NETWORKS_MAX
-    const name = isKnown ? network : 'other'
-    const tallies = this.#networks.get(name) ?? new Map<BeaconKind, Tally>()
-    this.#networks.set(name, tallies)
+    const tallies = this.#networkFor(isKnown ? network : 'other')
     let tally = tallies.get(kind)
     if (tally === undefined) {
       tally = { count: 0, verdict: undefined, port: 0, at: 0 }
@@ -310,9 +337,21 @@ export class BeaconDiscovery {
     return tally
   }
 
+  #networkFor(name: string): Map<BeaconKind, Tally> {
+    const tallies = this.#networks.get(name) ?? new Map<BeaconKind, Tally>()
+    this.#networks.set(name, tallies)
+    return tallies
+  }
+
+  /** That of the network that an address is on. */
+  #voiceFor(address: string): Voice | undefined {
+    return this.#voices.find(({ chosen }) => onNetwork(address, chosen))
+  }
+
   #nameOf(address: string): string {
     if (address.includes(':')) return 'not IPv4'
-    if (onNetwork(address, this.#options.choice.chosen)) return this.#network
+    const voice = this.#voiceFor(address)
+    if (voice !== undefined) return networkOf(voice.chosen)
     return `${address.slice(0, address.lastIndexOf('.'))}.0/24`
   }
 

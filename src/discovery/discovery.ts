@@ -1,11 +1,25 @@
 // What all ways of finding nodes have in common, so that a node can use several at once.
 
 import type { ExitCause, Uuid } from '../../protocol/index.ts'
+import type { ChosenInterface } from './interfaces.ts'
 
-/** Says that we are here, and hears who else is; it is started and stopped once for each life of the node. */
+/** An interface that we are on, and the port of our inbox there, as others are told it. */
+export interface Place {
+  readonly chosen: ChosenInterface
+  readonly inboxPort: number
+}
+
+/** Where we are. */
+export interface Whereabouts {
+  /** What those are told to dial who are on none of our networks. */
+  readonly endpoint: string
+  readonly places: readonly Place[]
+}
+
+/** Says that we are here, and hears who else is; it is started for each life of the node, and again where that moves. */
 export interface Discovery {
-  /** Others can find us from now on. @param endpoint what we tell them to dial. */
-  start(endpoint: string): Promise<void>
+  /** Others can find us there from now on, and nowhere else. */
+  start(at: Whereabouts): Promise<void>
   /** Says goodbye, and closes. */
   stop(): Promise<void>
   handleTimeout(now: number): void

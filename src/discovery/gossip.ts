@@ -27,7 +27,7 @@ import {
 } from '../../protocol/index.ts'
 import type { Address, Host, Stream, StreamHandlers } from '../host.ts'
 import { writeOutput } from '../mesh.ts'
-import type { Discovery, DiscoveryHandlers } from './discovery.ts'
+import type { Discovery, DiscoveryHandlers, Whereabouts } from './discovery.ts'
 import { connectInproc, listenInproc } from './inproc.ts'
 
 /** Where there is gossip, and how much of it. */
@@ -155,16 +155,16 @@ export class GossipDiscovery implements Discovery {
 
   /**
    * Opens our hub, and begins to connect to those of others.
-   * @param endpoint where others are told to dial our inbox.
    * @throws NetworkError when the hub's port cannot be had.
    */
-  async start(endpoint: string): Promise<void> {
+  async start({ endpoint }: Whereabouts): Promise<void> {
     const { bind } = this.#options
+    const isNew = this.#isStopped
+    if (isNew && bind !== undefined) await this.#listen(bind)
     this.#isStopped = false
-    if (bind !== undefined) await this.#listen(bind)
     const now = this.#host.clock.now()
     this.#table.publish(endpoint, now)
-    for (const hub of this.#hubs) this.#dial(hub)
+    if (isNew) for (const hub of this.#hubs) this.#dial(hub)
     this.#settle(now)
   }
 

@@ -45,6 +45,7 @@ export function connectInproc(
 
 /** One end. What it is given waits, in order, until the next turn, and until its owner reads. */
 class Pipe implements Stream {
+  readonly localAddress = ''
   readonly remoteAddress = ''
   readonly #host: Host
   #waiting: (() => void)[] = []

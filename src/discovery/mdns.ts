@@ -1,5 +1,5 @@
-// Discovery by multicast DNS, on one interface: carries out what mdns-table.ts decides. Nothing here can fail a node: where the
-// port cannot be had, or the interface goes away, that is told in the diagnostics, and tried again.
+// Discovery by multicast DNS, on each interface by itself: carries out what mdns-table.ts decides. Nothing here can fail a node:
+// where the port cannot be had, or an interface goes away, that is told in the diagnostics, and tried again.
 
 import {
   type ExitCause,
@@ -9,12 +9,11 @@ import {
   type MdnsPacket,
   MdnsTable,
   type MdnsTableDiagnostics,
-  parseEndpoint,
   type Uuid,
 } from '../../protocol/index.ts'
 import type { Address, Host, MulticastDnsHandlers, MulticastDnsSocket } from '../host.ts'
-import type { Discovery, DiscoveryHandlers } from './discovery.ts'
-import { type InterfaceChoice, onNetwork } from './interfaces.ts'
+import type { Discovery, DiscoveryHandlers, Place, Whereabouts } from './discovery.ts'
+import { isSame, onNetwork } from './interfaces.ts'
 
 /** Who the node is, and where it says so. */
 export interface MdnsOptions {
@@ -22,13 +21,14 @@ export interface MdnsOptions {
   readonly name: string
   /** The UDP port of its beacons, by which networks are told apart. */
   readonly network: number
-  readonly choice: InterfaceChoice
   /** Of multicast DNS: 5353, unless nobody else is to hear. */
   readonly port?: number
 }
 
-/** What was said and heard by multicast DNS. */
+/** What was said and heard by multicast DNS, on one interface. */
 export interface MdnsDiagnostics extends MdnsTableDiagnostics {
+  /** Our address there. */
+  readonly address: string
   readonly port: number
   /** Whether we take part; if not, `lastError` says why, and it is tried again. */
   readonly open: boolean
@@ -50,8 +50,63 @@ export class MdnsDiscovery implements Discovery {
   readonly #host: Host
   readonly #options: MdnsOptions
   readonly #handlers: DiscoveryHandlers
+  #lines: readonly MdnsLine[] = []
+
+  constructor(host: Host, options: MdnsOptions, handlers: DiscoveryHandlers) {
+    this.#host = host
+    this.#options = options
+    this.#handlers = handlers
+  }
+
+  /** Says where we are, and hears who else is, once the port can be had: it never rejects. */
+  async start({ places }: Whereabouts): Promise<void> {
+    const before = this.#lines
+    this.#lines = places.map(
+      (place) =>
+        before.find((line) => line.isAt(place)) ??
+        new MdnsLine(this.#host, { ...this.#options, place }, this.#handlers),
+    )
+    const left = before.filter((line) => !this.#lines.includes(line))
+    const added = this.#lines.filter((line) => !before.includes(line))
+    await Promise.all([...left.map((line) => line.stop()), ...added.map((line) => line.start())])
+  }
+
+  async stop(): Promise<void> {
+    const lines = this.#lines
+    this.#lines = []
+    await Promise.all(lines.map((line) => line.stop()))
+  }
+
+  /** One that did not take its leave is asked for again. */
+  handleExit(
+    { uuid, cause }: { readonly uuid: Uuid; readonly cause: ExitCause },
+    now: number,
+  ): void {
+    if (cause === 'stop' || cause === 'goodbye') return
+    for (const line of this.#lines) line.handleExit(uuid, now)
+  }
+
+  handleTimeout(now: number): void {
+    for (const line of this.#lines) line.handleTimeout(now)
+  }
+
+  pollTimeout(): number {
+    return Math.min(...this.#lines.map((line) => line.pollTimeout()))
+  }
+
+  /** For each interface. */
+  diagnostics(): MdnsDiagnostics[] {
+    return this.#lines.map((line) => line.diagnostics())
+  }
+}
+
+/** What goes on on one interface. */
+class MdnsLine {
+  readonly #host: Host
+  readonly #options: MdnsOptions & { readonly place: Place }
+  readonly #handlers: DiscoveryHandlers
   readonly #port: number
-  #table: MdnsTable
+  readonly #table: MdnsTable
   #socket: MulticastDnsSocket | undefined
   #running = false
   /** The opening or closing that goes on. */
@@ -64,17 +119,26 @@ export class MdnsDiscovery implements Discovery {
   #foreignCount = 0
   #lastError: string | null = null
 
-  constructor(host: Host, options: MdnsOptions, handlers: DiscoveryHandlers) {
+  constructor(
+    host: Host,
+    options: MdnsOptions & { readonly place: Place },
+    handlers: DiscoveryHandlers,
+  ) {
     this.#host = host
     this.#options = options
     this.#handlers = handlers
     this.#port = options.port ?? MDNS_PORT
-    this.#table = this.#createTable(0)
+    const { uuid, name, network, place } = options
+    const { address } = place.chosen
+    this.#table = new MdnsTable({ uuid, name, network, address, port: place.inboxPort }, this.#port)
   }
 
-  /** Says where we are, and hears who else is, once the port can be had: it never rejects. */
-  async start(endpoint: string): Promise<void> {
-    this.#table = this.#createTable(parseEndpoint(endpoint)?.port ?? 0)
+  isAt({ chosen, inboxPort }: Place): boolean {
+    const { place } = this.#options
+    return isSame(place.chosen, chosen) && place.inboxPort === inboxPort
+  }
+
+  async start(): Promise<void> {
     this.#running = true
     await this.#do(() => this.#open())
   }
@@ -90,12 +154,8 @@ export class MdnsDiscovery implements Discovery {
     await socket?.close()
   }
 
-  /** One that did not take its leave is asked for again. */
-  handleExit(
-    { uuid, cause }: { readonly uuid: Uuid; readonly cause: ExitCause },
-    now: number,
-  ): void {
-    if (this.#socket === undefined || cause === 'stop' || cause === 'goodbye') return
+  handleExit(uuid: Uuid, now: number): void {
+    if (this.#socket === undefined) return
     this.#table.handleExit(uuid, now)
     this.#perform()
   }
@@ -114,6 +174,7 @@ export class MdnsDiscovery implements Discovery {
 
   diagnostics(): MdnsDiagnostics {
     return {
+      address: this.#options.place.chosen.address,
       port: this.#port,
       open: this.#socket !== undefined,
       opened: this.#openedCount,
@@ -124,17 +185,11 @@ export class MdnsDiscovery implements Discovery {
     }
   }
 
-  #createTable(inboxPort: number): MdnsTable {
-    const { uuid, name, network, choice } = this.#options
-    const { address } = choice.chosen
-    return new MdnsTable({ uuid, name, network, address, port: inboxPort }, this.#port)
-  }
-
   /** A socket that had a problem, or whose address went away, is of no use any more: the next one is begun with. */
   #check(now: number): void {
     this.#checkAt = now + CHECK_MS
     if (this.#busy !== undefined) return
-    const { address } = this.#options.choice.chosen
+    const { address } = this.#options.place.chosen
     const isThere = this.#host.interfaces().some((found) => found.address === address)
     if (this.#socket === undefined) {
       if (isThere) void this.#do(() => this.#open())
@@ -163,9 +218,9 @@ export class MdnsDiscovery implements Discovery {
 
   async #open(): Promise<void> {
     const { multicastDns, clock } = this.#host
-    const { uuid, choice } = this.#options
+    const { uuid, place } = this.#options
     const labels = ['_zre', '_dns-sd', hostOf(uuid).split('.', 1)[0] as string]
-    const { address } = choice.chosen
+    const { address } = place.chosen
     const handlers: MulticastDnsHandlers = {
       receive: (packet, from) => this.#receive(packet, from),
       fail: (error) => {
@@ -194,7 +249,7 @@ export class MdnsDiscovery implements Discovery {
 
   #receive(packet: MdnsPacket, from: Address): void {
     if (this.#socket === undefined || !this.#running) return
-    if (!onNetwork(from.address, this.#options.choice.chosen)) {
+    if (!onNetwork(from.address, this.#options.place.chosen)) {
       this.#foreignCount++
       return
     }

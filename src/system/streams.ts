@@ -117,6 +117,10 @@ class SystemStream implements Stream {
     else this.#handlers?.filled?.(count)
   }
 
+  get localAddress(): string {
+    return this.#socket.localAddress ?? ''
+  }
+
   get remoteAddress(): string {
     return this.#remoteAddress
   }

@@ -52,13 +52,13 @@ t.test('they find each other, talk, and say by which way', async (t) => {
     return own > 1 && alive > 2
   })
   const { interface: choice, beacon } = alice.lyre.diagnostics()
-  t.match(choice?.chosen, { address: '127.0.0.1', broadcasts: false, beaconsTo: GROUP })
+  t.match(choice?.chosen[0], { address: '127.0.0.1', broadcasts: false, beaconsTo: GROUP })
   t.equal(
-    choice?.chosen.reason,
+    choice?.chosen[0]?.reason,
     'asked for as 127.0.0.1; it has no broadcast on this system, ' +
       `so beacons go to the multicast group ${GROUP}`,
   )
-  t.match(beacon, { to: GROUP, port: beaconPort, sendErrors: 0, lastError: null })
+  t.match(beacon, { to: [GROUP], port: beaconPort, sendErrors: 0, lastError: null })
   t.match(beacon?.last.alive, { address: '127.0.0.1', reason: null })
 
   await bob.lyre.stop()

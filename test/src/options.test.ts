@@ -21,7 +21,7 @@ t.test('everything has the default that its docstring names', async (t) => {
     beaconPort: 5_670,
     beaconIntervalMs: 1_000,
     mdns: false,
-    interface: undefined,
+    interfaces: [],
     mailboxPorts: { from: 0, to: 0 },
     advertise: undefined,
     gossipBind: undefined,
@@ -61,7 +61,6 @@ t.test('what is given is taken', async (t) => {
     beacon: false,
     beaconPort: 1,
     beaconIntervalMs: 10,
-    interface: 'eth0',
     advertise: 'tcp://[fe80::1]:65535',
     gossipConnect: ['tcp://hub.example:5671', 'tcp://10.0.0.5:5671'],
     gossipTtlMs: 1_000,
@@ -72,6 +71,9 @@ t.test('what is given is taken', async (t) => {
     trace,
   }
   t.match(resolveOptions(given), given)
+  t.same(resolveOptions({ interface: 'eth0' }).interfaces, ['eth0'])
+  const wanted = ['eth*', '!eth1', '10.0.0.0/8']
+  t.same(resolveOptions({ interface: wanted }).interfaces, wanted)
   t.same(resolveOptions({ mailboxPort: 7 }).mailboxPorts, { from: 7, to: 7 })
   t.same(resolveOptions({ mailboxPort: { from: 7, to: 65_535 } }).mailboxPorts, {
     from: 7,
@@ -126,7 +128,10 @@ t.test('texts have to fit into the fields of their messages', async (t) => {
 })
 
 t.test('an option of another type is named', async (t) => {
-  t.equal(complaint({ interface: 7 }), 'interface has to be a string, not 7')
+  const list = 'interface has to be a name, an address, a network, or a list of these'
+  for (const wrong of [7, '', '!', [''], ['eth0', 7], '10.0.0.0/33']) {
+    t.equal(complaint({ interface: wrong }), list)
+  }
   t.equal(complaint({ copy: 'no' }), 'copy has to be a boolean, not no')
   t.equal(complaint({ trace: true }), 'trace has to be a function, not true')
 })

@@ -4,6 +4,8 @@
  */
 
 import type { MdnsPacket } from '../../protocol/index.ts'
+import type { Whereabouts } from '../../src/discovery/discovery.ts'
+import { chooseInterfaces } from '../../src/discovery/interfaces.ts'
 import { NetworkError } from '../../src/errors.ts'
 import type {
   Address,
@@ -46,6 +48,7 @@ class FakeTimer implements Timer {
 }
 
 export class FakeStream implements Stream {
+  readonly localAddress = '127.0.0.1'
   readonly remoteAddress = '127.0.0.1'
   readonly #world: World
   handlers: StreamHandlers | undefined
@@ -349,4 +352,14 @@ export class World {
     })
     return dialled
   }
+}
+
+/** Where a node of this world is: on all its interfaces, or at an address that others are told. */
+export function whereabouts(
+  { interfaces }: Pick<World, 'interfaces'>,
+  inboxPort: number,
+  endpoint = `tcp://127.0.0.1:${inboxPort}`,
+): Whereabouts {
+  const { chosen } = chooseInterfaces(interfaces, [])
+  return { endpoint, places: chosen.map((chosen) => ({ chosen, inboxPort })) }
 }

@@ -1,9 +1,9 @@
 import t from 'tap'
 import { decodeBeacon, encodeBeacon } from '../../../protocol/index.ts'
 import { BeaconDiscovery } from '../../../src/discovery/beacon.ts'
-import { chooseInterface } from '../../../src/discovery/interfaces.ts'
+import type { Place } from '../../../src/discovery/discovery.ts'
 import type { Datagrams } from '../../../src/host.ts'
-import { World } from '../../support/host.ts'
+import { World, whereabouts } from '../../support/host.ts'
 import { fromHex, loadVectors } from '../../support/vectors.ts'
 
 const ALICE = 'a'.repeat(32)
@@ -13,10 +13,9 @@ const FROM = { address: '127.0.0.7', port: 1 }
 
 function tested(world: World): { readonly beacon: BeaconDiscovery; readonly told: string[] } {
   const told: string[] = []
-  const choice = chooseInterface(world.interfaces, undefined)
   const beacon = new BeaconDiscovery(
     world.host(),
-    { uuid: ALICE, port: PORT, intervalMs: 1_000, choice },
+    { uuid: ALICE, port: PORT, intervalMs: 1_000 },
     {
       alive: (uuid, endpoint) => told.push(`${uuid.slice(0, 1)} at ${endpoint.slice(6)}`),
       goodbye: (uuid) => told.push(`goodbye ${uuid.slice(0, 1)}`),
@@ -29,7 +28,7 @@ t.test('the first beacon goes out at once, and one an interval or a little earli
   const world = new World()
   const { beacon } = tested(world)
   t.equal(beacon.pollTimeout(), Number.POSITIVE_INFINITY)
-  await beacon.start('tcp://127.0.0.1:49152')
+  await beacon.start(whereabouts(world, 49_152))
   t.match(world.datagrams, [{ to: { address: '127.255.255.255', port: PORT } }])
   t.match(decodeBeacon(world.datagrams[0]?.bytes as Uint8Array), { uuid: ALICE, port: 49_152 })
   for (let count = 1; count < 50; count++) {
@@ -49,17 +48,16 @@ t.test('on a loopback without broadcast nodes hear each other by multicast', asy
   const [lo] = world.interfaces
   if (lo !== undefined) world.interfaces = [{ ...lo, broadcasts: false }]
   const { beacon } = tested(world)
-  await beacon.start('tcp://127.0.0.1:49152')
+  await beacon.start(whereabouts(world, 49_152))
   await world.settle()
   t.match(world.datagrams, [{ to: { address: '239.255.22.38', port: PORT } }])
-  t.match(beacon.diagnostics(), { to: '239.255.22.38', heard: { own: 1 } })
+  t.match(beacon.diagnostics(), { to: ['239.255.22.38'], heard: { own: 1 } })
 })
 
 t.test('what cannot be sent is counted, with the reason, and the next is tried', async (t) => {
   const world = new World()
   const host = world.host()
   const { uuid, ...options } = { uuid: ALICE, port: PORT, intervalMs: 1_000 }
-  const choice = chooseInterface(world.interfaces, undefined)
   const codes = ['EADDRNOTAVAIL', 'EHOSTUNREACH', 'ENETUNREACH']
   const datagrams: Datagrams = {
     async open(wanted, handlers) {
@@ -69,8 +67,8 @@ t.test('what cannot be sent is counted, with the reason, and the next is tried',
     },
   }
   const nobody = { alive() {}, goodbye() {} }
-  const beacon = new BeaconDiscovery({ ...host, datagrams }, { uuid, ...options, choice }, nobody)
-  await beacon.start('tcp://127.0.0.1:49152')
+  const beacon = new BeaconDiscovery({ ...host, datagrams }, { uuid, ...options }, nobody)
+  await beacon.start(whereabouts(world, 49_152))
   for (const code of ['EADDRNOTAVAIL', 'EHOSTUNREACH']) {
     t.match(beacon.diagnostics().lastError, new RegExp(code))
     beacon.handleTimeout(beacon.pollTimeout())
@@ -79,10 +77,41 @@ t.test('what cannot be sent is counted, with the reason, and the next is tried',
   await beacon.stop()
 })
 
+t.test('it beacons on all interfaces, each with its port, and moves when they do', async (t) => {
+  const world = new World()
+  const [lo] = world.interfaces
+  if (lo === undefined) throw new Error('the world has loopback')
+  const eth0 = { ...lo, name: 'eth0', address: '10.1.0.1', netmask: '255.255.0.0', loopback: false }
+  const wlan0 = { ...eth0, name: 'wlan0', address: '10.2.0.1' }
+  world.interfaces = [lo, eth0, wlan0]
+  const { beacon, told } = tested(world)
+  const { endpoint, places } = whereabouts(world, 49_152)
+  const [first, second] = places as readonly [Place, Place]
+  await beacon.start({ endpoint, places: [first, { ...second, inboxPort: 49_153 }] })
+  const sent = () =>
+    world.datagrams.splice(0).map(({ to, bytes }) => `${to.address} ${decodeBeacon(bytes).port}`)
+  t.same(sent(), ['10.1.255.255 49152', '10.2.255.255 49153'])
+  const hear = (address: string) =>
+    world.broadcast(encodeBeacon({ uuid: BOB, port: 7 }), { port: PORT }, { address, port: 1 })
+  hear('10.1.0.9')
+  hear('10.2.0.9')
+  t.same(told, ['b at 10.1.0.9:7', 'b at 10.2.0.9:7'])
+  t.match(beacon.diagnostics(), {
+    to: ['10.1.255.255', '10.2.255.255'],
+    networks: { '10.1.0.0/16': { alive: 1 }, '10.2.0.0/16': { alive: 1 } },
+  })
+  await beacon.start({ endpoint, places: [{ ...second, inboxPort: 49_153 }] })
+  t.same(sent(), ['10.2.255.255 49153'])
+  hear('10.1.0.9')
+  t.match(beacon.diagnostics().last.foreign, { address: '10.1.0.9' })
+  await beacon.stop()
+  t.same(sent(), ['10.2.255.255 0'])
+})
+
 t.test('its last words are a beacon with port 0', async (t) => {
   const world = new World()
   const { beacon } = tested(world)
-  await beacon.start('tcp://127.0.0.1:49152')
+  await beacon.start(whereabouts(world, 49_152))
   await beacon.stop()
   t.match(decodeBeacon(world.datagrams[1]?.bytes as Uint8Array), { uuid: ALICE, port: 0 })
   t.equal(beacon.pollTimeout(), Number.POSITIVE_INFINITY)
@@ -93,7 +122,7 @@ t.test('its last words are a beacon with port 0', async (t) => {
 /** Says what it is told to whoever listens. */
 async function heard(world: World) {
   const { beacon, told } = tested(world)
-  await beacon.start('tcp://127.0.0.1:49152')
+  await beacon.start(whereabouts(world, 49_152))
   await world.settle()
   const say = (bytes: Uint8Array, from = FROM) => world.broadcast(bytes, { port: PORT }, from)
   return { beacon, told, say }
@@ -189,7 +218,7 @@ t.test('what diagnostics told does not change', async (t) => {
 t.test('a beacon of C Zyre is heard', async (t) => {
   const world = new World()
   const { beacon, told } = tested(world)
-  await beacon.start('tcp://127.0.0.1:49152')
+  await beacon.start(whereabouts(world, 49_152))
   const { vectors } = loadVectors('beacon')
   const alive = vectors.find(
     ({ bytes }) => bytes[3] === 1 && bytes.length === 22 && (bytes[20] || bytes[21]),

@@ -103,7 +103,7 @@ function publish(index: number, value = endpointOf(index)): GossipMessage {
 /** Node 1 is a hub at HUB. */
 async function hubOf(world: World, options: Partial<GossipOptions> = {}): Promise<Gossiper> {
   const hub = new Gossiper(world, 1, { bind: HUB, ...options })
-  await hub.gossip.start(endpointOf(1))
+  await hub.gossip.start({ endpoint: endpointOf(1), places: [] })
   return hub
 }
 
@@ -111,7 +111,8 @@ t.test('a hub and its clients tell each other of everybody', async (t) => {
   const world = new World()
   const hub = await hubOf(world)
   const clients = [2, 3].map((index) => new Gossiper(world, index, { connect: [AT_HUB] }))
-  for (const [index, { gossip }] of clients.entries()) await gossip.start(endpointOf(index + 2))
+  for (const [index, { gossip }] of clients.entries())
+    await gossip.start({ endpoint: endpointOf(index + 2), places: [] })
   await world.settle()
   t.same(hub.told, [`2 ${endpointOf(2)}`, `3 ${endpointOf(3)}`])
   t.same(clients[0]?.told, [`1 ${endpointOf(1)}`, `3 ${endpointOf(3)}`])
@@ -134,7 +135,7 @@ t.test('a hub that is not there is tried again, less and less often', async (t) 
   }
   const counted: Host = { ...host, streams: { ...host.streams, connect } }
   const client = new Gossiper(world, 2, { connect: [AT_HUB] }, counted)
-  await client.gossip.start(endpointOf(2))
+  await client.gossip.start({ endpoint: endpointOf(2), places: [] })
   await world.advance(60_000)
   const waits = dials.slice(1).map((at, index) => at - (dials[index] as number))
   for (const [index, waitMs] of waits.entries()) {
@@ -154,7 +155,7 @@ t.test('a hub that was there for long is tried again at once', async (t) => {
   const world = new World()
   const hub = await hubOf(world)
   const client = new Gossiper(world, 2, { connect: [AT_HUB] })
-  await client.gossip.start(endpointOf(2))
+  await client.gossip.start({ endpoint: endpointOf(2), places: [] })
   await world.advance(10_000)
   await Promise.all([world.settle(), hub.gossip.stop()])
   const again = await hubOf(world)
@@ -304,7 +305,7 @@ t.test('a hub that falls silent is left, and dialled again', async (t) => {
     return raw
   })
   const client = new Gossiper(world, 2, { connect: [AT_HUB] })
-  await client.gossip.start(endpointOf(2))
+  await client.gossip.start({ endpoint: endpointOf(2), places: [] })
   await world.advance(5_500)
   t.equal(raws[0]?.over, 'closed by the peer')
   t.equal(raws.length, 2)
@@ -324,21 +325,21 @@ t.test('within a process a hub is found by its name', async (t) => {
   const connect = ['inproc://a-hub', 'inproc://another']
   const hub = new Gossiper(world, 1, { bind: { name } }, host)
   const client = new Gossiper(world, 2, { connect }, host)
-  await client.gossip.start(endpointOf(2))
+  await client.gossip.start({ endpoint: endpointOf(2), places: [] })
   await world.advance(100)
   t.match(client.gossip.diagnostics().hubs, [{ lastError: /nobody listens at inproc:..a-hub/ }, {}])
-  await hub.gossip.start(endpointOf(1))
+  await hub.gossip.start({ endpoint: endpointOf(1), places: [] })
   await world.advance(5_000)
   t.equal(hub.gossip.diagnostics().bind, 'inproc://a-hub')
   t.same([hub.tuples, client.tuples], [['2 leased'], ['1 leased']])
   const other = new Gossiper(world, 3, { bind: { name } }, host)
-  await t.rejects(other.gossip.start(endpointOf(3)), NetworkError)
+  await t.rejects(other.gossip.start({ endpoint: endpointOf(3), places: [] }), NetworkError)
   await Promise.all([hub.gossip.stop(), world.settle()])
   t.match(client.gossip.diagnostics().hubs, [
     { state: 'waiting', lastError: 'closed by the peer' },
     {},
   ])
-  await other.gossip.start(endpointOf(3))
+  await other.gossip.start({ endpoint: endpointOf(3), places: [] })
   await world.advance(5_000)
   t.ok(other.tuples.includes('2 leased'))
   await Promise.all([client.gossip.stop(), other.gossip.stop(), world.settle()])
@@ -350,7 +351,7 @@ t.test(
     const world = new World()
     const host = world.host()
     const hub = new Gossiper(world, 1, { bind: { name: 'hub' }, tuplesMax: 2_000 }, host)
-    await hub.gossip.start(endpointOf(1))
+    await hub.gossip.start({ endpoint: endpointOf(1), places: [] })
     const raw = new Raw('DEALER')
     raw.stream = connectInproc(host, { name: 'hub', handlers: raw })
     await world.settle()

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { chooseInterface, networkOf, onNetwork } from '../../../src/discovery/interfaces.ts'
+import { chooseInterfaces, networkOf, onNetwork } from '../../../src/discovery/interfaces.ts'
 import type { NetworkInterface } from '../../../src/host.ts'
 
 function ipv4(name: string, address: string, netmask = '255.255.255.0'): NetworkInterface {
@@ -19,50 +19,79 @@ const IPV6: NetworkInterface = {
   loopback: false,
   broadcasts: true,
 }
+function namesOf(interfaces: readonly NetworkInterface[], wanted: readonly string[]): string {
+  return chooseInterfaces(interfaces, wanted)
+    .chosen.map(({ name }) => name)
+    .join(' ')
+}
+
 const ALL = [LO, DOCKER0, LINK_LOCAL, IPV6, ETH0, WLAN0]
 
-t.test(
-  'the first that reaches a network is chosen, and each other one has its reason',
-  async (t) => {
-    const { chosen, skipped } = chooseInterface(ALL, undefined)
-    t.match(chosen, { ...ETH0, reason: 'the first that reaches a network' })
-    t.same(skipped, [
-      { name: 'eth0', address: 'fe80::1', reason: 'beacons are IPv4 only in this version' },
-      { name: 'wlan0', address: '10.1.2.3', reason: 'it comes after the chosen one' },
-      {
-        name: 'docker0',
-        address: '172.17.0.1',
-        reason: 'it looks like a container, a virtual machine or a tunnel',
-      },
-      { name: 'eth1', address: '169.254.3.4', reason: 'it has a link-local address' },
-      { name: 'lo', address: '127.0.0.1', reason: 'loopback reaches this machine only' },
-    ])
-  },
-)
-
-t.test('worse ones are chosen when there is nothing better, loopback last', async (t) => {
-  t.equal(chooseInterface([LO, LINK_LOCAL, DOCKER0], undefined).chosen.name, 'docker0')
-  t.equal(chooseInterface([LO, LINK_LOCAL], undefined).chosen.name, 'eth1')
-  t.equal(chooseInterface([LO, IPV6], undefined).chosen.name, 'lo')
+t.test('all that reach a network are chosen, and each other one has its reason', async (t) => {
+  const { chosen, skipped } = chooseInterfaces(ALL, [])
+  t.match(chosen, [
+    { ...ETH0, reason: 'it reaches a network' },
+    { ...WLAN0, reason: 'it reaches a network' },
+  ])
+  t.same(skipped, [
+    { name: 'eth0', address: 'fe80::1', reason: 'beacons are IPv4 only in this version' },
+    {
+      name: 'docker0',
+      address: '172.17.0.1',
+      reason: 'it looks like a container, a virtual machine or a tunnel',
+    },
+    { name: 'eth1', address: '169.254.3.4', reason: 'it has a link-local address' },
+    { name: 'lo', address: '127.0.0.1', reason: 'loopback reaches this machine only' },
+  ])
 })
 
-t.test('one can be asked for by name or by address', async (t) => {
-  for (const wanted of ['docker0', '172.17.0.1']) {
-    const { chosen, skipped } = chooseInterface(ALL, wanted)
-    t.match(chosen, { ...DOCKER0, reason: `asked for as ${wanted}` })
-    t.equal(skipped.length, 5)
-    t.match(skipped[0], { name: 'lo', reason: `${wanted} was asked for` })
+t.test('worse ones are chosen when there is nothing better, loopback last', async (t) => {
+  t.equal(namesOf([LO, LINK_LOCAL, DOCKER0], []), 'docker0')
+  t.equal(namesOf([LO, LINK_LOCAL], []), 'eth1')
+  t.equal(namesOf([LO, IPV6], []), 'lo')
+})
+
+t.test('of two addresses on one network the first is used', async (t) => {
+  const alias = ipv4('eth0', '192.168.7.10')
+  const { chosen, skipped } = chooseInterfaces([ETH0, alias], [])
+  t.equal(chosen.length, 1)
+  const reason = '192.168.7.9 is on the same network'
+  t.same(skipped, [{ name: 'eth0', address: '192.168.7.10', reason }])
+})
+
+t.test('they can be asked for by name, address, network or pattern, and left out', async (t) => {
+  for (const [wanted, names] of [
+    [['docker0'], 'docker0'],
+    [['172.17.0.1'], 'docker0'],
+    [['eth*'], 'eth0 eth1'],
+    [['wlan?', 'eth0'], 'wlan0 eth0'],
+    [['10.0.0.0/8', '127.0.0.1'], 'wlan0 lo'],
+    [['10.1.16.0/20', 'lo'], 'lo'],
+    [['192.168.*'], 'eth0'],
+    [['0.0.0.0/0'], 'eth0 wlan0 docker0 eth1 lo'],
+    [['!wlan*'], 'eth0'],
+    [['!wlan*', '!192.168.7.9'], 'docker0'],
+    [['eth*', '!169.254.0.0/16'], 'eth0'],
+  ] as const) {
+    t.equal(namesOf(ALL, wanted), names, wanted.join(' '))
   }
+  const { chosen, skipped } = chooseInterfaces(ALL, ['eth*', '!eth1'])
+  t.equal(chosen[0]?.reason, 'asked for as eth*')
+  t.match(skipped, [
+    { name: 'lo', reason: 'eth* was asked for' },
+    { name: 'docker0' },
+    { name: 'eth1', reason: '!eth1 leaves it out' },
+  ])
 })
 
 t.test('one that is not there is named, with those that are', async (t) => {
   const error = { name: 'UsageError' }
-  t.throws(() => chooseInterface([LO, ETH0], 'eth7'), {
+  t.throws(() => chooseInterfaces([LO, ETH0], ['eth7']), {
     ...error,
     message: /address eth7; there are lo \(127\.0\.0\.1\), eth0 \(192\.168\.7\.9\)$/,
   })
-  t.throws(() => chooseInterface([IPV6], undefined), { ...error, message: /eth0 \(fe80::1\)/ })
-  t.throws(() => chooseInterface([], undefined), { ...error, message: /none at all/ })
+  t.throws(() => chooseInterfaces([IPV6], []), { ...error, message: /eth0 \(fe80::1\)/ })
+  t.throws(() => chooseInterfaces([], []), { ...error, message: /none at all/ })
 })
 
 t.test('beacons go to the broadcast address of the network', async (t) => {
@@ -73,7 +102,7 @@ t.test('beacons go to the broadcast address of the network', async (t) => {
     [ipv4('all', '200.1.2.3', '0.0.0.0'), '255.255.255.255'],
     [ipv4('one', '200.1.2.3', '255.255.255.255'), '200.1.2.3'],
   ] as const) {
-    t.equal(chooseInterface([one], undefined).chosen.beaconsTo, broadcast)
+    t.equal(chooseInterfaces([one], []).chosen[0]?.beaconsTo, broadcast)
   }
 })
 
@@ -82,11 +111,11 @@ t.test('on a loopback without broadcast they go to a multicast group, which is s
   const why =
     'it has no broadcast on this system, so beacons go to the multicast group 239.255.22.38'
   for (const [wanted, reason] of [
-    [undefined, `loopback reaches this machine only; ${why}`],
-    ['lo0', `asked for as lo0; ${why}`],
+    [[], `loopback reaches this machine only; ${why}`],
+    [['lo0'], `asked for as lo0; ${why}`],
   ] as const) {
-    const { chosen } = chooseInterface([lo0], wanted)
-    t.same(chosen, { ...lo0, beaconsTo: '239.255.22.38', reason })
+    const { chosen } = chooseInterfaces([lo0], wanted)
+    t.same(chosen[0], { ...lo0, beaconsTo: '239.255.22.38', reason })
   }
 })
 

@@ -1,18 +1,12 @@
 import t from 'tap'
-import { chooseInterface } from '../../../src/discovery/interfaces.ts'
 import { MdnsDiscovery } from '../../../src/discovery/mdns.ts'
 import type { MulticastDns } from '../../../src/host.ts'
-import { World } from '../../support/host.ts'
+import { World, whereabouts } from '../../support/host.ts'
 
 const ALICE = 'a'.repeat(32)
 const BOB = 'b'.repeat(32)
 
 /** A discovery, driven by what it asks for, and what it told. */
-/** What others are told to dial. */
-function at(port: number): string {
-  return `tcp://10.0.0.1:${port}`
-}
-
 class Tested {
   readonly discovery: MdnsDiscovery
   readonly told: string[] = []
@@ -24,8 +18,7 @@ class Tested {
       arm()
     })
     const arm = () => timer.set(this.discovery.pollTimeout())
-    const choice = chooseInterface(world.interfaces, undefined)
-    const options = { uuid, name: uuid.slice(0, 1), network, choice }
+    const options = { uuid, name: uuid.slice(0, 1), network }
     this.discovery = new MdnsDiscovery(host, options, {
       alive: (uuid, endpoint) => this.told.push(`${uuid.slice(0, 1)} at ${endpoint}`),
       goodbye: (uuid) => this.told.push(`goodbye ${uuid.slice(0, 1)}`),
@@ -37,7 +30,9 @@ class Tested {
   }
 
   get state() {
-    return this.discovery.diagnostics()
+    const [state] = this.discovery.diagnostics()
+    if (state === undefined) throw new Error('it is on no interface')
+    return state
   }
 }
 
@@ -45,10 +40,10 @@ t.test('two nodes find each other, and one sees the other go', async (t) => {
   const world = new World()
   const [alice, bob] = [new Tested(world), new Tested(world, { uuid: BOB })]
   t.equal(alice.discovery.pollTimeout(), Number.POSITIVE_INFINITY)
-  await alice.discovery.start(at(1_001))
+  await alice.discovery.start(whereabouts(world, 1_001))
   await world.advance(60_000)
   t.same(alice.told, [])
-  await bob.discovery.start(at(1_002))
+  await bob.discovery.start(whereabouts(world, 1_002))
   await world.settle()
   t.same(alice.told, ['b at tcp://127.0.0.1:1002'], 'at once')
   await world.advance(1_200)
@@ -71,9 +66,9 @@ t.test('two nodes find each other, and one sees the other go', async (t) => {
 t.test('a node that starts again with another port is found there', async (t) => {
   const world = new World()
   const [alice, bob] = [new Tested(world), new Tested(world, { uuid: BOB })]
-  await alice.discovery.start(at(1_001))
+  await alice.discovery.start(whereabouts(world, 1_001))
   for (const port of [1_002, 1_003]) {
-    await bob.discovery.start(at(port))
+    await bob.discovery.start(whereabouts(world, port))
     await world.advance(5_000)
     t.equal(alice.told.at(-1), `b at tcp://127.0.0.1:${port}`)
     await bob.discovery.stop()
@@ -85,7 +80,10 @@ t.test('a node that starts again with another port is found there', async (t) =>
 t.test('nodes of another network do not meet', async (t) => {
   const world = new World()
   const [alice, bob] = [new Tested(world), new Tested(world, { uuid: BOB, network: 5671 })]
-  await Promise.all([alice.discovery.start(at(1_001)), bob.discovery.start(at(1_002))])
+  await Promise.all([
+    alice.discovery.start(whereabouts(world, 1_001)),
+    bob.discovery.start(whereabouts(world, 1_002)),
+  ])
   await world.advance(300_000)
   t.same([alice.told, bob.told], [[], []])
   t.ok(alice.state.heard.otherNetwork > 0)
@@ -96,8 +94,8 @@ t.test(
   async (t) => {
     const world = new World()
     const [alice, bob] = [new Tested(world), new Tested(world, { uuid: BOB })]
-    await alice.discovery.start(at(1_001))
-    await bob.discovery.start(at(1_002))
+    await alice.discovery.start(whereabouts(world, 1_001))
+    await bob.discovery.start(whereabouts(world, 1_002))
     await world.advance(300_000)
     t.equal(alice.state.instances.length, 1, 'it answers')
     world.silence()
@@ -116,8 +114,8 @@ t.test('one whose link broke is looked for, and found where it is now', async (t
   const world = new World()
   const [alice, bob] = [new Tested(world), new Tested(world, { uuid: BOB })]
   alice.discovery.handleExit({ uuid: BOB, cause: 'link' }, world.now)
-  await alice.discovery.start(at(1_001))
-  await bob.discovery.start(at(1_002))
+  await alice.discovery.start(whereabouts(world, 1_001))
+  await bob.discovery.start(whereabouts(world, 1_002))
   await world.advance(60_000)
   const before = alice.told.length
   alice.discovery.handleExit({ uuid: BOB, cause: 'link' }, world.now)
@@ -131,8 +129,8 @@ t.test('one whose link broke is looked for, and found where it is now', async (t
 t.test('what comes from another network than ours is counted', async (t) => {
   const world = new World()
   const alice = new Tested(world)
-  await alice.discovery.start(at(1_001))
-  await new Tested(world, { uuid: BOB }).discovery.start(at(1_002))
+  await alice.discovery.start(whereabouts(world, 1_001))
+  await new Tested(world, { uuid: BOB }).discovery.start(whereabouts(world, 1_002))
   await world.settle()
   const { packet } = world.packets.at(-1) as (typeof world.packets)[number]
   const before = alice.told.length
@@ -147,7 +145,7 @@ t.test(
     const world = new World()
     world.mdnsError = new Error('EADDRINUSE')
     const alice = new Tested(world)
-    await alice.discovery.start(at(1_001))
+    await alice.discovery.start(whereabouts(world, 1_001))
     t.match(alice.state, { open: false, opened: 0, errors: 1, lastError: 'EADDRINUSE' })
     alice.discovery.handleExit({ uuid: BOB, cause: 'link' }, world.now)
     await world.advance(0)
@@ -177,7 +175,7 @@ t.test('an interface that loses its address and gets it back is joined anew', as
   const world = new World()
   const { interfaces } = world
   const alice = new Tested(world)
-  await alice.discovery.start(at(1_001))
+  await alice.discovery.start(whereabouts(world, 1_001))
   await world.advance(20_000)
   t.equal(alice.state.opened, 1)
   world.interfaces = []
@@ -197,7 +195,7 @@ t.test('an interface that loses its address and gets it back is joined anew', as
 t.test('a socket that had a problem is replaced', async (t) => {
   const world = new World()
   const alice = new Tested(world)
-  await alice.discovery.start(at(1_001))
+  await alice.discovery.start(whereabouts(world, 1_001))
   world.troubleMdns(new Error('send EADDRNOTAVAIL'))
   t.match(alice.state, { open: true, errors: 1, lastError: 'send EADDRNOTAVAIL' })
   await world.advance(5_000)
@@ -210,7 +208,7 @@ t.test('a socket that had a problem is replaced', async (t) => {
 t.test('one that has a problem again and again is replaced less and less often', async (t) => {
   const world = new World()
   const alice = new Tested(world)
-  await alice.discovery.start(at(1_001))
+  await alice.discovery.start(whereabouts(world, 1_001))
   for (let count = 0; count < 300; count++) {
     world.troubleMdns(new Error('send EPERM'))
     await world.advance(1_000)
@@ -235,7 +233,7 @@ t.test('one that is stopped while it opens, closes again, and says nothing', asy
     },
   }
   const alice = new Tested(world, { host: { ...host, multicastDns } })
-  const started = alice.discovery.start(at(1_001))
+  const started = alice.discovery.start(whereabouts(world, 1_001))
   const stopped = alice.discovery.stop()
   for (const open of opening) open()
   await Promise.all([started, stopped])
