@@ -145,6 +145,14 @@ export class Party {
     return last !== undefined && last.to === Number.POSITIVE_INFINITY
   }
 
+  /** Whether another connection to it says to be of who dialled this one. */
+  isRivalled(line: Line): boolean {
+    for (const one of this.linesWith(line.dialler.uuid)) {
+      if (one !== line && one.acceptor === this && one.acceptorClosedAt === NEVER) return true
+    }
+    return false
+  }
+
   /** Connections with a uuid: of a thousand nodes each has two thousand, and one or two with each other. */
   linesWith(uuid: Uuid): readonly Line[] {
     return this.#linesWith.get(uuid) ?? NO_LINES

@@ -45,6 +45,8 @@ const PROBE_SILENCE_MS = 990
 const AFTERMATH_MS = 60_000
 /** How long a stop may take to be seen (harmony.md 5.3). */
 const GOODBYE_MS = 2_000
+/** Until a node has seen that its machine moved, and a link has not come back. */
+const MOVING_MS = 9_000
 
 /** Checks the events of honest nodes. */
 export class Presence implements Checker {
@@ -275,10 +277,12 @@ export class Presence implements Checker {
     // It is not where it was, or a datagram said so, or something is left of who was there before it.
     const isAway =
       peer.state !== 'started' ||
-      peer.startedAt > contact.at ||
-      peer.movedAt > contact.at ||
+      Math.max(peer.startedAt, peer.movedAt) > contact.at ||
       heard.trouble.doubtAt > contact.at ||
       this.#hasGhost(peer, contact)
+    // Whose machine has another address closes what it had at the one before, whatever it asked just then.
+    const movedSince = (cause === 'link' ? contact.at : now) - MOVING_MS
+    if (party.movedAt > movedSince && !/limit|sequence|refused/.test(cause)) return undefined
     switch (cause) {
       case 'expired': {
         if (octetsMs >= this.#early(expiredMs)) {

@@ -576,6 +576,9 @@ export class Truth implements Observer {
         } else {
           line.acceptorClosedAt = now
           line.acceptorEnded = isEnded
+          // One that waits beside it goes on in its place, which is a sign of life.
+          const { uuid } = line.dialler
+          if (isEnded && party.isRivalled(line)) party.hears(uuid).troubled().maybeAt = now
         }
         break
       }

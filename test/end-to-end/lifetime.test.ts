@@ -169,7 +169,7 @@ t.test('diagnostics are plain JSON', async (t) => {
     uuid: alice.lyre.uuid,
     name: 'alice',
     state: 'started',
-    interface: { chosen: { address: '127.0.0.1', beaconsTo: '127.255.255.255' } },
+    interface: { chosen: [{ address: '127.0.0.1', beaconsTo: '127.255.255.255' }] },
     peers: [{ name: 'bob', unreachable: null }],
     connections: 2,
   })
