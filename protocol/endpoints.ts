@@ -69,7 +69,7 @@ export function homeFor(address: string, homes: readonly Home[]): string | undef
 }
 
 function isOnNetwork(address: string, { endpoint, bits }: Home): boolean {
-  const { host = '' } = parseEndpoint(endpoint) ?? {}
+  const { host } = parseEndpoint(endpoint) as { readonly host: string }
   if (!IPV4.test(address) || !IPV4.test(host)) return false
   // Of numbers, as a shift by 32 bits would be one by none.
   const size = 2 ** (32 - bits)

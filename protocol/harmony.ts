@@ -676,11 +676,10 @@ export class Harmony {
     peer.greetedAt = now
     peer.excused = false
     peer.epoch++
+    const { host } = parseEndpoint(peer.endpoint) as { readonly host: string }
     peer.mailbox.begin({
       type: 'hello',
-      endpoint:
-        homeFor(parseEndpoint(peer.endpoint)?.host ?? '', this.#homes) ??
-        (this.#endpoint as string),
+      endpoint: homeFor(host, this.#homes) ?? (this.#endpoint as string),
       groups: [...this.#ownGroups],
       status: this.#ownStatus,
       name: this.#options.name,

@@ -539,6 +539,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#inTurn(() => this.#move(session, interfaces)).catch((error: unknown) => {
       this.#host.surface(error)
     })
+    this.#stage?.handleWake()
   }
 
   async #move(session: Session, interfaces: readonly NetworkInterface[]): Promise<void> {

@@ -5,7 +5,12 @@ import { Command, type Option } from 'commander'
 import { UsageError } from '../index.ts'
 
 /** Flags that can be given several times, by their variable, in which there are commas between. */
-const LISTS: readonly (string | undefined)[] = ['LYRE_GROUP', 'LYRE_HEADER', 'LYRE_GOSSIP_CONNECT']
+const LISTS: readonly (string | undefined)[] = [
+  'LYRE_INTERFACE',
+  'LYRE_GROUP',
+  'LYRE_HEADER',
+  'LYRE_GOSSIP_CONNECT',
+]
 /** Of what is on or off. */
 const ON = ['1', 'true', 'yes', 'on']
 const OFF = ['0', 'false', 'no', 'off']

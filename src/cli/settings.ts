@@ -8,7 +8,7 @@ import { variableOf } from './environment.ts'
 /** What was said on the command line, or in the environment. */
 export interface NodeSettings {
   readonly name?: string
-  readonly interface?: string
+  readonly interface?: string | readonly string[]
   /** The beacons' UDP port. */
   readonly port?: number
   readonly mailboxPort?: { readonly from: number; readonly to: number }
@@ -54,7 +54,8 @@ export function withNetwork(command: Command): Command {
   shared(
     command,
     '--interface <name>',
-    'network interface, by name or IPv4 address; 127.0.0.1 is this machine alone',
+    'network interface, by name, address or pattern; can be given several times',
+    (found: string, others: readonly string[] = []) => [...others, found],
   )
   shared(
     command,

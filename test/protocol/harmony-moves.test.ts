@@ -57,6 +57,7 @@ t.test('who has several addresses tells each peer its nearest (harmony.md 2.11)'
     { endpoint: home, bits: 24 },
     { endpoint: 'tcp://10.0.0.5:2', bits: 24 },
     { endpoint: 'tcp://10.9.0.5:3', bits: 8 },
+    { endpoint: 'tcp://[fe80::5]:4', bits: 0 },
   ])
   const told = (peer: number, endpoint: string) => {
     machine.discover(peer, endpoint)
@@ -71,4 +72,5 @@ t.test('who has several addresses tells each peer its nearest (harmony.md 2.11)'
   t.equal(told(1, 'tcp://10.0.0.9:9'), 'tcp://10.0.0.5:2', 'the smallest network')
   t.equal(told(2, 'tcp://10.7.0.9:9'), 'tcp://10.9.0.5:3')
   t.equal(told(3, 'tcp://172.16.0.9:9'), home, 'the first where none is near')
+  t.equal(told(4, 'tcp://[fe80::9]:9'), home, 'and where it has no IPv4 address')
 })

@@ -172,3 +172,22 @@ t.test('a machine that cannot be is refused with what could', async (t) => {
     t.throws(() => simulation.setMachine(ada, settings as never), says)
   }
 })
+
+t.test('a node is where its machine is, and talks on from there', async (t) => {
+  const simulation = new Simulation({ seed: 3 })
+  const [ada, bob] = ['ada', 'bob'].map((name) => simulation.createLyre({ name }))
+  if (ada === undefined || bob === undefined) throw new Error('there are two')
+  await Promise.all([ada.start(), bob.start()])
+  await simulation.run(3_000)
+  simulation.moveTo(ada, '10.0.200.1')
+  await simulation.run(10_000)
+  t.match(ada.endpoint, /^tcp:\/\/10\.0\.200\.1:/)
+  t.match(ada.diagnostics().interface?.chosen, [{ address: '10.0.200.1' }])
+  t.match(bob.peers(), [{ name: 'ada', endpoint: ada.endpoint, state: 'entered' }])
+  const heard: string[] = []
+  ada.on('whisper', ({ peer }) => heard.push(peer.name))
+  t.equal(bob.whisper(ada.uuid, 'hello'), 1)
+  await simulation.run(1_000)
+  t.same(heard, ['bob'])
+  await simulation.stop()
+})
