@@ -28,7 +28,7 @@ export type {
   HeardBeacon,
 } from './discovery/beacon.ts'
 export type { GossipDiagnostics, HubDiagnostics } from './discovery/gossip.ts'
-export type { InterfaceChoice } from './discovery/interfaces.ts'
+export type { ChosenInterface, InterfaceChoice } from './discovery/interfaces.ts'
 export type { MdnsDiagnostics } from './discovery/mdns.ts'
 export { NetworkError, TimeoutError, UsageError } from './errors.ts'
 export { type EventOf, type LyreEvent, type LyreEvents, type OverrunEvent, text } from './events.ts'
