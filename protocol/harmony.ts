@@ -221,13 +221,43 @@ export class Harmony {
   /** From now on we can be dialled at `endpoint`, and from some networks at one of our other homes; and dial others. */
   start(endpoint: string, homes: readonly Home[] = []): void {
     this.#connections.clear()
-    this.move(endpoint, homes)
-  }
-
-  /** We can be dialled elsewhere from now on: who is greeted next, is told so. Others hear it by our beacons. */
-  move(endpoint: string, homes: readonly Home[]): void {
     this.#endpoint = endpoint
     this.#homes = homes
+  }
+
+  /**
+   * We can be dialled elsewhere from now on: who is greeted next, is told so, and so is anew who was greeted and has not
+   * entered, since it may dial us where we were (harmony.md 2.11). Others hear it by our beacons.
+   */
+  move(endpoint: string, homes: readonly Home[], now: number): void {
+    const before = [...this.#peers.values()].map((peer) => this.#homeFor(peer))
+    this.#endpoint = endpoint
+    this.#homes = homes
+    for (const [index, peer] of [...this.#peers.values()].entries()) {
+      if (peer.state !== 'greeted' || this.#homeFor(peer) === before[index]) continue
+      this.#takeBack(peer, 'it was told where we are not any more')
+      this.#wait(peer, this.#dials.soonest(peer, now))
+    }
+  }
+
+  /**
+   * We slept, however short that was by our clock: what was under way may lead nowhere by now. Who is there is asked, and
+   * whoever waits to be dialled is dialled (harmony.md 4.10).
+   */
+  handleWake(now: number): void {
+    this.#excuse(now)
+    for (const peer of this.#peers.values()) {
+      if (peer.link === 'up' && !peer.answers) this.#ping(peer, now)
+      else if (peer.link === 'up') this.#measure(peer)
+      else if (peer.link === 'dialling') {
+        this.#closeOutbound(peer, 'we slept, and what TCP sends again comes late')
+        if (!peer.present) peer.state = 'discovered'
+        this.#wait(peer, this.#dials.soonest(peer, now))
+      } else if (peer.link === 'down') {
+        this.#dials.hurry(peer, now)
+        this.#wake(peer.dialAt)
+      }
+    }
   }
 
   /**
@@ -294,6 +324,9 @@ export class Harmony {
       }
       peer.beaconAt = now
       this.#revive(peer, now)
+      if (peer.link === 'dialling' && peer.inbound !== 0 && node.endpoint !== peer.endpoint) {
+        if (!peer.present) this.#comeAfter(peer, node.endpoint, now)
+      }
       if (peer.failureCount === 0) return
       this.#dials.hurry(peer, now)
       this.#wake(peer.dialAt)
@@ -615,12 +648,16 @@ export class Harmony {
   #gaveWay(owner: PeerRecord, peer: PeerRecord, now: number): boolean {
     const isAtHome = peer.inbound !== 0 && peer.teller === parseEndpoint(peer.endpoint)?.host
     const isHearsay = !owner.met && owner.inbound === 0
-    const isUnanswered = owner.link === 'dialling' && now - owner.dialledAt >= UNANSWERED_MS
-    if (!isAtHome || owner.present || !(isHearsay || isUnanswered)) return false
+    if (!isAtHome || owner.present || !(isHearsay || this.#isUnanswered(owner, now))) return false
     const reason = 'another peer says HELLO from its endpoint'
     this.#closeOutbound(owner, reason)
     this.#handleFailedDial(owner, reason, now)
     return true
+  }
+
+  /** Whether nobody has answered its dial for so long that it is most likely not there. */
+  #isUnanswered({ link, dialledAt }: PeerRecord, now: number): boolean {
+    return link === 'dialling' && now - dialledAt >= UNANSWERED_MS
   }
 
   /** A second link of ours would end the first one in that inbox, so its owner is asked before (harmony.md 2.10). */
@@ -676,10 +713,9 @@ export class Harmony {
     peer.greetedAt = now
     peer.excused = false
     peer.epoch++
-    const { host } = parseEndpoint(peer.endpoint) as { readonly host: string }
     peer.mailbox.begin({
       type: 'hello',
-      endpoint: homeFor(host, this.#homes) ?? (this.#endpoint as string),
+      endpoint: this.#homeFor(peer),
       groups: [...this.#ownGroups],
       status: this.#ownStatus,
       name: this.#options.name,
@@ -687,6 +723,12 @@ export class Harmony {
     })
     this.#effects.push({ type: 'write', connection: peer.outbound })
     if (peer.inbound !== 0) this.#enter(peer, now)
+  }
+
+  /** Which of our endpoints a peer is told (harmony.md 2.11). */
+  #homeFor({ endpoint }: PeerRecord): string {
+    const { host } = parseEndpoint(endpoint) as { readonly host: string }
+    return homeFor(host, this.#homes) ?? (this.#endpoint as string)
   }
 
   /** Its ZMTP has read all that we had written when it was asked. */
@@ -728,14 +770,23 @@ export class Harmony {
   #handleMoved(peer: PeerRecord, endpoint: string, now: number): void {
     this.#count('endpoint-changed')
     if (!peer.present) {
-      // Hearsay does not overwrite what its own HELLO says.
-      if (peer.inbound === 0) peer.otherEndpoint = endpoint
-      this.#probe(peer, { cause: 'expired', now })
+      // Hearsay does not overwrite what its own HELLO says, unless it comes from where that came from.
+      if (peer.inbound === 0 || isTellers(peer, endpoint)) peer.otherEndpoint = endpoint
+      if (peer.inbound === 0) this.#probe(peer, { cause: 'expired', now })
+      else this.#comeAfter(peer, endpoint, now)
       return
     }
     // Hearsay: no link goes on there. It is dialled there, with a HELLO, once this contact is over.
     peer.newEndpoint = endpoint
     this.#probe(peer, { cause: 'link', now })
+  }
+
+  /** It has moved since its HELLO: nobody answers where that says, and it is said to be where that came from (harmony.md 2.6). */
+  #comeAfter(peer: PeerRecord, endpoint: string, now: number): void {
+    if (!this.#isUnanswered(peer, now) || !isTellers(peer, endpoint)) return
+    this.#takeBack(peer, 'nobody answers where its HELLO says')
+    peer.swapEndpoints()
+    this.#wait(peer, this.#dials.soonest(peer, now))
   }
 
   /** It is dialled where it is said to be now, and its old endpoint is the second choice. */
@@ -873,7 +924,7 @@ export class Harmony {
         this.#takeBack(peer, 'its HELLO names another endpoint')
       }
     }
-    if (peer.link === 'dialling' && now - peer.dialledAt >= UNANSWERED_MS) {
+    if (this.#isUnanswered(peer, now)) {
       // It was not there, or elsewhere, when that began, and what TCP sends again comes later and later.
       this.#takeBack(peer, 'nobody answers, and its HELLO is here')
     }
@@ -1169,12 +1220,7 @@ export class Harmony {
       this.#count('hello-timeout')
       this.#closeArrival(owner, `no HELLO within ${HELLO_TIMEOUT_MS} ms`)
     }
-    if (pausedMs > 0) {
-      for (const peer of this.#probed) {
-        peer.probeAt = now + (peer.whole ? PROBE_TIMEOUT_MS : RETURN_TIMEOUT_MS)
-        if (peer.lostAt !== NEVER) peer.lostAt = now
-      }
-    }
+    if (pausedMs > 0) this.#excuse(now)
     for (const peer of this.#peers.values()) {
       if (pausedMs > 0) {
         peer.heardAt = Math.min(now, peer.heardAt + pausedMs)
@@ -1186,6 +1232,14 @@ export class Harmony {
     }
     const idle = this.#peers.size === 0 && this.#arrivals.count === 0
     this.#sweepAt = idle ? NEVER : now + this.#sweepInterval()
+  }
+
+  /** Who had to answer something has its time again. */
+  #excuse(now: number): void {
+    for (const peer of this.#probed) {
+      peer.probeAt = now + (peer.whole ? PROBE_TIMEOUT_MS : RETURN_TIMEOUT_MS)
+      if (peer.lostAt !== NEVER) peer.lostAt = now
+    }
   }
 
   /** How long it is quiet. A beacon is life too, but only so long after the last octet (harmony.md 4.4). */
@@ -1631,6 +1685,11 @@ export class Harmony {
 /** Whether anybody can tell of any number of nodes so. */
 function isHearsay(source: Source): boolean {
   return source === 'beacon' || source === 'gossip' || source === 'mdns'
+}
+
+/** Whether an endpoint is at the host that told of a peer: by its HELLO, if that has come. */
+function isTellers({ teller }: PeerRecord, endpoint: string): boolean {
+  return teller === parseEndpoint(endpoint)?.host
 }
 
 function isCongested(peer: PeerRecord | undefined): boolean {

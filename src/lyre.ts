@@ -555,7 +555,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       return
     }
     const { places, endpoint, homes } = session.situation
-    this.#harmony.move(endpoint, homes)
+    this.#harmony.move(endpoint, homes, this.#now())
     this.#trace({ type: 'interfaces', endpoint, reason: 'the addresses of this machine changed' })
     const addresses = places.map(({ chosen }) => chosen.address)
     for (const { chosen } of before.places) {

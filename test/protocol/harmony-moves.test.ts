@@ -1,7 +1,7 @@
 /** Nodes on several networks, and which of their addresses others are told. */
 
 import t from 'tap'
-import { Machine } from '../support/harmony.ts'
+import { endpointOf, helloOf, line, Machine, uuidOf } from '../support/harmony.ts'
 
 const PING = { type: 'ping' } as const
 const PING_OK = { type: 'ping-ok' } as const
@@ -53,12 +53,16 @@ t.test('a node that is on its other network alone is followed (harmony.md 5.5)',
 t.test('who has several addresses tells each peer its nearest (harmony.md 2.11)', async (t) => {
   const home = 'tcp://192.168.0.5:1'
   const machine = new Machine()
-  machine.harmony.move(home, [
-    { endpoint: home, bits: 24 },
-    { endpoint: 'tcp://10.0.0.5:2', bits: 24 },
-    { endpoint: 'tcp://10.9.0.5:3', bits: 8 },
-    { endpoint: 'tcp://[fe80::5]:4', bits: 0 },
-  ])
+  machine.harmony.move(
+    home,
+    [
+      { endpoint: home, bits: 24 },
+      { endpoint: 'tcp://10.0.0.5:2', bits: 24 },
+      { endpoint: 'tcp://10.9.0.5:3', bits: 8 },
+      { endpoint: 'tcp://[fe80::5]:4', bits: 0 },
+    ],
+    0,
+  )
   const told = (peer: number, endpoint: string) => {
     machine.discover(peer, endpoint)
     machine.at(machine.now + 1_000)
@@ -73,4 +77,65 @@ t.test('who has several addresses tells each peer its nearest (harmony.md 2.11)'
   t.equal(told(2, 'tcp://10.7.0.9:9'), 'tcp://10.9.0.5:3')
   t.equal(told(3, 'tcp://172.16.0.9:9'), home, 'the first where none is near')
   t.equal(told(4, 'tcp://[fe80::9]:9'), home, 'and where it has no IPv4 address')
+})
+
+t.test('who was told where we are not any more is told anew (harmony.md 2.11)', async (t) => {
+  const machine = new Machine()
+  machine.discover(1)
+  t.match(machine.up(1), [/^send 1 hello/])
+  machine.enter(2)
+  machine.discover(3)
+  machine.harmony.move('tcp://10.0.7.7:1', [], machine.now)
+  t.same(machine.settle(), ['close 1', `dial 4 ${endpointOf(1)}`], 'not who entered, or is dialled')
+  machine.harmony.move('tcp://10.0.7.7:1', [{ endpoint: 'tcp://10.0.9.7:1', bits: 24 }], 0)
+  t.same(machine.settle(), [], 'no link that is not up')
+  machine.up(4)
+  machine.harmony.move('tcp://10.0.7.7:1', [], machine.now)
+  t.same(machine.settle(), [], 'and none to whom nothing changes')
+})
+
+t.test(
+  'a beacon from where its HELLO came from tells of a peer that moved since (harmony.md 2.6)',
+  async (t) => {
+    const [there, elsewhere] = ['tcp://10.0.9.1:1', 'tcp://10.0.8.1:1']
+    const machine = new Machine()
+    machine.discover(1)
+    machine.up(-1, uuidOf(1), { address: '10.0.9.1' })
+    t.same(machine.say(-1, helloOf(1)), ['hold -1'])
+    machine.at(999)
+    t.same(machine.discover(1, there), [], 'its dial has a second')
+    machine.at(1_100)
+    t.same(machine.discover(1, elsewhere), [], 'and anybody else may tell anything')
+    t.same(machine.discover(1, there), ['close 1', `dial 2 ${there}`])
+    machine.up(2, uuidOf(1))
+    t.equal(machine.harmony.peer(uuidOf(1))?.endpoint, there)
+  },
+)
+
+t.test('who has slept asks who is there, and dials anew (harmony.md 4.10)', async (t) => {
+  const machine = new Machine()
+  machine.enter(1)
+  machine.enter(2)
+  machine.lost(2)
+  machine.discover(3)
+  machine.discover(4)
+  machine.up(4, undefined, { answers: false })
+  machine.discover(5)
+  machine.lost(5)
+  machine.lines()
+  machine.harmony.handleWake(machine.now)
+  const wanted = machine.effects().filter(({ type }) => type !== 'trace')
+  t.match(wanted.map(line), ['measure 1', 'close 3', 'send 4 ping 2'])
+  t.match(machine.at(100), [`dial 6 ${endpointOf(3)}`])
+})
+
+t.test('a doubt that was there before a sleep has its time again (harmony.md 4.7)', async (t) => {
+  const machine = new Machine()
+  machine.enter(1)
+  machine.at(900)
+  machine.discover(1, 'tcp://10.0.9.1:1')
+  machine.at(2_300)
+  machine.harmony.handleWake(machine.now)
+  t.notMatch(machine.at(3_700).join(), 'exit', 'its clock stood still, and the network was away')
+  t.match(machine.at(3_800), ['exit p1 link', 'close 1', 'close -1'])
 })
