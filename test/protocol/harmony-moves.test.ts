@@ -50,6 +50,32 @@ t.test('a node that is on its other network alone is followed (harmony.md 5.5)',
   t.same(machine.at(7_500), [`dial 2 ${other}`])
 })
 
+t.test('and followed back when that network fails soon after (harmony.md 5.5)', async (t) => {
+  const other = 'tcp://10.0.9.1:1'
+  const machine = new Machine()
+  machine.enter(1)
+  machine.at(900)
+  machine.discover(1, other)
+  machine.say(-1, PING_OK)
+  for (const at of [3_900, 4_900, 5_900]) {
+    machine.at(at)
+    machine.discover(1, other)
+  }
+  machine.say(-1, PING_OK)
+  for (const at of [9_900, 10_900, 11_900]) {
+    machine.at(at)
+    t.same(machine.discover(1, other), [], 'it was there, and is not asked so soon again')
+  }
+  machine.say(-1, PING)
+  machine.discover(1)
+  for (const at of [14_900, 15_900]) {
+    machine.at(at)
+    machine.discover(1, other)
+  }
+  machine.at(16_900)
+  t.match(machine.discover(1, other), [/^send 1 ping/], 'but it was heard where it was in between')
+})
+
 t.test('who has several addresses tells each peer its nearest (harmony.md 2.11)', async (t) => {
   const home = 'tcp://192.168.0.5:1'
   const machine = new Machine()
