@@ -95,10 +95,12 @@ export class Machine {
     ip('-n', this.#namespace, 'addr', 'add', address, 'brd', '+', 'dev', name)
   }
 
-  /** From now on it hears no broadcast of others, as behind an access point that does not pass them on; nor says any. */
-  dropBroadcasts(): void {
-    const rule = ['-p', 'udp', '-m', 'pkttype', '--pkt-type', 'broadcast', '-j', 'DROP']
-    enter(this.#namespace, 'iptables', '-A', 'INPUT', ...rule)
+  /** From now on it hears no broadcast of others there, as behind an access point that does not pass them on. */
+  dropBroadcasts(name: string): void {
+    const broadcast = ['-m', 'pkttype', '--pkt-type', 'broadcast']
+    const ofOthers = ['-m', 'addrtype', '!', '--src-type', 'LOCAL']
+    const what = ['-i', name, ...broadcast, ...ofOthers]
+    enter(this.#namespace, 'iptables', '-A', 'INPUT', ...what, '-j', 'DROP')
   }
 
   /** A node that talks (node.mjs), once it is there. */

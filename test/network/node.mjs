@@ -62,7 +62,8 @@ const CALLS = {
 async function tellEvents() {
   for await (const { type, peer, content, ...rest } of lyre.events()) {
     if (type === 'whisper') hear(peer, Number(text(content[0])))
-    else tell({ event: type, uuid: peer?.uuid, name: peer?.name, endpoint: peer?.endpoint, ...rest })
+    else
+      tell({ event: type, uuid: peer?.uuid, name: peer?.name, endpoint: peer?.endpoint, ...rest })
   }
   input.close()
 }

@@ -1,0 +1,168 @@
+/** Machines that change their address, lose their link for a while, or sleep, while they talk. */
+
+import t, { type Test } from 'tap'
+import { type Link, Network, type Segment } from './network.ts'
+import { hearEachOther, meet, pass, settle, type Talker, talk } from './talker.ts'
+
+t.jobs = 4
+
+interface Pair {
+  readonly alice: Talker
+  readonly bob: Talker
+  /** Of the machine of alice. */
+  readonly link: Link
+  /** Where both are, and another one where bob's machine is as well. */
+  readonly one: Segment
+  readonly two: Segment
+}
+
+/** Two that talk; the machine of bob is on two segments, that of alice on the first one. */
+async function createPair(t: Test): Promise<Pair> {
+  const network = new Network(t)
+  const [one, two] = [network.segment('one'), network.segment('two')]
+  const [a, b] = [network.machine('a'), network.machine('b')]
+  const link = a.plug(one, { name: 'eth0', address: '10.1.0.1/24' })
+  b.plug(one, { name: 'eth0', address: '10.1.0.2/24' })
+  b.plug(two, { name: 'eth1', address: '10.2.0.2/24' })
+  const alice = await a.node({ name: 'alice' })
+  const bob = await b.node({ name: 'bob' })
+  await meet(alice, bob)
+  await talk(alice, bob)
+  return { alice, bob, link, one, two }
+}
+
+/** What happened is over: they talk again, and nothing is unaccounted for. @returns how many numbers are lost. */
+async function recover(t: Test, { alice, bob }: Pair, what: string): Promise<number> {
+  const from = performance.now()
+  const pauseMs = await hearEachOther(alice, bob)
+  const tookMs = Math.round(performance.now() - from)
+  t.comment(
+    `${what}: they talk again after ${tookMs} ms, the longest pause since was ${pauseMs} ms`,
+  )
+  t.match(alice.events(bob, 'enter').at(-1), { uuid: bob.uuid })
+  return settle(t, alice, bob)
+}
+
+/** The same peer goes on, or leaves once and comes again. */
+function oneExitAtMost(t: Test, { alice, bob }: Pair): void {
+  for (const story of [alice.story(bob), bob.story(alice)]) {
+    t.equal(story.filter((line) => line === 'enter').length, story.length === 1 ? 1 : 2)
+    t.ok(story.length <= 3, 'one exit at most')
+  }
+}
+
+for (const { what, change, at } of [
+  {
+    what: 'a new address on the same network',
+    change: ({ link }: Pair) => link.address('10.1.0.77/24'),
+    at: 'tcp://10.1.0.77:',
+  },
+  {
+    what: 'another network',
+    change: ({ link, two }: Pair) => {
+      link.move(two)
+      link.address('10.2.0.77/24')
+    },
+    at: 'tcp://10.2.0.77:',
+  },
+]) {
+  t.test(`${what} is followed`, { buffered: true }, async (t) => {
+    const pair = await createPair(t)
+    const { alice, bob } = pair
+    const from = performance.now()
+    change(pair)
+    await alice.waits(
+      'it knows',
+      ({ diagnostics }) => diagnostics.endpoint?.startsWith(at) === true,
+    )
+    t.comment(`${what}: the node itself knows after ${Math.round(performance.now() - from)} ms`)
+    await bob.waits('it is known there', ({ diagnostics }) =>
+      diagnostics.peers.some(
+        ({ uuid, endpoint }) => uuid === alice.uuid && endpoint.startsWith(at),
+      ),
+    )
+    await recover(t, pair, what)
+    t.ok(performance.now() - from < 30_000, 'sooner than C Zyre believes in a new address')
+    oneExitAtMost(t, pair)
+    t.same([await alice.peers(), await bob.peers()], [['bob'], ['alice']], 'and nobody twice')
+  })
+}
+
+for (const { what, begin, end, durationMs } of [
+  {
+    what: 'an interface that is switched off and on',
+    begin: ({ link }: Pair) => link.fall(),
+    end: ({ link }: Pair) => link.rise(),
+    durationMs: 3_000,
+  },
+  {
+    what: 'a cable that is pulled and plugged in',
+    begin: ({ link }: Pair) => link.unplug(),
+    end: ({ link }: Pair) => link.unplug(false),
+    durationMs: 3_000,
+  },
+  {
+    what: 'a cable that was out for longer than a peer is evasive',
+    begin: ({ link }: Pair) => link.unplug(),
+    end: ({ link }: Pair) => link.unplug(false),
+    durationMs: 12_000,
+  },
+]) {
+  t.test(`${what} costs no more than one exit`, { buffered: true }, async (t) => {
+    const pair = await createPair(t)
+    begin(pair)
+    await pass(durationMs)
+    end(pair)
+    await recover(t, pair, what)
+    oneExitAtMost(t, pair)
+  })
+}
+
+for (const { what, begin, end, durationMs } of [
+  {
+    what: 'a path that is cut, which neither end can see,',
+    begin: ({ link }: Pair) => link.cut(),
+    end: ({ link }: Pair) => link.heal(),
+    durationMs: 3_000,
+  },
+  {
+    what: 'a node that sleeps',
+    begin: ({ alice }: Pair) => alice.child.kill('SIGSTOP'),
+    end: ({ alice }: Pair) => alice.child.kill('SIGCONT'),
+    durationMs: 15_000,
+  },
+]) {
+  t.test(`${what} goes unnoticed`, { buffered: true }, async (t) => {
+    const pair = await createPair(t)
+    begin(pair)
+    await pass(durationMs)
+    end(pair)
+    t.equal(await recover(t, pair, what), 0, 'nothing is lost')
+    const stories = [pair.alice.story(pair.bob), pair.bob.story(pair.alice)]
+    t.same(stories, [['enter'], ['enter']], 'and neither is told that the other is gone')
+  })
+}
+
+t.test('a network that comes up is used, and loopback no more', { buffered: true }, async (t) => {
+  const network = new Network(t)
+  const one = network.segment('one')
+  const [a, b] = [network.machine('a'), network.machine('b')]
+  b.plug(one, { name: 'eth0', address: '10.1.0.2/24' })
+  const alice = await a.node({ name: 'alice' })
+  const carol = await a.node({ name: 'carol' })
+  const bob = await b.node({ name: 'bob' })
+  await meet(alice, carol)
+  t.match(alice.endpoint, 'tcp://127.0.0.1:')
+  await talk(alice, carol)
+  a.plug(one, { name: 'eth0', address: '10.1.0.1/24' })
+  await meet(alice, bob)
+  await meet(carol, bob)
+  for (const node of [alice, carol]) {
+    const { diagnostics } = await node.report()
+    t.match(diagnostics.endpoint, 'tcp://10.1.0.1:', `${node.name} is on the network`)
+    t.match(bob.events(node, 'enter')[0]?.endpoint, 'tcp://10.1.0.1:', 'and tells so')
+  }
+  await hearEachOther(alice, carol)
+  await settle(t, alice, carol)
+  t.same(await alice.peers(), ['bob', 'carol'])
+})
