@@ -1,35 +1,17 @@
 /** Our gossip against czmq's zgossip actor, in a small C program that is compiled here: both as a hub and as a client. */
 
-import { execFileSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { createLyre, type Lyre, type LyreOptions } from '../../dist/src/index.js'
 import { type Child, startProgram } from '../support/child.ts'
+import { compileGossip, NO_CZMQ } from '../support/czmq.ts'
 import { eventually } from '../support/heard.ts'
 import { serve } from '../support/stranger.ts'
 
-const SOURCE = new URL('./gossip.c', import.meta.url).pathname
-const folder = mkdtempSync(join(tmpdir(), 'lyre-gossip-'))
-t.teardown(() => rmSync(folder, { recursive: true }))
-
-/** Why there is no program, or false. */
-function compile(): string | false {
-  try {
-    const libraries = execFileSync('pkg-config', ['--cflags', '--libs', 'libczmq', 'libzmq'])
-    const flags = String(libraries).trim().split(/\s+/)
-    execFileSync('cc', ['-o', join(folder, 'gossip'), SOURCE, ...flags], { stdio: 'pipe' })
-    return false
-  } catch {
-    return 'it needs cc and the headers of czmq, on Debian `apt-get install gcc pkg-config libczmq-dev`'
-  }
-}
-
-const skip = compile()
+const program = compileGossip(t)
+const skip = program === undefined && NO_CZMQ
 
 function czmq(t: Test, how: 'bind' | 'connect', endpoint: string): Child {
-  return startProgram(t, join(folder, 'gossip'), [how, endpoint])
+  return startProgram(t, program as string, [how, endpoint])
 }
 
 function node(t: Test, name: string, options: LyreOptions): Lyre {

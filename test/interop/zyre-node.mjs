@@ -1,5 +1,5 @@
 /**
- * One zyre.js node on loopback as a process of its own, spoken to like `lyre pipe`: a JSON command a
+ * One zyre.js node as a process of its own, on loopback or what ZYRE_INTERFACE names, spoken to like `lyre pipe`: a JSON command a
  * line on stdin, a JSON event a line on stdout. So a test can drive both with the same few lines.
  *
  *   node zyre-node.mjs NAME BEACON_PORT [GROUP...]
@@ -38,13 +38,14 @@ if (name === undefined || !(Number(beaconPort) > 0)) {
   process.exit(2)
 }
 
+const firstPort = 10_000 + (process.pid % 20_000)
 const node = new Zyre({
   name,
-  iface: '127.0.0.1',
+  iface: process.env.ZYRE_INTERFACE ?? '127.0.0.1',
   bport: Number(beaconPort),
   // zyre.js looks for a free port upwards from here and binds later; apart, two nodes that start
   // at the same time do not take the same one. Below the range of ephemeral ports.
-  port: 10_000 + (process.pid % 20_000),
+  port: firstPort,
   binterval: 250,
   headers: { 'X-SOFTWARE': 'zyre.js' },
 })
@@ -111,7 +112,7 @@ function obey(line) {
 
 await node.start()
 for (const group of groups) node.join(group)
-event('start', node.getIdentity(), name)
+event('start', node.getIdentity(), name, { firstPort })
 
 const lines = createInterface({ input: process.stdin })
 lines.on('line', (line) => {

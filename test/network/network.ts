@@ -24,7 +24,8 @@ export class Network {
   #portCount = 0
 
   constructor(owner: Owner) {
-    if (process.env['LYRE_NETWORK_IS_PRIVATE'] !== 'yes') {
+    const { LYRE_NETWORK_IS_PRIVATE } = process.env
+    if (LYRE_NETWORK_IS_PRIVATE !== 'yes') {
       throw new Error('these tests run by `npm run test:network`, apart from the networks here')
     }
     this.#owner = owner

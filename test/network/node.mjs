@@ -23,7 +23,7 @@ function tell(line) {
   process.stdout.write(`${JSON.stringify({ at: Date.now(), ...line })}\n`)
 }
 
-function hear({ uuid }, number) {
+function hear(uuid, number) {
   const now = Date.now()
   heard[uuid] ??= { count: 0, last: 0, doubled: 0, late: 0, pauseMs: 0, at: now, seen: new Set() }
   const story = heard[uuid]
@@ -61,9 +61,10 @@ const CALLS = {
 
 async function tellEvents() {
   for await (const { type, peer, content, ...rest } of lyre.events()) {
-    if (type === 'whisper') hear(peer, Number(text(content[0])))
-    else
-      tell({ event: type, uuid: peer?.uuid, name: peer?.name, endpoint: peer?.endpoint, ...rest })
+    const { uuid, name, endpoint } = peer ?? {}
+    const words = content?.map((frame) => text(frame))
+    if (type === 'whisper') hear(uuid, Number(words[0]))
+    else tell({ event: type, uuid, name, endpoint, content: words, ...rest })
   }
   input.close()
 }

@@ -92,9 +92,14 @@ export class Talker {
   /** The names of its peers, in order. */
   async peers(): Promise<string[]> {
     const { diagnostics } = await this.report()
-    const there = diagnostics.peers.filter(({ state }) => /entered|evasive|silent/.test(state))
+    const there = diagnostics.peers.filter(({ state }) => isPresent(state))
     return there.map(({ name }) => name).sort()
   }
+}
+
+/** Whether an application sees a peer that is in this state. */
+export function isPresent(state: string): boolean {
+  return state === 'entered' || state === 'evasive' || state === 'silent'
 }
 
 function sentOf({ diagnostics }: Report): number {

@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { type Machine, Network, type Segment } from './network.ts'
-import { meet, settle, type Talker, talk } from './talker.ts'
+import { isPresent, meet, settle, type Talker, talk } from './talker.ts'
 
 t.jobs = 3
 
@@ -125,12 +125,15 @@ t.test('hubs may be killed, one after the other', { buffered: true }, async (t) 
   t.same([alice.story(bob), bob.story(alice)], [['enter'], ['enter']])
 })
 
-/** Whether none of them is a peer, or known by gossip as one that is there. */
+/**
+ * Whether none of them is a peer, or believed to be there by gossip. That it is gone is remembered for a while, and once or
+ * twice it is tried whether it still is.
+ */
 function forgets(...gone: readonly Talker[]): Parameters<Talker['waits']>[1] {
   return ({ diagnostics: { peers, gossip } }) =>
     gone.every(
       (node) =>
-        peers.every(({ uuid }) => uuid !== node.uuid) &&
+        peers.every(({ uuid, state }) => uuid !== node.uuid || !isPresent(state)) &&
         gossip?.tuples.every(({ uuid, state }) => uuid !== node.uuid || state === 'gone') === true,
     )
 }
