@@ -1225,6 +1225,7 @@ export class Harmony {
     for (const peer of this.#peers.values()) {
       if (pausedMs > 0) {
         peer.heardAt = Math.min(now, peer.heardAt + pausedMs)
+        peer.beaconAt = Math.min(now, peer.beaconAt + pausedMs)
         peer.sinceAt = Math.min(now, peer.sinceAt + pausedMs)
         peer.dialledAt = Math.min(now, peer.dialledAt + pausedMs)
       }

@@ -202,10 +202,15 @@ export class ZmtpConnection {
     if (this.#ttlMs !== undefined) this.#deadline = now + this.#ttlMs
   }
 
+  /** Whoever owns it did not run for a while, and has not read what may have come: that has its time again (zmtp.md 5.4). */
+  excuse(now: number): void {
+    if (this.#deadline !== undefined)
+      this.#deadline = now + (this.#ttlMs ?? this.#limits.handshakeTimeoutMs)
+  }
+
   /** Closes a connection whose handshake, or whose next octet within the other side's own TTL, is late. */
   handleTimeout(now: number): void {
-    if (this.#deadline === undefined || now < this.#deadline) return
-    if (this.#state.type === 'closed') return
+    if (now < this.pollTimeout()) return
     this.#close(
       this.ready
         ? new WireError('zmtp.md 5.4', 'nothing came for as long as the peer itself had promised')

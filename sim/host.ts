@@ -57,6 +57,7 @@ function createClock(process: Process): Clock {
   const defer = (callback: () => void) => clock.defer(() => process.run(callback))
   return {
     now: () => process.now,
+    wall: () => process.machine.clock.wallMs(clock.nowUs),
     timer: (callback) => new VirtualTimer(process, clock, callback),
     defer,
     // A turn takes no time here, so there is none to be saved.

@@ -49,8 +49,13 @@ export function resolveMachine(given: Partial<MachineSettings>): MachineSettings
   return { ...MACHINE_DEFAULTS, ...given }
 }
 
-/** The clock of a machine: it may be fast or slow, and never goes back. */
+/** What clocks on the wall show when a simulation begins: a winter's night in 2026. */
+const EPOCH_MS = 1_767_225_600_000
+
+/** The clock of a machine: it may be fast or slow, and never goes back; and the one on its wall, which may be set. */
 export class MachineClock {
+  /** By how much the one on the wall is wrong. */
+  wrongMs = 0
   #rate = 1
   /** From when on it goes at this rate, in true microseconds, and what it showed then, in its own milliseconds. */
   #sinceUs = 0
@@ -69,6 +74,17 @@ export class MachineClock {
     // Most clocks are true ones, and are read for each datagram.
     if (this.#rate === 1 && this.#sinceUs === 0) return nowUs / 1_000
     return this.#shownMs + ((nowUs - this.#sinceUs) * this.#rate) / 1_000
+  }
+
+  /** What the one on the wall shows, in milliseconds, at a true instant, in microseconds. */
+  wallMs(nowUs: number): number {
+    return EPOCH_MS + nowUs / 1_000 + this.wrongMs
+  }
+
+  /** It stood still since it showed `ms`, as that of a machine that sleeps. */
+  standStill(ms: number, nowUs: number): void {
+    this.#sinceUs = nowUs
+    this.#shownMs = ms
   }
 
   /** The first true instant, in microseconds, at which it shows so many milliseconds or more; Infinity stays that. */

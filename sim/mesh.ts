@@ -18,7 +18,8 @@ import type { Links } from '../src/lyre.ts'
 import {
   DIAL_TIMEOUT_MS,
   HELD_BYTES_MAX,
-  listenAt,
+  InboxPorts,
+  LATE_MS,
   type MeshHandlers,
   type MeshOptions,
   type PortRange,
@@ -102,6 +103,7 @@ export class MessageMesh implements Links {
   readonly #counters = new Map<string, number>()
   readonly #handshakes: Places<ConnectionId>
   readonly #servers = new Map<string, Server>()
+  readonly #ports = new InboxPorts()
   #acceptedCount = 0
   #wakeAt = Number.POSITIVE_INFINITY
   #dirty: Link[] = []
@@ -120,7 +122,8 @@ export class MessageMesh implements Links {
   async listen(address: string, ports: PortRange): Promise<number> {
     const there = this.#servers.get(address)
     if (there !== undefined) return there.port
-    const server = await listenAt(
+    const server = await this.#ports.listen(
+      address,
       ports,
       (port) => new Server(this.#process, { address, port }, (end) => this.#accept(end)),
     )
@@ -128,9 +131,13 @@ export class MessageMesh implements Links {
     return server.port
   }
 
-  leave(address: string): void {
+  unlisten(address: string): void {
     this.#servers.get(address)?.close()
     this.#servers.delete(address)
+  }
+
+  leave(address: string): void {
+    this.unlisten(address)
     for (const link of [...this.#links.values()]) {
       if (link.end.localAddress === address) link.end.destroy()
     }
@@ -198,8 +205,13 @@ export class MessageMesh implements Links {
 
   handleTimeout(now: number): void {
     if (now < this.#wakeAt) return
+    const isLate = now - this.#wakeAt > LATE_MS
     this.#wakeAt = Number.POSITIVE_INFINITY
-    for (const [link, deadline] of [...this.#timed]) {
+    for (const [link, until] of [...this.#timed]) {
+      const { handshakeTimeoutMs } = this.#options.zmtp
+      const wholeMs = link.connection > 0 ? DIAL_TIMEOUT_MS : handshakeTimeoutMs
+      const deadline = isLate ? now + wholeMs : until
+      this.#timed.set(link, deadline)
       if (now >= deadline) {
         this.#refuse(link, new WireError('zmtp.md 4.5', 'no handshake in time'))
       } else {

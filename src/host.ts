@@ -33,6 +33,11 @@ export interface Host {
 export interface Clock {
   /** Milliseconds on a clock that never goes back, with any beginning. */
   now(): number
+  /**
+   * Milliseconds on the clock on the wall: it goes on while the machine sleeps, and may be set to any time. Only what it does
+   * beside now() says anything.
+   */
+  wall(): number
   /** A timer that is not set. */
   timer(callback: () => void): Timer
   /** Calls back soon, once everything that is ready to be read has been. */

@@ -9,11 +9,9 @@ import {
   type Effect,
   type Frames,
   fits,
-  formatEndpoint,
   Harmony,
   HELLO_BYTES_MAX,
   type Headers,
-  type Home,
   isUuid,
   type LinkChange,
   type Peer,
@@ -28,11 +26,11 @@ import {
   ZMTP_LIMITS,
 } from '../protocol/index.ts'
 import { type BeaconDiagnostics, BeaconDiscovery } from './discovery/beacon.ts'
-import type { Discovery, DiscoveryHandlers, Place, Whereabouts } from './discovery/discovery.ts'
+import type { Discovery, DiscoveryHandlers } from './discovery/discovery.ts'
 import { type GossipDiagnostics, GossipDiscovery } from './discovery/gossip.ts'
-import { chooseInterfaces, type InterfaceChoice, prefixOf } from './discovery/interfaces.ts'
+import type { InterfaceChoice } from './discovery/interfaces.ts'
 import { type MdnsDiagnostics, MdnsDiscovery } from './discovery/mdns.ts'
-import { NetworkError, UsageError } from './errors.ts'
+import { UsageError } from './errors.ts'
 import {
   type EventOf,
   EventStream,
@@ -40,7 +38,8 @@ import {
   type LyreEvents,
   type OverrunEvent,
 } from './events.ts'
-import type { Host, NetworkInterface, Timer } from './host.ts'
+import type { Host, Timer } from './host.ts'
+import { Lookout } from './lookout.ts'
 import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
 import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
 import { Traces } from './traces.ts'
@@ -118,18 +117,8 @@ interface Session {
   /** All of them that are used. */
   readonly discoveries: readonly Discovery[]
   readonly timer: Timer
+  readonly lookout: Lookout
   armedAt: number
-  situation: Situation
-  /** The interfaces as they were when they were looked at, and when that was. */
-  seen: string
-  seenAt: number
-}
-
-/** Where a node is. */
-interface Situation extends Whereabouts {
-  readonly choice: InterfaceChoice
-  /** Which of our addresses each network is told in HELLO. */
-  readonly homes: readonly Home[]
 }
 
 /**
@@ -190,7 +179,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
   /** Where our inbox is, as others are told: `tcp://host:port`; undefined unless started. */
   get endpoint(): string | undefined {
-    return this.#session?.situation.endpoint
+    return this.#session?.lookout.situation.endpoint
   }
 
   /**
@@ -442,9 +431,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
       uuid: this.#uuid,
       name: this.#name,
       state: this.#state,
-      endpoint: session?.situation.endpoint ?? null,
+      endpoint: session?.lookout.situation.endpoint ?? null,
       groups: this.#harmony.ownGroups(),
-      interface: session?.situation.choice ?? null,
+      interface: session?.lookout.situation.choice ?? null,
       beacon: session?.beacon?.diagnostics() ?? null,
       gossip: session?.gossip?.diagnostics() ?? null,
       mdns: session?.mdns?.diagnostics() ?? null,
@@ -478,14 +467,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
       mesh = this.#createMesh()
       const found = this.#createDiscoveries()
       discoveries = found.discoveries
-      const interfaces = this.#host.interfaces()
-      const choice = chooseInterfaces(interfaces, this.#settings.interfaces)
-      const situation = await this.#listen(mesh, choice)
+      const lookout = new Lookout(this.#host, this.#settings, mesh)
+      const situation = await lookout.open()
       const timer = clock.timer(() => this.#timeout())
       this.#harmony.start(situation.endpoint, situation.homes)
-      const seen = { seen: signatureOf(interfaces), seenAt: clock.now() }
       const armedAt = Number.POSITIVE_INFINITY
-      this.#session = { mesh, ...found, timer, armedAt, situation, ...seen }
+      this.#session = { mesh, ...found, timer, lookout, armedAt }
       for (const discovery of discoveries) await discovery.start(situation)
       this.#state = 'started'
       this.#stage?.handleAction({ type: 'start' })
@@ -502,67 +489,36 @@ export class Lyre extends EventEmitter<LyreEvents> {
     }
   }
 
-  /** Opens an inbox on each interface. @throws NetworkError when none can be had. */
-  async #listen(mesh: Links, { chosen, skipped }: InterfaceChoice): Promise<Situation> {
-    const { advertise, mailboxPorts } = this.#settings
-    const places: Place[] = []
-    const homes: Home[] = []
-    const failed: { name: string; address: string; reason: string }[] = []
-    let failure: unknown
-    for (const found of chosen) {
-      const { name, address } = found
-      try {
-        const port = await mesh.listen(address, mailboxPorts)
-        const endpoint = advertise ?? formatEndpoint(address, port)
-        places.push({ chosen: found, inboxPort: parseEndpoint(endpoint)?.port ?? port })
-        homes.push({ endpoint, bits: advertise === undefined ? prefixOf(found) : 0 })
-      } catch (error) {
-        if (!(error instanceof NetworkError)) throw error
-        failure ??= error
-        failed.push({ name, address, reason: error.message })
-      }
+  /** We slept, or our machine has other addresses: the node is there from now on, and whatever may be deaf is begun anew. */
+  async #follow(session: Session, sleptMs: number): Promise<void> {
+    if (this.#session !== session || this.#state !== 'started') return
+    const { lookout, discoveries } = session
+    const { isElsewhere, isBack, failure } = await lookout.follow()
+    const { situation } = lookout
+    const { endpoint, homes } = situation
+    if (isElsewhere) {
+      const reason = 'the addresses of this machine changed'
+      this.#harmony.move(endpoint, homes, this.#now())
+      this.#trace({ type: 'interfaces', endpoint, reason })
     }
-    const [home] = homes
-    if (home === undefined) throw failure
-    const choice = { chosen: places.map((place) => place.chosen), skipped: [...skipped, ...failed] }
-    return { choice, places, homes, endpoint: home.endpoint }
+    if (failure !== '') this.#trace({ type: 'interfaces', reason: failure })
+    for (const discovery of discoveries) {
+      if (isElsewhere) await discovery.start(situation)
+      if (isBack || sleptMs > 0) await discovery.renew()
+    }
+    this.#pump()
   }
 
-  /** Looks whether the machine has other addresses now; where it has, the node is there from now on. */
-  #look(session: Session, now: number): void {
-    if (now - session.seenAt < LOOK_INTERVAL_MS) return
-    session.seenAt = now
-    const interfaces = this.#host.interfaces()
-    const seen = signatureOf(interfaces)
-    if (seen === session.seen) return
-    session.seen = seen
-    this.#inTurn(() => this.#move(session, interfaces)).catch((error: unknown) => {
+  /** What became of our machine since we looked. @returns for how long it slept. */
+  #look(session: Session, now: number): number {
+    const { sleptMs, isNews } = session.lookout.look(now)
+    if (sleptMs > 0) this.#trace({ type: 'woke', reason: `slept ${Math.round(sleptMs)} ms` })
+    if (sleptMs === 0 && !isNews) return 0
+    this.#inTurn(() => this.#follow(session, sleptMs)).catch((error: unknown) => {
       this.#host.surface(error)
     })
     this.#stage?.handleWake()
-  }
-
-  async #move(session: Session, interfaces: readonly NetworkInterface[]): Promise<void> {
-    if (this.#session !== session || this.#state !== 'started') return
-    const { mesh, discoveries, situation: before } = session
-    try {
-      const choice = chooseInterfaces(interfaces, this.#settings.interfaces)
-      session.situation = await this.#listen(mesh, choice)
-    } catch (error) {
-      if (!(error instanceof NetworkError || error instanceof UsageError)) throw error
-      // Where there is none to use, it stays as it is, and looks again once something changes.
-      this.#trace({ type: 'interfaces', reason: error.message })
-      return
-    }
-    const { places, endpoint, homes } = session.situation
-    this.#harmony.move(endpoint, homes, this.#now())
-    this.#trace({ type: 'interfaces', endpoint, reason: 'the addresses of this machine changed' })
-    const addresses = places.map(({ chosen }) => chosen.address)
-    for (const { chosen } of before.places) {
-      if (!addresses.includes(chosen.address)) mesh.leave(chosen.address)
-    }
-    for (const discovery of discoveries) await discovery.start(session.situation)
-    this.#pump()
+    return sleptMs
   }
 
   #createMesh(): Links {
@@ -708,10 +664,11 @@ export class Lyre extends EventEmitter<LyreEvents> {
     if (session === undefined) return
     session.armedAt = Number.POSITIVE_INFINITY
     const now = this.#now()
-    this.#look(session, now)
+    const sleptMs = this.#look(session, now)
     for (const discovery of session.discoveries) discovery.handleTimeout(now)
     session.mesh.handleTimeout(now)
     this.#harmony.handleTimeout(now)
+    if (sleptMs > 0) this.#harmony.handleWake(now)
     this.#pump()
   }
 
@@ -736,8 +693,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
   #arm(): void {
     const session = this.#session
     if (session === undefined || this.#state === 'stopping') return
-    const { mesh, discoveries } = session
-    let at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout())
+    const { mesh, discoveries, lookout } = session
+    let at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout(), lookout.pollTimeout())
     for (const discovery of discoveries) at = Math.min(at, discovery.pollTimeout())
     if (at === session.armedAt) return
     session.armedAt = at
@@ -830,9 +787,6 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }
 }
 
-/** How often it is looked whether the machine has other addresses, when the node is awake anyway. */
-const LOOK_INTERVAL_MS = 2_000
-
 /** Commands for which the clock is asked once. */
 const COMMANDS_AT_ONCE = 32
 
@@ -841,11 +795,6 @@ const BACKLOG_BYTES_MAX = 1_048_576
 
 /** The header of a SHOUT with the longest group: content and header together keep to the limit of a message. */
 const HEADER_BYTES_MAX = 7 + TEXT_BYTES_MAX
-
-/** What of the interfaces makes a difference. */
-function signatureOf(interfaces: readonly NetworkInterface[]): string {
-  return interfaces.map(({ name, address, netmask }) => `${name} ${address} ${netmask}`).join()
-}
 
 function groupBytes(group: string): number {
   return 4 + utf8(group).length

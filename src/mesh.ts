@@ -69,6 +69,8 @@ export interface PortRange {
  * process of many nodes accepts one connection a turn for each, and who gives up and dials again makes it worse.
  */
 export const DIAL_TIMEOUT_MS = 15_000
+/** Who looks at a deadline so late did not run meanwhile, and has not read what may have come in time. */
+export const LATE_MS = 1_000
 /** What a connection may send while it is held, before we stop to read: so we still see that it closes. */
 export const HELD_BYTES_MAX = 16_384
 /** Octets of a message before the HELLO, and of the HELLO: a stranger gets no more of our memory. */
@@ -179,6 +181,7 @@ export class Mesh {
   readonly #handshakes: Places<ConnectionId>
   /** Inboxes, by their address. */
   readonly #servers = new Map<string, StreamServer>()
+  readonly #ports = new InboxPorts()
   #acceptedCount = 0
   #unreadBytes = 0
   #wakeAt = Number.POSITIVE_INFINITY
@@ -233,24 +236,30 @@ export class Mesh {
   }
 
   /**
-   * Opens an inbox at one of our addresses, unless there is one.
+   * Opens an inbox at one of our addresses, unless there is one: at the port that it had there before, or one had elsewhere,
+   * if it is to be had.
    * @returns its port.
    * @throws NetworkError when no port of the range can be had.
    */
   async listen(address: string, ports: PortRange): Promise<number> {
     const there = this.#servers.get(address)
     if (there !== undefined) return there.port
-    const server = await listenAt(ports, (port) =>
+    const server = await this.#ports.listen(address, ports, (port) =>
       this.#host.streams.listen({ address, port }, (stream) => this.#accept(stream)),
     )
     this.#servers.set(address, server)
     return server.port
   }
 
-  /** An address is no longer ours: its inbox closes, and so do all connections that have it at our end. */
-  leave(address: string): void {
+  /** An inbox closes; connections stay. */
+  unlisten(address: string): void {
     this.#servers.get(address)?.close()
     this.#servers.delete(address)
+  }
+
+  /** An address is no longer ours: its inbox closes, and so do all connections that have it at our end. */
+  leave(address: string): void {
+    this.unlisten(address)
     for (const link of [...this.#links.values()]) {
       if (link.stream.localAddress === address) link.stream.destroy()
     }
@@ -329,8 +338,10 @@ export class Mesh {
 
   handleTimeout(now: number): void {
     if (now < this.#wakeAt) return
+    const isLate = now - this.#wakeAt > LATE_MS
     this.#wakeAt = Number.POSITIVE_INFINITY
     for (const link of [...this.#timed]) {
+      if (isLate) link.zmtp.excuse(now)
       link.zmtp.handleTimeout(now)
       this.#read(link, now)
       if (this.#timed.has(link)) this.#wakeAt = Math.min(this.#wakeAt, link.zmtp.pollTimeout())
@@ -718,15 +729,46 @@ function explain(reason: string): string {
   return `${reason} before the handshake was done: it may be no ZRE node, or want another security mechanism`
 }
 
+/** Addresses whose port is remembered. */
+const PORTS_MAX = 32
+
 /**
- * Opens an inbox at the first port that can be had.
- * @throws what `open` threw for the last one, or for another reason than that the port is taken.
+ * At which ports a node has had its inboxes: peers, firewalls and C Zyre remember them, so they stay the same as long as they
+ * can be had.
  */
-export async function listenAt<Server>(
+export class InboxPorts {
+  readonly #byAddress = new Map<string, number>()
+
+  /**
+   * Opens an inbox at the first port that can be had.
+   * @throws what `open` threw for the last one, or for another reason than that the port is taken.
+   */
+  async listen<Server extends { readonly port: number }>(
+    address: string,
+    range: PortRange,
+    open: (port: number) => Server | Promise<Server>,
+  ): Promise<Server> {
+    const [first = 0] = this.#byAddress.values()
+    const wanted = [this.#byAddress.get(address) ?? first, first].filter((port) => port > 0)
+    const server = await listenAt(range, [...new Set(wanted)], open)
+    // The newest is the last to be forgotten, but for the first of all.
+    if (!this.#byAddress.has(address) && this.#byAddress.size >= PORTS_MAX) {
+      const [, oldest] = this.#byAddress.keys()
+      this.#byAddress.delete(oldest as string)
+    }
+    this.#byAddress.set(address, server.port)
+    return server
+  }
+}
+
+async function listenAt<Server>(
   { from, to }: PortRange,
+  wanted: readonly number[],
   open: (port: number) => Server | Promise<Server>,
 ): Promise<Server> {
-  for (let port = from; port < to; port++) {
+  const ports = wanted.filter((port) => to === 0 || (port >= from && port <= to))
+  for (let port = from; port < to; port++) if (!ports.includes(port)) ports.push(port)
+  for (const port of ports) {
     try {
       return await open(port)
     } catch (error) {

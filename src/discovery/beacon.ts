@@ -135,6 +135,7 @@ export class BeaconDiscovery implements Discovery {
   readonly #verdicts = new Map<number, Verdict>()
   readonly #networks = new Map<string, Map<BeaconKind, Tally>>()
   #listener: { readonly socket: DatagramSocket; readonly multicast: string | null } | undefined
+  #places: readonly Place[] = []
   #voices: readonly Voice[] = []
   #beaconAt = Number.POSITIVE_INFINITY
   #sentCount = 0
@@ -152,25 +153,49 @@ export class BeaconDiscovery implements Discovery {
    * @throws NetworkError when the port cannot be had. A place where none can be sent from is told in the errors alone.
    */
   async start({ places }: Whereabouts): Promise<void> {
-    const { port } = this.#options
     const multicast = places.find(({ chosen }) => !chosen.broadcasts)?.chosen.beaconsTo ?? null
     if (this.#listener === undefined || this.#listener.multicast !== multicast) {
-      await this.#listener?.socket.close()
+      await this.#listen(multicast)
+    }
+    this.#places = places
+    for (const { chosen } of places) this.#networkFor(networkOf(chosen))
+    // What was from elsewhere may be from here now.
+    this.#verdicts.clear()
+    await this.#speak(this.#voices)
+  }
+
+  /** Hears and beacons by new sockets, since old ones may have lost what they were members of; beacons at once. */
+  async renew(): Promise<void> {
+    if (this.#listener === undefined) return
+    await this.#listen(this.#listener.multicast)
+    await this.#speak([])
+  }
+
+  /** Opens what hears. One that is there already is better than none. */
+  async #listen(multicast: string | null): Promise<void> {
+    const before = this.#listener
+    try {
       const socket = await this.#host.datagrams.open(
-        { address: '0.0.0.0', port, shared: true, broadcast: false, multicast },
+        { address: '0.0.0.0', port: this.#options.port, shared: true, broadcast: false, multicast },
         {
           receive: (bytes, from) => this.#receive(bytes, from),
           fail: (error) => this.#fail(error),
         },
       )
       this.#listener = { socket, multicast }
+    } catch (error) {
+      if (before === undefined || !(error instanceof NetworkError)) throw error
+      this.#fail(error)
+      return
     }
-    const voices = await Promise.all(places.map((place) => this.#speakAt(place)))
+    await before?.socket.close()
+  }
+
+  /** Beacons at all places, by sockets that are there or by new ones. */
+  async #speak(there: readonly Voice[]): Promise<void> {
+    const voices = await Promise.all(this.#places.map((place) => this.#speakAt(place, there)))
     const quiet = this.#voices.filter((voice) => !voices.includes(voice))
     this.#voices = voices.filter((voice) => voice !== undefined)
-    for (const { chosen } of places) this.#networkFor(networkOf(chosen))
-    // What was from elsewhere may be from here now.
-    this.#verdicts.clear()
     this.#send()
     await Promise.all(quiet.map(({ socket }) => socket.close()))
   }
@@ -187,11 +212,14 @@ export class BeaconDiscovery implements Discovery {
   }
 
   /** What beacons there, which may be there already. */
-  async #speakAt({ chosen, inboxPort }: Place): Promise<Voice | undefined> {
-    const there = this.#voices.find(
+  async #speakAt(
+    { chosen, inboxPort }: Place,
+    there: readonly Voice[],
+  ): Promise<Voice | undefined> {
+    const same = there.find(
       (voice) => isSame(voice.chosen, chosen) && voice.inboxPort === inboxPort,
     )
-    if (there !== undefined) return there
+    if (same !== undefined) return same
     const { address, broadcasts: broadcast, beaconsTo } = chosen
     const fail = (error: Error) => this.#fail(error)
     try {

@@ -20,6 +20,8 @@ export interface Whereabouts {
 export interface Discovery {
   /** Others can find us there from now on, and nowhere else. */
   start(at: Whereabouts): Promise<void>
+  /** What may have gone deaf is opened anew, or asked, and others hear of us at once: we slept, or our network was away. */
+  renew(): Promise<void>
   /** Says goodbye, and closes. */
   stop(): Promise<void>
   handleTimeout(now: number): void

@@ -26,7 +26,7 @@ import {
   type ZmtpEvent,
 } from '../../protocol/index.ts'
 import type { Address, Host, Stream, StreamHandlers } from '../host.ts'
-import { writeOutput } from '../mesh.ts'
+import { LATE_MS, writeOutput } from '../mesh.ts'
 import type { Discovery, DiscoveryHandlers, Whereabouts } from './discovery.ts'
 import { connectInproc, listenInproc } from './inproc.ts'
 
@@ -81,8 +81,10 @@ const STABLE_MS = 10_000
 const BACKLOG_BYTES_MAX = 4_194_304
 /** Messages of one connection in a row, before others have their turn. */
 const MESSAGES_AT_ONCE = 128
+/** What a hub may take to answer after we slept, our network being up again perhaps. */
+const ANSWER_MS = 10_000
 const INPROC = 'inproc://'
-const NO_IDENTITY = new Uint8Array(0)
+const NOTHING = new Uint8Array(0)
 const LEASES = new Map([[LEASE_PROPERTY, Uint8Array.of(1)]])
 /** A frame, and all that is around a value in it. */
 const LIMITS = {
@@ -112,6 +114,8 @@ interface Line {
   counts: boolean
   isOpen: boolean
   resting: boolean
+  /** Until when it has to answer, since we slept; Infinity where it need not. */
+  answerAt: number
 }
 
 /** The gossip of one node; it is started and stopped once for each life of the node. */
@@ -126,6 +130,7 @@ export class GossipDiscovery implements Discovery {
   readonly #counters = new Map<string, number>()
   /** Where our hub is, and what ends it. */
   #bound: string | null = null
+  #endpoint = ''
   #unlisten: (() => void) | undefined
   #isStopped = true
   #lineCount = 0
@@ -162,9 +167,30 @@ export class GossipDiscovery implements Discovery {
     const isNew = this.#isStopped
     if (isNew && bind !== undefined) await this.#listen(bind)
     this.#isStopped = false
+    this.#endpoint = endpoint
     const now = this.#host.clock.now()
     this.#table.publish(endpoint, now)
     if (isNew) for (const hub of this.#hubs) this.#dial(hub)
+    this.#settle(now)
+  }
+
+  /** Says once more where we are, asks hubs whether they are still there, and dials the others without waiting. */
+  async renew(): Promise<void> {
+    if (this.#isStopped) return
+    const now = this.#host.clock.now()
+    for (const hub of this.#hubs) {
+      const { line } = hub
+      hub.failureCount = 0
+      if (line?.zmtp.ready) {
+        if (!line.zmtp.heartbeats) continue
+        line.answerAt = now + ANSWER_MS
+        line.zmtp.ping(NOTHING)
+      } else {
+        if (line !== undefined) this.#close(line, 'we slept while it was dialled')
+        this.#dial(hub)
+      }
+    }
+    this.#table.publish(this.#endpoint, now)
     this.#settle(now)
   }
 
@@ -189,7 +215,10 @@ export class GossipDiscovery implements Discovery {
 
   handleTimeout(now: number): void {
     if (now < this.#wakeAt || this.#isStopped) return
+    const isLate = now - this.#wakeAt > LATE_MS
     for (const line of [...this.#lines.values()]) {
+      if (isLate) line.zmtp.excuse(now)
+      if (now >= line.answerAt) this.#close(line, 'it did not answer after we slept')
       if (now < line.zmtp.pollTimeout()) continue
       line.zmtp.handleTimeout(now)
       this.#read(line, now)
@@ -269,12 +298,13 @@ export class GossipDiscovery implements Discovery {
 
   #createLine(hub: Hub | undefined): Line {
     const socketType = hub === undefined ? 'ROUTER' : 'DEALER'
-    const mechanism = new NullMechanism({ socketType, identity: NO_IDENTITY, others: LEASES })
+    const mechanism = new NullMechanism({ socketType, identity: NOTHING, others: LEASES })
     const now = this.#host.clock.now()
     const zmtp = new ZmtpConnection({ socketType, mechanism, limits: LIMITS }, now)
     const connection = ++this.#lineCount
     const stream = undefined as unknown as Stream
-    return { connection, hub, zmtp, stream, counts: true, isOpen: false, resting: false }
+    const state = { counts: true, isOpen: false, resting: false, answerAt: NEVER }
+    return { connection, hub, zmtp, stream, ...state }
   }
 
   #handlersOf(line: Line): StreamHandlers {
@@ -286,6 +316,7 @@ export class GossipDiscovery implements Discovery {
       receive: (bytes) => {
         if (!line.counts) return
         const now = this.#host.clock.now()
+        line.answerAt = NEVER
         line.zmtp.handleBytes(bytes, now)
         if (!line.resting) this.#read(line, now)
         this.#settle(now)
@@ -434,7 +465,9 @@ export class GossipDiscovery implements Discovery {
     this.#drain(now)
     for (const line of this.#lines.values()) if (line.zmtp.outputBytes > 0) this.#flush(line)
     let at = this.#table.pollTimeout()
-    for (const { zmtp } of this.#lines.values()) at = Math.min(at, zmtp.pollTimeout())
+    for (const { zmtp, answerAt } of this.#lines.values()) {
+      at = Math.min(at, zmtp.pollTimeout(), answerAt)
+    }
     for (const { dialAt } of this.#hubs) at = Math.min(at, dialAt)
     this.#wakeAt = this.#isStopped ? NEVER : at
     this.#handlers.sooner()

@@ -71,6 +71,11 @@ export class MdnsDiscovery implements Discovery {
     await Promise.all([...left.map((line) => line.stop()), ...added.map((line) => line.start())])
   }
 
+  /** Begins anew on each interface: a socket may be deaf after a sleep, and caches of others have forgotten us. */
+  async renew(): Promise<void> {
+    await Promise.all(this.#lines.map((line) => line.renew()))
+  }
+
   async stop(): Promise<void> {
     const lines = this.#lines
     this.#lines = []
@@ -141,6 +146,12 @@ class MdnsLine {
   async start(): Promise<void> {
     this.#running = true
     await this.#do(() => this.#open())
+  }
+
+  async renew(): Promise<void> {
+    await this.#busy
+    this.#retryMs = RETRY_MIN_MS
+    if (this.#running) await this.#do(() => this.#reopen(true))
   }
 
   async stop(): Promise<void> {

@@ -58,6 +58,7 @@ export class QuickWorld extends World {
           },
         }
       },
+      wall: host.clock.wall,
       defer: (callback: () => void) => {
         this.#busy = true
         host.clock.defer(callback)

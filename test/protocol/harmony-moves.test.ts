@@ -165,3 +165,21 @@ t.test('a doubt that was there before a sleep has its time again (harmony.md 4.7
   t.notMatch(machine.at(3_700).join(), 'exit', 'its clock stood still, and the network was away')
   t.match(machine.at(3_800), ['exit p1 link', 'close 1', 'close -1'])
 })
+
+t.test(
+  'who was heard by its beacons alone is not blamed for our sleep (harmony.md 4.7)',
+  async (t) => {
+    const machine = new Machine()
+    machine.enter(1)
+    for (let second = 1; second <= 10; second++) {
+      machine.at(1_000 * second)
+      machine.discover(1)
+    }
+    // Nothing is due before its time: it is called once, late.
+    machine.now = 3_600_000
+    machine.harmony.handleTimeout(machine.now)
+    t.same(machine.lines(), [])
+    t.same(machine.at(3_603_500), ['send 1 ping 2', 'send 1 ping 3'])
+    t.same(machine.at(3_604_500), ['send 1 ping 4', 'evasive p1'])
+  },
+)

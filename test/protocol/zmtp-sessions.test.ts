@@ -173,6 +173,21 @@ t.test('a PING that promises half a second is held to it', async (t) => {
   t.same(eventsOf(connection).map(plain), ['closed zmtp.md 5.4'])
 })
 
+t.test('who did not run for a while gives a peer its time again (zmtp.md 5.4)', async (t) => {
+  const connection = connectionOf()
+  connection.excuse(60_000)
+  t.equal(connection.pollTimeout(), 60_000 + ZMTP_LIMITS.handshakeTimeoutMs)
+  feed(connection, concat(GREETING, READY))
+  connection.excuse(61_000)
+  t.equal(connection.pollTimeout(), Number.POSITIVE_INFINITY, 'it has promised nothing')
+  feed(connection, findVector(VECTORS, 'PING ttl 5 (0.5 s) then silence').bytes)
+  connection.excuse(62_000)
+  t.equal(connection.pollTimeout(), 62_500)
+  eventsOf(connection)
+  connection.handleTimeout(62_500)
+  t.same(eventsOf(connection).map(plain), ['closed zmtp.md 5.4'])
+})
+
 t.test('a DEALER and a ROUTER greet each other', async (t) => {
   const dealer = connectionOf({ socketType: 'DEALER', identity: fromHex('61') })
   const router = connectionOf({ socketType: 'ROUTER', identity: fromHex('62') })

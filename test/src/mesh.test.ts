@@ -13,8 +13,9 @@ import {
   type ZreMessage,
 } from '../../protocol/index.ts'
 import { createTally, type Letter, Mailbox } from '../../protocol/mailbox.ts'
+import { NetworkError } from '../../src/errors.ts'
 import type { Stream } from '../../src/host.ts'
-import { Mesh, type MeshOptions } from '../../src/mesh.ts'
+import { InboxPorts, Mesh, type MeshOptions } from '../../src/mesh.ts'
 import { type FakeStream, World } from '../support/host.ts'
 import { digest, pattern } from '../support/octets.ts'
 import { toHex } from '../support/vectors.ts'
@@ -589,6 +590,50 @@ t.test('of a range of ports the first that is free is taken', async (t) => {
   t.equal(await mesh.listen(ADDRESS, { from: 7_000, to: 7_005 }), 7_002)
   const other = new Tested(world, BOB)
   await t.rejects(other.mesh.listen(ADDRESS, { from: 7_000, to: 7_002 }), { name: 'NetworkError' })
+})
+
+t.test('an inbox keeps its port, where that can be had', async (t) => {
+  const ports = new InboxPorts()
+  const taken = new Set<number>()
+  let free = 40_000
+  const open = (port: number) => {
+    if (taken.has(port)) {
+      const cause = Object.assign(new Error('taken'), { code: 'EADDRINUSE' })
+      throw new NetworkError('taken', { cause })
+    }
+    return { port: port === 0 ? ++free : port }
+  }
+  const listen = async (address: string, range = ANY) => {
+    const { port } = await ports.listen(address, range, open)
+    return port
+  }
+  t.equal(await listen('10.0.0.1'), 40_001)
+  t.equal(await listen('10.0.0.2'), 40_001, 'peers and firewalls know it')
+  taken.add(40_001)
+  t.equal(await listen('10.0.0.3'), 40_002)
+  taken.delete(40_001)
+  t.equal(await listen('10.0.0.3'), 40_002, 'there it was this one')
+  t.equal(await listen('10.0.0.1', { from: 7_000, to: 7_005 }), 7_000, 'it has to be of the range')
+  t.equal(await listen('10.0.0.4', { from: 6_000, to: 7_005 }), 7_000)
+  for (let index = 0; index < 100; index++) await listen(`10.1.0.${index}`)
+  taken.add(7_000)
+  t.not(await listen('10.0.0.3'), 40_002, 'not for ever')
+})
+
+t.test('who did not run for a while has not seen what came in time', async (t) => {
+  const world = new World()
+  const { mesh, told } = new Tested(world, ALICE)
+  const port = await mesh.listen(ADDRESS, ANY)
+  const handlers = { open() {}, receive() {}, drain() {}, close() {} }
+  world.host().streams.connect({ address: ADDRESS, port }, handlers)
+  await world.settle()
+  world.now += 3_600_000
+  mesh.handleTimeout(world.now)
+  t.same(told, [])
+  t.equal(mesh.pollTimeout(), world.now + 5_000)
+  world.now += 5_000
+  mesh.handleTimeout(world.now)
+  t.match(told, [/^-1 refused/])
 })
 
 inAllWays('stop() sends what is queued, and ends when it has left', async (t, world) => {

@@ -171,6 +171,8 @@ interface Listening extends Address {
 /** Everything that the hosts of a test share. */
 export class World {
   now = 0
+  /** By how much the clock on the wall is ahead of the one that tells `now`. */
+  wallAheadMs = 0
   /** All streams ever, in the order they were connected: the side that dialled, then the side that accepted. */
   readonly streams: FakeStream[] = []
   /** Every datagram ever. */
@@ -280,6 +282,7 @@ export class World {
     return {
       clock: {
         now: () => this.now,
+        wall: () => this.now + this.wallAheadMs,
         timer: (callback) => {
           const timer = new FakeTimer(callback)
           this.#timers.add(timer)
