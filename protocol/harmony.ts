@@ -979,6 +979,8 @@ export class Harmony {
     peer.lostAt = NEVER
     this.#unreached.delete(peer)
     peer.met = true
+    // It may move on soon.
+    peer.elsewhereCount = 0
     peer.state = 'entered'
     this.#presentCount++
     peer.unreachable = ''

@@ -6,7 +6,7 @@ import type { Address, DatagramHandlers, DatagramOptions, DatagramSocket } from 
 import type { Entry } from './clock.ts'
 import type { SimulatedNode } from './history.ts'
 import type { Link, Path } from './links.ts'
-import type { Machine, Process, Subnet } from './network.ts'
+import type { Card, Machine, Process, Subnet } from './network.ts'
 
 /** Octets of the largest datagram of UDP over IPv4. */
 const DATAGRAM_BYTES_MAX = 65_507
@@ -53,7 +53,7 @@ export class VirtualSocket implements DatagramSocket {
     this.#broadcasts = options.broadcast
     machine.sockets.set(port, [...others, this])
     process.sockets.add(this)
-    this.enter()
+    for (const card of machine.cards) if (card.isUp) this.enter(card)
   }
 
   send(bytes: Uint8Array, to: Address): void {
@@ -68,17 +68,20 @@ export class VirtualSocket implements DatagramSocket {
     } else {
       const isMulticast = to.address === this.multicast
       const isLocal = isMulticast || to.address.startsWith('127.')
-      const address = isLocal ? '127.0.0.1' : machine.address
-      const flight = new Flight(this, {
-        bytes: bytes.slice(),
-        from: { address, port: this.port },
-        to,
-      })
+      const card = this.#cardTo(to.address)
+      if (!card.isUp && !isLocal) {
+        this.#fail(`ENETUNREACH: ${card.name} has no cable`)
+        return
+      }
+      const bound = this.address === '0.0.0.0' ? card.address : this.address
+      const address = isLocal ? '127.0.0.1' : bound
+      const from = { address, port: this.port }
+      const flight = new Flight(this, { bytes: bytes.slice(), from, to, card })
       network.history.datagram('sent', flight)
       if (isMulticast) flight.toItself()
       else if (!isBroadcast) flight.toOne()
       else if (isLocal) flight.toItself()
-      else if (to.address === machine.subnet.broadcast || to.address === '255.255.255.255') {
+      else if (to.address === card.subnet.broadcast || to.address === '255.255.255.255') {
         flight.toAll()
       } else flight.drop(undefined, 'unreachable')
     }
@@ -97,18 +100,16 @@ export class VirtualSocket implements DatagramSocket {
     const others = sockets.get(this.port)?.filter((other) => other !== this) ?? []
     if (others.length > 0) sockets.set(this.port, others)
     else sockets.delete(this.port)
-    this.leave()
+    for (const card of this.process.machine.cards) if (card.isUp) this.leave(card)
   }
 
-  /** Is heard of on the subnet of its machine. */
-  enter(): void {
-    const { listeners } = this.process.machine.subnet
+  /** Is heard of on the subnet of a card. */
+  enter({ subnet: { listeners } }: Card): void {
     listeners.set(this.port, [...(listeners.get(this.port) ?? []), this])
   }
 
   /** Is not, any more. */
-  leave(): void {
-    const { listeners } = this.process.machine.subnet
+  leave({ subnet: { listeners } }: Card): void {
     const others = listeners.get(this.port)?.filter((other) => other !== this) ?? []
     if (others.length > 0) listeners.set(this.port, others)
     else listeners.delete(this.port)
@@ -118,6 +119,10 @@ export class VirtualSocket implements DatagramSocket {
   receive(flight: Flight): void {
     const { process } = this
     if (!this.#isOpen) return
+    if (process.machine.isSuspended) {
+      flight.drop(process.node, 'asleep')
+      return
+    }
     if (process.state === 'asleep') {
       const bytes = flight.bytes.length + WAITING_COST_BYTES
       if (this.#waitingBytes + bytes > WAITING_BYTES_MAX) {
@@ -143,6 +148,18 @@ export class VirtualSocket implements DatagramSocket {
     for (const flight of waiting) this.receive(flight)
   }
 
+  /** By which card it sends to an address. */
+  #cardTo(address: string): Card {
+    const { machine, network } = this.process
+    const [first] = machine.cards
+    if (machine.cards.length === 1) return first
+    if (address === '255.255.255.255') {
+      return machine.cards.find((card) => card.address === this.address) ?? first
+    }
+    const wide = machine.cards.find(({ subnet }) => subnet.broadcast === address)
+    return wide ?? machine.cardTo(network.cardAt(address))
+  }
+
   #fail(reason: string): void {
     const { clock } = this.process.network
     const fail = () => this.handlers.fail(new NetworkError(reason))
@@ -162,6 +179,7 @@ class Flight implements Entry {
   readonly bytes: Uint8Array
   readonly #machine: Machine
   /** Where it was sent: its machine may have moved since. */
+  readonly card: Card
   readonly #subnet: Subnet
   /** For all on that subnet whose path has this link, or for one machine. */
   #link: Link | undefined
@@ -169,7 +187,12 @@ class Flight implements Entry {
 
   constructor(
     socket: VirtualSocket,
-    about: { readonly bytes: Uint8Array; readonly from: Address; readonly to: Address },
+    about: {
+      readonly bytes: Uint8Array
+      readonly from: Address
+      readonly to: Address
+      readonly card: Card
+    },
     datagram?: number,
   ) {
     this.socket = socket
@@ -179,7 +202,8 @@ class Flight implements Entry {
     this.to = about.to
     this.bytes = about.bytes
     this.#machine = socket.process.machine
-    this.#subnet = this.#machine.subnet
+    this.card = about.card
+    this.#subnet = about.card.subnet
   }
 
   toOne(): void {
@@ -224,6 +248,12 @@ class Flight implements Entry {
 
   run(): void {
     const { port, address } = this.to
+    const isOurs = this.#receiver === this.#machine
+    const far = isOurs ? undefined : this.socket.process.network.cardAt(address)
+    if (!isOurs && (!this.#subnet.isUp || far?.connected === false)) {
+      this.drop(undefined, 'no cable')
+      return
+    }
     if (this.#receiver !== undefined) {
       // Whoever has been bound to a shared port last gets what is for this machine alone.
       const isMulticast = address === this.socket.multicast
@@ -304,7 +334,8 @@ class Flight implements Entry {
     }
     let flight: Flight = this
     if (damaged !== undefined) {
-      flight = new Flight(this.socket, { ...this, bytes: damaged }, this.datagram)
+      const { from, to, card } = this
+      flight = new Flight(this.socket, { bytes: damaged, from, to, card }, this.datagram)
       network.history.damaged(damaged)
     }
     if (lateUs > 0) flight.#later(socket, lateUs)

@@ -91,7 +91,9 @@ export interface ActionRecord {
 
 /** What was done to the world on purpose. */
 export type Fault =
-  | { readonly type: 'crash' | 'pause' | 'resume'; readonly node: SimulatedNode }
+  | { readonly type: 'crash'; readonly node: SimulatedNode }
+  /** Deaf: all of its machine sleeps. */
+  | { readonly type: 'pause' | 'resume'; readonly node: SimulatedNode; readonly isDeaf: boolean }
   | { readonly type: 'create'; readonly node: SimulatedNode }
   | {
       readonly type: 'move'
@@ -120,6 +122,21 @@ export type Fault =
       readonly settings: object
     }
   | { readonly type: 'machine'; readonly machine: string; readonly settings: object }
+  | { readonly type: 'wall'; readonly machine: string; readonly byMs: number }
+  | {
+      readonly type: 'cable'
+      readonly machine: string
+      readonly subnet: string
+      /** Addresses on that subnet begin with `10.index.`. */
+      readonly index: number
+      readonly isUp: boolean
+    }
+  | {
+      readonly type: 'switch'
+      readonly subnet: string
+      readonly index: number
+      readonly isUp: boolean
+    }
 
 /** A fault, and when it began. */
 export interface FaultRecord {

@@ -69,15 +69,26 @@ class VirtualTimer implements Timer {
   readonly #clock: VirtualClock
   readonly #machine: Machine
   readonly #alarm: Alarm
+  #at = Number.POSITIVE_INFINITY
+  #stopCount = 0
 
   constructor(process: Process, clock: VirtualClock, callback: () => void) {
     this.#clock = clock
     this.#machine = process.machine
-    this.#alarm = new Alarm(() => process.run(callback))
+    this.#alarm = new Alarm(() =>
+      process.run(() => {
+        const { stopCount } = process.machine.clock
+        // The clock of a machine that slept stood still, and it may not be time yet.
+        if (stopCount > this.#stopCount && process.now < this.#at) this.set(this.#at)
+        else callback()
+      }),
+    )
     process.addTimer(this.#alarm)
   }
 
   set(at: number): void {
+    this.#at = at
+    this.#stopCount = this.#machine.clock.stopCount
     this.#clock.set(this.#alarm, this.#machine.clock.us(at))
   }
 }

@@ -54,8 +54,9 @@ const EPOCH_MS = 1_767_225_600_000
 
 /** The clock of a machine: it may be fast or slow, and never goes back; and the one on its wall, which may be set. */
 export class MachineClock {
-  /** By how much the one on the wall is wrong. */
+  /** By how much the one on the wall is wrong, and how often this one stood still. */
   wrongMs = 0
+  stopCount = 0
   #rate = 1
   /** From when on it goes at this rate, in true microseconds, and what it showed then, in its own milliseconds. */
   #sinceUs = 0
@@ -83,6 +84,7 @@ export class MachineClock {
 
   /** It stood still since it showed `ms`, as that of a machine that sleeps. */
   standStill(ms: number, nowUs: number): void {
+    this.stopCount++
     this.#sinceUs = nowUs
     this.#shownMs = ms
   }

@@ -42,8 +42,8 @@ export class VirtualMulticastDnsSocket implements MulticastDnsSocket {
 
   send(packet: MdnsPacket, to?: Address): void {
     const { address, port } = this.#address
-    const { broadcast } = this.#process.machine.subnet
-    const all = { address: address.startsWith('127.') ? '127.255.255.255' : broadcast, port }
+    const card = this.#process.machine.cards.find((one) => one.address === address)
+    const all = { address: card?.subnet.broadcast ?? '127.255.255.255', port }
     this.#sender.send(encode(packet), to ?? all)
   }
 

@@ -18,6 +18,7 @@ const PORT_MAX = 60_999
 const MACHINES_MAX = 65_000
 const SUBNETS_MAX = 250
 const TIMERS_MAX = 64
+const CARDS_MAX = 8
 const ORDINARY = { family: 'IPv4', broadcasts: true } as const
 
 /** Machines that hear each other's broadcasts: 10.N.0.0/16. */
@@ -28,9 +29,31 @@ export interface Subnet {
   /** Whoever is bound to a UDP port, by port; the lists are replaced, never changed. */
   readonly listeners: Map<number, readonly VirtualSocket[]>
   hostCount: number
+  /** Whether its switch works: without, nothing gets from one machine on it to another. */
+  isUp: boolean
 }
 
-/** A computer, with one address; processes on it share its ports. */
+/** What connects a machine to a subnet, by an address of its own there. */
+export class Card {
+  readonly name: string
+  subnet: Subnet
+  address: string
+  /** Whether its cable is plugged in; without, its machine has it not among its interfaces, and keeps its address for it. */
+  isUp = true
+
+  constructor(name: string, subnet: Subnet, address: string) {
+    this.name = name
+    this.subnet = subnet
+    this.address = address
+  }
+
+  /** Whether anything can come or go. */
+  get connected(): boolean {
+    return this.isUp && this.subnet.isUp
+  }
+}
+
+/** A computer, with an address on each subnet that it is on; processes on it share its ports. */
 export class Machine {
   readonly index: number
   readonly name: string
@@ -44,33 +67,67 @@ export class Machine {
   settings: MachineSettings = MACHINE_DEFAULTS
   /** How long datagrams from others wait at most, in microseconds; all of them come at multiples of it. */
   powerSaveUs = 0
-  subnet: Subnet
-  address: string
+  /** Whether all of it sleeps: then nothing gets in, and its clock stands still. */
+  isSuspended = false
+  /** One for each subnet; the first is what `address` and `subnet` are about. */
+  readonly cards: readonly [Card, ...Card[]]
   #port = PORT_MIN - 1
+  #sleptAtMs = 0
 
   constructor(
-    identity: { readonly index: number; readonly name: string; readonly address: string },
-    subnet: Subnet,
+    identity: { readonly index: number; readonly name: string },
+    cards: readonly [Card, ...Card[]],
     random: Random,
   ) {
     this.index = identity.index
     this.name = identity.name
-    this.address = identity.address
-    this.subnet = subnet
+    this.cards = cards
     this.random = random
   }
 
-  /** Whether it is switched on: as long as a process on it runs, or sleeps. */
+  get address(): string {
+    return this.cards[0].address
+  }
+
+  get subnet(): Subnet {
+    return this.cards[0].subnet
+  }
+
+  /** Whether it is switched on, and awake: as long as a process on it runs, or sleeps alone. */
   get up(): boolean {
-    return this.processes.size > 0
+    return this.processes.size > 0 && !this.isSuspended
   }
 
   get interfaces(): NetworkInterface[] {
-    const { address } = this
-    return [
+    const list: NetworkInterface[] = [
       { name: 'lo', address: '127.0.0.1', netmask: '255.0.0.0', loopback: true, ...ORDINARY },
-      { name: 'eth0', address, netmask: '255.255.0.0', loopback: false, ...ORDINARY },
     ]
+    for (const { name, address, isUp } of this.cards) {
+      if (isUp) list.push({ name, address, netmask: '255.255.0.0', loopback: false, ...ORDINARY })
+    }
+    return list
+  }
+
+  /** All of it sleeps from now on. */
+  suspend(nowUs: number): void {
+    this.isSuspended = true
+    this.#sleptAtMs = this.clock.ms(nowUs)
+  }
+
+  /** It goes on; its clock stood still. @returns whether it was asleep. */
+  resume(nowUs: number): boolean {
+    if (!this.isSuspended) return false
+    this.isSuspended = false
+    this.clock.standStill(this.#sleptAtMs, nowUs)
+    return true
+  }
+
+  /** By which card things leave for another: one on the same subnet, else the first that is plugged in. */
+  cardTo(far: Card | undefined): Card {
+    const [first] = this.cards
+    if (this.cards.length === 1) return first
+    const near = this.cards.find(({ subnet, isUp }) => isUp && subnet === far?.subnet)
+    return near ?? this.cards.find(({ isUp }) => isUp) ?? first
   }
 
   /** Changes what it is like, from now on. */
@@ -82,7 +139,7 @@ export class Machine {
 
   /** Whether an address is one of its own. */
   has(address: string): boolean {
-    return address === this.address || address.startsWith('127.')
+    return this.cards.some((card) => card.address === address) || address.startsWith('127.')
   }
 
   /** A port that `isFree` says nobody has. @throws NetworkError when there is none. */
@@ -208,7 +265,7 @@ export class Network {
   readonly #random: Random
   readonly #routed: boolean
   readonly #byName = new Map<string, Machine>()
-  readonly #byAddress = new Map<string, Machine>()
+  readonly #byAddress = new Map<string, { readonly machine: Machine; readonly card: Card }>()
   readonly #blocked = new Set<End>()
   readonly #fork = (path: Path, concern: string): Random => {
     const [from, to] = [this.machines[path.from], this.machines[path.to]]
@@ -239,36 +296,55 @@ export class Network {
     return this.#byName.get(name)
   }
 
-  /** The machine of that name, created where there is none. @throws UsageError when it is on another subnet. */
-  machine(name: string | undefined, subnetName: string | undefined): Machine {
+  /**
+   * The machine of that name, created where there is none, with a card on each of these subnets.
+   * @throws UsageError when it is on other subnets.
+   */
+  machine(name: string | undefined, subnets: string | readonly string[] | undefined): Machine {
     const known = name === undefined ? undefined : this.#byName.get(name)
+    const wanted = typeof subnets === 'string' ? [subnets] : (subnets ?? ['lan'])
     if (known !== undefined) {
-      if (subnetName === undefined || known.subnet.name === subnetName) return known
-      throw new UsageError(`machine ${name} is on subnet ${known.subnet.name}, not ${subnetName}`)
+      const there = known.cards.map(({ subnet }) => subnet.name).join(' and ')
+      if (subnets === undefined || there === wanted.join(' and ')) return known
+      throw new UsageError(`machine ${name} is on subnet ${there}, not ${wanted.join(' and ')}`)
+    }
+    const isListed = Array.isArray(wanted) && wanted.every((subnet) => typeof subnet === 'string')
+    const isSound = isListed && new Set(wanted).size === wanted.length
+    if (!isSound || wanted.length === 0 || wanted.length > CARDS_MAX) {
+      throw new UsageError(`subnet has to be a name, or 1 to ${CARDS_MAX} different ones`)
     }
     if (this.machines.length >= MACHINES_MAX) throw new UsageError('there are too many machines')
-    const subnet = this.#subnet(subnetName ?? 'lan')
+    const cards = wanted.map((subnetName, number) => {
+      const subnet = this.#subnet(subnetName)
+      return new Card(`eth${number}`, subnet, this.#freeAddress(subnet))
+    })
     const index = this.machines.length
     const unnamed = name ?? `machine-${index + 1}`
     const random = this.#random.fork(`machine ${unnamed}`)
-    const identity = { index, name: unnamed, address: this.#freeAddress(subnet) }
-    const machine = new Machine(identity, subnet, random)
+    const machine = new Machine({ index, name: unnamed }, cards as [Card, ...Card[]], random)
     this.machines.push(machine)
     this.#byName.set(unnamed, machine)
-    this.#byAddress.set(machine.address, machine)
+    for (const card of cards) this.#byAddress.set(card.address, { machine, card })
     return machine
   }
 
   /** The machine at an address, as another one sees it; undefined where there is none, or no way to it. */
   machineAt(address: string, from: Machine): Machine | undefined {
     if (from.has(address)) return from
-    const machine = this.#byAddress.get(address)
-    if (machine === undefined) return undefined
-    return machine.subnet === from.subnet || this.#routed ? machine : undefined
+    const found = this.#byAddress.get(address)
+    if (found === undefined) return undefined
+    const { machine, card } = found
+    if (this.#routed) return machine
+    return from.cards.some(({ subnet }) => subnet === card.subnet) ? machine : undefined
   }
 
-  /** Gives a machine another address. @throws UsageError when it is on no subnet, or another machine's. */
-  move(machine: Machine, address: string): void {
+  /** The card that has an address. */
+  cardAt(address: string): Card | undefined {
+    return this.#byAddress.get(address)?.card
+  }
+
+  /** Gives a card another address. @throws UsageError when it is on no subnet, or another machine's. */
+  move(machine: Machine, card: Card, address: string): void {
     const subnet = [...this.subnets.values()].find(({ index }) =>
       address.startsWith(`10.${index}.`),
     )
@@ -278,14 +354,37 @@ export class Network {
     }
     if (this.#byAddress.has(address)) throw new UsageError(`${address} is another machine's`)
     for (const process of machine.processes) {
-      for (const end of process.ends) end.strand()
-      for (const socket of process.sockets) socket.leave()
+      for (const end of process.ends) if (end.leadsBy(card)) end.strand()
+      if (card.isUp) for (const socket of process.sockets) socket.leave(card)
     }
-    this.#byAddress.delete(machine.address)
-    machine.address = address
-    machine.subnet = subnet
-    this.#byAddress.set(address, machine)
-    for (const process of machine.processes) for (const socket of process.sockets) socket.enter()
+    this.#byAddress.delete(card.address)
+    card.address = address
+    card.subnet = subnet
+    this.#byAddress.set(address, { machine, card })
+    if (!card.isUp) return
+    for (const process of machine.processes) {
+      for (const socket of process.sockets) socket.enter(card)
+    }
+  }
+
+  /** Pulls the cable of a card out, or plugs it in. @returns whether that changes anything. */
+  plug(machine: Machine, card: Card, isUp: boolean): boolean {
+    if (card.isUp === isUp) return false
+    for (const process of machine.processes) {
+      for (const socket of process.sockets) {
+        if (isUp) socket.enter(card)
+        else socket.leave(card)
+      }
+    }
+    card.isUp = isUp
+    this.retry()
+    return true
+  }
+
+  /** The switch of a subnet works from now on, or does not. */
+  switch(subnet: Subnet, isUp: boolean): void {
+    subnet.isUp = isUp
+    this.retry()
   }
 
   /** An address that nobody has, on a subnet that is created where there is none of that name. */
@@ -330,7 +429,7 @@ export class Network {
       if (one === undefined || other === undefined || one === other) continue
       if (!oneWay || one < other) return true
     }
-    return !(this.machines[to] as Machine).up
+    return !(this.machines[to] as Machine).up || (this.machines[from] as Machine).isSuspended
   }
 
   /** Whether there is any partition. */
@@ -377,7 +476,8 @@ export class Network {
     const index = this.subnets.size
     if (index >= SUBNETS_MAX) throw new UsageError('there are too many subnets')
     const broadcast = `10.${index}.255.255`
-    const subnet: Subnet = { name, index, broadcast, listeners: new Map(), hostCount: 0 }
+    const listeners = new Map()
+    const subnet: Subnet = { name, index, broadcast, listeners, hostCount: 0, isUp: true }
     this.subnets.set(name, subnet)
     return subnet
   }

@@ -22,8 +22,11 @@ export interface SimulationOptions {
 export interface Place {
   /** Name of its machine, created where there is none; nodes on one machine share its address. Default: one of its own. */
   readonly machine?: string
-  /** Name of the subnet of a new machine, created where there is none: broadcasts stay within it. Default: `lan`. */
-  readonly subnet?: string
+  /**
+   * Name of the subnet of a new machine, created where there is none: broadcasts stay within it. Or several, in which case it
+   * has an interface on each. Default: `lan`.
+   */
+  readonly subnet?: string | readonly string[]
 }
 
 /** @throws UsageError that names the option, what was given and what would be right. */

@@ -1,5 +1,6 @@
 // A network in a box: real nodes on virtual machines, under a virtual clock, and everything that happens told by a seed.
 // What an application does with its nodes, it does here as it does anywhere; only time passes when run() says so.
+// Past 600 lines because it is all that a test can do to a network, and half of it says how.
 
 import { parseEndpoint, type Uuid, uuidToBytes } from '../protocol/index.ts'
 import { TimeoutError, UsageError } from '../src/errors.ts'
@@ -208,44 +209,98 @@ export class Simulation {
     return this.#create({ ...resident.options, ...mailboxPort }, machine, uuid)
   }
 
-  /** The process of a node sleeps: nothing of it runs, what comes waits as far as its system has room, timers are late. */
-  pause(lyre: Lyre): void {
+  /**
+   * The process of a node sleeps: nothing of it runs, what comes waits as far as its system has room, timers are late.
+   * @param options `by`: `stop` (the default), only the process does, as by SIGSTOP. `suspend`, all of its machine does, as a
+   * laptop that is closed: what comes is lost, connections wait, and its clock stands still but for the one on its wall.
+   */
+  pause(lyre: Lyre, { by = 'stop' }: { readonly by?: 'stop' | 'suspend' } = {}): void {
+    if (by !== 'stop' && by !== 'suspend') {
+      throw new UsageError(`by has to be stop or suspend, not ${String(by)}`)
+    }
     const node = this.#resident(lyre)
     if (node.state !== 'running') throw new UsageError(`this node is ${node.state}`)
-    this.#fault({ type: 'pause', node })
-    node.process.state = 'asleep'
+    const { machine } = node.process
+    if (by === 'suspend') machine.suspend(this.#clock.nowUs)
+    for (const other of by === 'suspend' ? this.nodes : [node]) {
+      const { process } = other as Resident
+      if (process.machine !== machine || process.state !== 'running') continue
+      this.#fault({ type: 'pause', node: other, isDeaf: by === 'suspend' })
+      process.state = 'asleep'
+    }
   }
 
-  /** It goes on, with all that it has missed. */
+  /** It goes on, with all that it has missed; and so does all of its machine, if that was asleep. */
   resume(lyre: Lyre): void {
     const node = this.#resident(lyre)
     if (node.state !== 'asleep') throw new UsageError(`this node is ${node.state}`)
-    this.#fault({ type: 'resume', node })
-    this.#clock.after(0, () => {
-      if (node.process.state === 'asleep') node.process.wake()
-    })
+    const { machine } = node.process
+    const wasSuspended = machine.resume(this.#clock.nowUs)
+    if (wasSuspended) this.#network.retry()
+    for (const other of wasSuspended ? this.nodes : [node]) {
+      const { process } = other as Resident
+      if (process.machine !== machine || process.state !== 'asleep') continue
+      this.#fault({ type: 'resume', node: other, isDeaf: wasSuspended })
+      this.#clock.after(0, () => {
+        if (process.state === 'asleep') process.wake()
+      })
+    }
+  }
+
+  /** Sets the clock on the wall of a machine ahead by so many milliseconds, or back, as people and NTP do. */
+  setWallClock(place: Whereabouts, byMs: number): void {
+    const machine = this.#machine(place)
+    if (!Number.isFinite(byMs)) throw new UsageError(`byMs has to be a number, not ${byMs}`)
+    machine.clock.wrongMs += byMs
+    this.#fault({ type: 'wall', machine: machine.name, byMs })
   }
 
   /**
    * Gives the machine of a node another address, as DHCP or another network does. Its connections lead nowhere from then
-   * on, and neither side is told, unless `reset`. A node stays bound to the address that it was started with: it is found
-   * again after stop() and start().
+   * on, and neither side is told, unless `reset`. The node sees it within some seconds, and is there from then on.
    * @param address on one of the subnets; `undefined` is a free one on the same.
+   * @param options `from`: the address that it takes the place of, where the machine has several; by default the first.
    */
   moveTo(
     lyre: Lyre,
     address?: string,
-    { reset = false }: { readonly reset?: boolean } = {},
+    { reset = false, from: which }: { readonly reset?: boolean; readonly from?: string } = {},
   ): string {
     const node = this.#resident(lyre)
     const { machine } = node.process
-    const from = machine.address
-    const to = address ?? this.#network.freeAddress(machine.subnet.name)
-    const ends = [...machine.processes].flatMap((process) => [...process.ends])
-    this.#network.move(machine, to)
+    const card = machine.cards.find((one) => which === undefined || one.address === which)
+    if (card === undefined) throw new UsageError(`${machine.name} has no address ${which}`)
+    const { address: from } = card
+    const to = address ?? this.#network.freeAddress(card.subnet.name)
+    const ends = [...machine.processes].flatMap((process) => {
+      return [...process.ends].filter((end) => end.leadsBy(card))
+    })
+    this.#network.move(machine, card, to)
     this.#fault({ type: 'move', node, from, to })
     if (reset) for (const end of ends) end.reset()
     return to
+  }
+
+  /**
+   * Pulls the cable by which a machine is on a subnet, or takes its radio out of reach: it has that address no more, until it is
+   * plugged in again, and connections that go by it wait, as TCP does.
+   * @throws UsageError when it is not on that subnet.
+   */
+  unplug(place: Whereabouts, subnet?: string): void {
+    this.#plug(place, subnet, false)
+  }
+
+  /** Plugs the cable in again, with the address that it had. */
+  plug(place: Whereabouts, subnet?: string): void {
+    this.#plug(place, subnet, true)
+  }
+
+  /** The switch of a subnet fails, or works again: all cables stay in it, and nothing gets through. */
+  switch(subnet: string, isUp: boolean): void {
+    const known = this.#network.subnets.get(subnet)
+    if (known === undefined) throw new UsageError(`there is no subnet ${subnet}`)
+    this.#network.switch(known, isUp)
+    this.#fault({ type: 'switch', subnet, index: known.index, isUp })
   }
 
   /**
@@ -539,6 +594,17 @@ export class Simulation {
     const machine = this.#network.known(place)
     if (machine === undefined) throw new UsageError(`there is no machine ${place}`)
     return machine
+  }
+
+  #plug(place: Whereabouts, subnet: string | undefined, isUp: boolean): void {
+    const machine = this.#machine(place)
+    const card = machine.cards.find(
+      (one) => subnet === undefined || one.subnet === this.#network.subnets.get(subnet),
+    )
+    if (card === undefined) throw new UsageError(`${machine.name} is not on subnet ${subnet}`)
+    if (!this.#network.plug(machine, card, isUp)) return
+    const { name, index } = card.subnet
+    this.#fault({ type: 'cable', machine: machine.name, subnet: name, index, isUp })
   }
 
   #pair(from: Whereabouts, to: Whereabouts): [Machine, Machine] {

@@ -1,12 +1,13 @@
 // TCP between machines, as a program sees it: octets in order or not at all, a window, a kernel that goes on while its process
 // sleeps, sides that learn late, or never, that the other is gone. It carries octets or, for sim/mesh.ts, whole messages.
+// Past 600 lines because one side of a connection is one small object, of which there are millions.
 
 import { NetworkError } from '../src/errors.ts'
 import type { Address, Stream } from '../src/host.ts'
 import type { Entry } from './clock.ts'
 import type { SimulatedNode } from './history.ts'
 import type { Path } from './links.ts'
-import type { Machine, Process } from './network.ts'
+import type { Card, Machine, Process } from './network.ts'
 
 /** Connections that may wait to be accepted by a process that sleeps. */
 const BACKLOG_MAX = 1_024
@@ -19,6 +20,8 @@ const DIAL_RETRY_US = 1_000_000
 const DIAL_RETRIES_US = 127_000_000
 /** In the place of an instant or a number that there is not: no infinity, which takes memory of its own in each object. */
 const NEVER = -1
+/** What is between two processes of one machine: it needs no card. */
+const INSIDE = { connected: true, address: '' }
 
 /** Octets, or one message as sim/mesh.ts has it. */
 export type Load = Uint8Array | object
@@ -53,7 +56,10 @@ export class Server {
   constructor(process: Process, { address, port }: Address, accept: (end: End) => EndHandlers) {
     const { machine } = process
     const isTaken = (wanted: number) => {
-      for (const server of machine.servers) if (server.port === wanted) return true
+      for (const server of machine.servers) {
+        const isSame = server.address === address || [server.address, address].includes('0.0.0.0')
+        if (server.port === wanted && isSame) return true
+      }
       return false
     }
     if (process.isFull()) throw portError(address, port, 'EMFILE')
@@ -95,6 +101,9 @@ export class End implements Entry, Stream {
   backlogBytes = 0
   readonly #path: Path
   readonly #to: Address
+  /** The cards between which it leads. */
+  readonly #near: Card | typeof INSIDE
+  readonly #far: Card | typeof INSIDE
   #handlers: EndHandlers | undefined
   #other: End | undefined
   /** `ending`: no more comes from us; `over`: its owner was told so, or need not be. */
@@ -126,9 +135,17 @@ export class End implements Entry, Stream {
 
   private constructor(
     process: Process,
-    about: { readonly connection: number; readonly path: Path; readonly to: Address },
+    about: {
+      readonly connection: number
+      readonly path: Path
+      readonly to: Address
+      readonly near: Card | typeof INSIDE
+      readonly far: Card | typeof INSIDE
+    },
   ) {
     this.process = process
+    this.#near = about.near
+    this.#far = about.far
     this.connection = about.connection
     this.#path = about.path
     this.#to = about.to
@@ -141,11 +158,15 @@ export class End implements Entry, Stream {
     const target = network.machineAt(to.address, machine)
     const connection = ++network.connectionCount
     // The machine's own text: each dialler has another, read from an endpoint.
-    const address = to.address === target?.address ? target.address : to.address
+    const address = network.cardAt(to.address)?.address ?? to.address
     // Where there is no such address, the path is one that leads nowhere.
     const path = network.path(machine, target ?? machine)
-    const end = new End(process, { connection, path, to: { address, port: to.port } })
-    end.localAddress = target === machine ? address : machine.address
+    const isInside = target === machine
+    const found = isInside ? INSIDE : network.cardAt(to.address)
+    const near = isInside ? INSIDE : machine.cardTo(found as Card | undefined)
+    const leads = { connection, path, near, far: found ?? INSIDE }
+    const end = new End(process, { ...leads, to: { address, port: to.port } })
+    end.localAddress = isInside ? address : near.address
     if (target === undefined) end.#isStranded = true
     const dial = { connection, node: process.node, other: undefined }
     network.history.connection('dialled', dial, `${to.address}:${to.port}`)
@@ -259,6 +280,11 @@ export class End implements Entry, Stream {
     const other = this.#other
     this.#abort('reset on the way')
     if (other !== undefined) other.#abort('reset on the way')
+  }
+
+  /** Whether it comes or goes by a card. */
+  leadsBy(card: Card): boolean {
+    return this.#near === card
   }
 
   /** Neither side hears of the other any more, nor is told why. */
@@ -388,11 +414,12 @@ export class End implements Entry, Stream {
     }
     const server = found
     const path = network.path(target, machine)
-    const end = new End(server.process, { connection: this.connection, path, to: this.#to })
+    const leads = { connection: this.connection, path, near: this.#far, far: this.#near }
+    const end = new End(server.process, { ...leads, to: this.#to })
     end.#other = this
     end.#state = 'open'
     end.localAddress = this.#to.address
-    end.remoteAddress = this.#to.address.startsWith('127.') ? '127.0.0.1' : machine.address
+    end.remoteAddress = this.#to.address.startsWith('127.') ? '127.0.0.1' : this.localAddress
     this.#other = end
     network.history.connection('accepted', end)
     end.#launch('accept', undefined, 0)
@@ -574,7 +601,7 @@ export class End implements Entry, Stream {
   }
 
   #isBlocked(): boolean {
-    if (this.#isStranded) return true
+    if (this.#isStranded || !this.#near.connected || !this.#far.connected) return true
     return this.process.network.isBlocked(this.#path.from, this.#path.to)
   }
 

@@ -333,8 +333,8 @@ export class Delivery implements Checker {
       if (one.slept(since, now).count > 0 || one.movedAt > since || one.state !== 'started') return
       if (one.shortAt > since) return
     }
-    const { cuts, quietUntil, resetAt } = this.#truth.between(party, sender)
-    if (cuts > 0 || quietUntil > since || resetAt > since) return
+    const { cuts, quietUntil, resetAt, reroutedAt } = this.#truth.between(party, sender)
+    if (cuts > 0 || Math.max(quietUntil, resetAt, reroutedAt) > since) return
     const expected = `a message within ${Math.round(boundMs)} ms`
     this.#report('I15', { party, peer: sender, expected, seen: `${Math.round(delayMs)} ms`, id })
   }

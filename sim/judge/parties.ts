@@ -238,6 +238,8 @@ export interface Between {
   quietUntil: number
   /** When connections over it were last reset. */
   resetAt: number
+  /** When a cable or a switch by which a connection of theirs went last failed, or worked again. */
+  reroutedAt: number
 }
 
 /** A message on its way: with the octet behind it, and the number of its record. */
@@ -268,6 +270,8 @@ export class Line {
   deliveredCount = 0
   /** Whether it is the rest of one that was lost. */
   goesOn = false
+  /** The number of the subnet on which it leads to where it was dialled; NaN where that is none. */
+  subnet = Number.NaN
   /** When its dialler's HELLO was delivered; Infinity before. */
   helloAt = Number.POSITIVE_INFINITY
   lastSequence = -1

@@ -1,6 +1,7 @@
 // Holds what applications are told of their peers to who is truly there: the grammar of a contact, why and when peers exit,
 // how soon they enter, and, once all is calm, that everybody sees everybody with its groups. (I3, I6, I8, I9, I10, I11, I17)
 // Spec: harmony.md 3 to 6, docs/guide/events.md. What is silence is measured at the socket, not asked of the node.
+// Past 600 lines because why two nodes part is one question, whatever parted them.
 
 import type { Uuid, ZreMessage } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
@@ -277,7 +278,7 @@ export class Presence implements Checker {
     // It is not where it was, or a datagram said so, or something is left of who was there before it.
     const isAway =
       peer.state !== 'started' ||
-      Math.max(peer.startedAt, peer.movedAt) > contact.at ||
+      Math.max(peer.startedAt, peer.movedAt, this.#reroutedAt(party, peer)) > contact.at ||
       heard.trouble.doubtAt > contact.at ||
       this.#hasGhost(peer, contact)
     // Whose machine has another address closes what it had at the one before, whatever it asked just then.
@@ -338,6 +339,10 @@ export class Presence implements Checker {
     }
   }
 
+  #reroutedAt(party: Party, peer: Party): number {
+    return this.#truth.between(party, peer).reroutedAt
+  }
+
   /** Whether another node was at its machine not long before, whose connections nobody may have ended. */
   #hasGhost({ machine }: Party, contact: { readonly at: number }): boolean {
     for (const other of this.#truth.parties.values()) {
@@ -368,7 +373,7 @@ export class Presence implements Checker {
     // It came back under the same uuid.
     if (peer.startedAt > contact.at) return undefined
     const between = this.#truth.between(party, peer)
-    if (between.resetAt > from) return undefined
+    if (Math.max(between.resetAt, between.reroutedAt) > from) return undefined
     // It has ended a connection of the contact before, and we were not told until now, or are not yet.
     const { lostAt, lostSince } = party.hears(peer.uuid).trouble
     if (lostAt === this.#truth.now && lostSince < contact.at - 10_000) return undefined
@@ -387,8 +392,8 @@ export class Presence implements Checker {
 
   /** Whether nothing came through between two nodes for a while, lately. */
   #isSilenced(party: Party, peer: Party, contact: Contact): boolean {
-    const { cuts, quietUntil } = this.#truth.between(party, peer)
-    return cuts > 0 || quietUntil > contact.at - 10_000
+    const { cuts, quietUntil, reroutedAt } = this.#truth.between(party, peer)
+    return cuts > 0 || Math.max(quietUntil, reroutedAt) > contact.at - 10_000
   }
 
   // Entering.
@@ -402,8 +407,8 @@ export class Presence implements Checker {
       if (one.slept(since, now).count > 0 || one.movedAt > since - AFTERMATH_MS) return undefined
       if (one.shortAt > since) return undefined
     }
-    const { cuts, quietUntil, resetAt } = this.#truth.between(party, peer)
-    if (cuts > 0 || quietUntil > since || resetAt > since) return undefined
+    const { cuts, quietUntil, resetAt, reroutedAt } = this.#truth.between(party, peer)
+    if (cuts > 0 || Math.max(quietUntil, resetAt, reroutedAt) > since) return undefined
     return since
   }
 
@@ -492,8 +497,8 @@ export class Presence implements Checker {
 
   /** Whether anything went wrong with either, or between them, since then. */
   #isDisturbed(party: Party, peer: Party, since: number): boolean {
-    const { cuts, quietUntil, resetAt } = this.#truth.between(party, peer)
-    if (cuts > 0 || quietUntil > since || resetAt > since) return true
+    const { cuts, quietUntil, resetAt, reroutedAt } = this.#truth.between(party, peer)
+    if (cuts > 0 || Math.max(quietUntil, resetAt, reroutedAt) > since) return true
     for (const one of [party, peer]) {
       if (one.slept(since, this.#truth.now).count > 0) return true
       if (one.movedAt > since || one.shortAt > since) return true
@@ -509,8 +514,8 @@ export class Presence implements Checker {
     const boundMs = GOODBYE_MS + SWEEP_MS + 3 * this.#timing.travelMs
     if (now - peer.stoppedAt < boundMs || contact.at > peer.stoppingAt - boundMs) return
     const since = peer.stoppingAt - AFTERMATH_MS
-    const { cuts, quietUntil, resetAt } = this.#truth.between(party, peer)
-    if (cuts > 0 || quietUntil > peer.stoppingAt || resetAt > since) return
+    const { cuts, quietUntil, resetAt, reroutedAt } = this.#truth.between(party, peer)
+    if (cuts > 0 || quietUntil > peer.stoppingAt || Math.max(resetAt, reroutedAt) > since) return
     if (party.slept(since, now).count > 0 || peer.slept(since, now).count > 0) return
     if (peer.movedAt > since || party.movedAt > since) return
     if (peer.shortAt > since || party.shortAt > since) return

@@ -1,6 +1,7 @@
 // What truly happened in a run, put together from its history: who lives, who sleeps, who was cut off from whom, which
 // connections there are and what was said over them, when anything was heard, and what applications were told.
 // Nothing in here is a node's own word. Checkers look at it, and hear of each thing once it is in here.
+// Past 600 lines because every kind of record is made part of it in one place.
 
 import type { Uuid, ZreMessage } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
@@ -186,6 +187,7 @@ export class Truth implements Observer {
     if (line === undefined) {
       if (type !== 'dialled') return
       line = new Line(connection, party, at)
+      line.subnet = Number(reason.split('.', 2)[1])
       this.lines.set(connection, line)
       party.dialLine(line)
     }
@@ -242,7 +244,7 @@ export class Truth implements Observer {
     const key = one < other ? one * 0x10000 + other : other * 0x10000 + one
     let between = this.#between.get(key)
     if (between === undefined) {
-      between = { cuts: 0, cutAt: NEVER, quietUntil: NEVER, resetAt: NEVER }
+      between = { cuts: 0, cutAt: NEVER, quietUntil: NEVER, resetAt: NEVER, reroutedAt: NEVER }
       this.#between.set(key, between)
     }
     return between
@@ -272,9 +274,17 @@ export class Truth implements Observer {
         break
       case 'pause':
         party?.sleep(now)
+        if (party !== undefined && fault.isDeaf) this.#cutOff(party.machine, true)
         break
       case 'resume':
         party?.wake(now)
+        if (party !== undefined && fault.isDeaf) this.#cutOff(party.machine, false)
+        break
+      case 'cable':
+        this.#reroute(fault.index, this.#machine(fault.machine))
+        break
+      case 'switch':
+        this.#reroute(fault.index, undefined)
         break
       case 'move':
         if (party !== undefined) party.movedAt = now
@@ -295,7 +305,28 @@ export class Truth implements Observer {
         break
       case 'links':
       case 'machine':
+      case 'wall':
         break
+    }
+  }
+
+  /** All of a machine sleeps, or is awake again: what others send it is not acknowledged. */
+  #cutOff(machine: number, isCut: boolean): void {
+    for (const other of this.#machines.values()) {
+      if (other === machine) continue
+      const between = this.#betweenMachines(machine, other)
+      if (isCut) this.#cut(between)
+      else this.#uncut(between)
+    }
+  }
+
+  /** Connections on a subnet, of one machine or all, wait from now on, or go on. */
+  #reroute(subnet: number, machine: number | undefined): void {
+    for (const line of this.lines.values()) {
+      const { dialler, acceptor } = line
+      if (acceptor === undefined || line.subnet !== subnet) continue
+      if (machine !== undefined && ![dialler.machine, acceptor.machine].includes(machine)) continue
+      this.between(dialler, acceptor).reroutedAt = this.now
     }
   }
 
@@ -310,9 +341,7 @@ export class Truth implements Observer {
       }
     }
     this.#partitions.push({ sides: numbers, key: JSON.stringify(sides) })
-    this.#eachCut(numbers, (between) => {
-      if (between.cuts++ === 0) between.cutAt = this.now
-    })
+    this.#eachCut(numbers, (between) => this.#cut(between))
   }
 
   #heal(sides: readonly (readonly string[])[] | undefined): void {
@@ -321,13 +350,19 @@ export class Truth implements Observer {
     const healed =
       sides === undefined ? this.#partitions.splice(0) : this.#partitions.splice(index, 1)
     for (const partition of healed) {
-      this.#eachCut(partition.sides, (between) => {
-        if (--between.cuts > 0) return
-        // TCP sends again the later, the longer it was cut.
-        const until = 2 * this.now - between.cutAt + 500
-        between.quietUntil = Math.max(between.quietUntil, until)
-      })
+      this.#eachCut(partition.sides, (between) => this.#uncut(between))
     }
+  }
+
+  #cut(between: Between): void {
+    if (between.cuts++ === 0) between.cutAt = this.now
+  }
+
+  #uncut(between: Between): void {
+    if (--between.cuts > 0) return
+    // TCP sends again the later, the longer it was cut.
+    const until = 2 * this.now - between.cutAt + 500
+    between.quietUntil = Math.max(between.quietUntil, until)
   }
 
   #eachCut(sides: ReadonlyMap<number, number>, act: (between: Between) => void): void {

@@ -48,6 +48,14 @@ t.test('a node that is on its other network alone is followed (harmony.md 5.5)',
   t.match(machine.discover(1, other), [/^send 1 ping/])
   t.same(machine.at(7_400), ['exit p1 link', 'close 1', 'close -1'])
   t.same(machine.at(7_500), [`dial 2 ${other}`])
+  machine.up(2)
+  machine.up(-2, uuidOf(1), { address: '10.0.9.1' })
+  t.match(machine.say(-2, helloOf(1, { endpoint: other })), ['enter p1', 'resume -2'])
+  for (const at of [10_500, 11_500, 12_500]) {
+    machine.at(at)
+    machine.discover(1)
+  }
+  t.match(machine.at(14_000), ['exit p1 link', 'close 2', 'close -2'], 'and back, however soon')
 })
 
 t.test('and followed back when that network fails soon after (harmony.md 5.5)', async (t) => {
