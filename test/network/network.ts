@@ -82,6 +82,8 @@ export class Machine {
     const peer = ['peer', 'name', port, 'netns', segment.namespace]
     ip('-n', this.#namespace, 'link', 'add', name, 'type', 'veth', ...peer)
     const link = new Link({ namespace: this.#namespace, name }, { ...segment, name: port })
+    // It would have IPv6 addresses of its own making, a second or two later.
+    ip('-n', this.#namespace, 'link', 'set', name, 'addrgenmode', 'none')
     link.move(segment)
     link.unplug(false)
     link.rise()
@@ -107,7 +109,12 @@ export class Machine {
   /** A node that talks (node.mjs), once it is there. */
   async node(options: LyreOptions): Promise<Talker> {
     const child = this.start(process.execPath, NODE, JSON.stringify(options))
-    const { uuid, name, endpoint } = await child.next('start')
+    const ended = child.exited.then((how) => {
+      throw new Error(`a node ended with ${how}: ${child.errors}`)
+    })
+    // Later that is as it should be.
+    ended.catch(() => {})
+    const { uuid, name, endpoint } = await Promise.race([child.next('start'), ended])
     return new Talker(child, { uuid, name, endpoint })
   }
 

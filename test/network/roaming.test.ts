@@ -170,3 +170,22 @@ t.test('a network that comes up is used, and loopback no more', { buffered: true
   await settle(t, alice, carol)
   t.same(await alice.peers(), ['bob', 'carol'])
 })
+
+t.test('two on one machine talk on when its cable is pulled', { buffered: true }, async (t) => {
+  const network = new Network(t)
+  const machine = network.machine('a')
+  const link = machine.plug(network.segment('one'), { name: 'eth0', address: '10.1.0.1/24' })
+  const alice = await machine.node({ name: 'alice' })
+  const carol = await machine.node({ name: 'carol' })
+  await meet(alice, carol)
+  await talk(alice, carol)
+  link.unplug()
+  for (const node of [alice, carol]) {
+    await node.waits('it sees that', ({ diagnostics }) => {
+      return diagnostics.interface?.chosen.some(({ name }) => name === 'lo') === true
+    })
+  }
+  await hearEachOther(alice, carol)
+  await settle(t, alice, carol)
+  t.same([await alice.peers(), await carol.peers()], [['carol'], ['alice']])
+})
