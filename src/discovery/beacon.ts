@@ -13,7 +13,7 @@ import {
 import { NetworkError } from '../errors.ts'
 import type { Address, DatagramSocket, Host } from '../host.ts'
 import type { Discovery, Place, Whereabouts } from './discovery.ts'
-import { isSame, networkOf, onNetwork } from './interfaces.ts'
+import { type ChosenInterface, isSame, networkOf, onNetwork } from './interfaces.ts'
 
 /** Who the node is, and how often its beacon says so. */
 export interface BeaconOptions {
@@ -60,14 +60,27 @@ export interface HeardBeacon {
   readonly reason: string | null
 }
 
+/** Beacons that could not be sent by one interface: how many, and what the operating system said of the last. */
+export interface SendFailure {
+  readonly name: string
+  readonly address: string
+  readonly to: string
+  readonly count: number
+  readonly error: string
+}
+
 /** What was sent and what came: one look tells a firewall from a neighbour with CURVE. */
 export interface BeaconDiagnostics {
   readonly port: number
+  /** Longest time between two of them. */
+  readonly intervalMs: number
   /** Where beacons go: an address for each interface. */
   readonly to: readonly string[]
   readonly sent: number
   readonly sendErrors: number
   readonly lastError: string | null
+  /** The same by interface, of those where it is so. */
+  readonly failures: readonly SendFailure[]
   readonly heard: Readonly<Record<BeaconKind, number>>
   /** Who was heard last, for each kind that was. */
   readonly last: Readonly<Partial<Record<BeaconKind, HeardBeacon>>>
@@ -140,6 +153,8 @@ export class BeaconDiscovery implements Discovery {
   #sentCount = 0
   #errorCount = 0
   #lastError: string | null = null
+  /** By our address there. */
+  readonly #failures = new Map<string, SendFailure>()
 
   constructor(host: Host, options: BeaconOptions, handlers: BeaconHandlers) {
     this.#host = host
@@ -169,6 +184,10 @@ export class BeaconDiscovery implements Discovery {
     const quiet = this.#voices.filter((voice) => !voices.includes(voice))
     this.#voices = voices.filter((voice) => voice !== undefined)
     for (const { chosen } of places) this.#networkFor(networkOf(chosen))
+    const addresses = places.map(({ chosen }) => chosen.address)
+    for (const address of this.#failures.keys()) {
+      if (!addresses.includes(address)) this.#failures.delete(address)
+    }
     // What was from elsewhere may be from here now.
     this.#verdicts.clear()
     this.#send()
@@ -193,7 +212,7 @@ export class BeaconDiscovery implements Discovery {
     )
     if (there !== undefined) return there
     const { address, broadcasts: broadcast, beaconsTo } = chosen
-    const fail = (error: Error) => this.#fail(error)
+    const fail = (error: Error) => this.#fail(error, chosen)
     try {
       // A socket of its own sends, so that the one that hears is bound to no address; nobody answers a beacon by UDP.
       const socket = await this.#host.datagrams.open(
@@ -204,7 +223,7 @@ export class BeaconDiscovery implements Discovery {
       return { socket, chosen, inboxPort, beacon }
     } catch (error) {
       if (!(error instanceof NetworkError)) throw error
-      this.#fail(error)
+      this.#fail(error, chosen)
       return undefined
     }
   }
@@ -239,10 +258,12 @@ export class BeaconDiscovery implements Discovery {
     }
     return {
       port: this.#options.port,
+      intervalMs: this.#options.intervalMs,
       to: this.#voices.map(({ chosen }) => chosen.beaconsTo),
       sent: this.#sentCount,
       sendErrors: this.#errorCount,
       lastError: this.#lastError,
+      failures: [...this.#failures.values()],
       heard,
       last,
       networks,
@@ -355,9 +376,13 @@ export class BeaconDiscovery implements Discovery {
     return `${address.slice(0, address.lastIndexOf('.'))}.0/24`
   }
 
-  #fail(error: Error): void {
+  #fail(error: Error, chosen?: ChosenInterface): void {
     this.#errorCount++
     this.#lastError = error.message
+    if (chosen === undefined) return
+    const { name, address, beaconsTo: to } = chosen
+    const count = (this.#failures.get(address)?.count ?? 0) + 1
+    this.#failures.set(address, { name, address, to, count, error: error.message })
   }
 }
 
