@@ -193,17 +193,19 @@ function ofNoBeacons({ gossip, mdns, peers }: Evidence): Finding[] {
 
 function ofBeacons({ interface: choice, peers }: Evidence, beacon: BeaconDiagnostics): Finding[] {
   const chosen = choice?.chosen ?? []
-  const { alive } = beacon.heard
+  const { alive, secure, foreign, otherVersion, impostor } = beacon.heard
   const isAlone = !peers.some(isThere)
   const failing = beacon.failures.map((failure) => ofFailure(beacon, failure))
-  const deaf = chosen.filter((each) => !isHeardBack(beacon, each))
+  const hearing = chosen.filter((each) => isHeardBack(beacon, each))
   // What was not sent cannot come back.
-  const unheard = deaf.filter(({ address }) =>
-    beacon.failures.every((failure) => failure.address !== address),
-  )
-  const found = [...failing, ...unheard.map((each) => ofDeafness(beacon, each))]
+  const unsent = beacon.failures.map(({ address }) => address)
+  const deaf = chosen.filter((each) => !hearing.includes(each) && !unsent.includes(each.address))
+  const found = [...failing, ...deaf.map((each) => ofDeafness(beacon, each))]
   if (alive > 0) found.push(ofNeighbours(beacon, isAlone))
-  else if (deaf.length < chosen.length) found.push(ofSolitude(beacon, chosen, isAlone))
+  // Who is heard at all shows that the network carries broadcasts.
+  else if (hearing.length > 0 && secure + foreign + otherVersion + impostor === 0) {
+    found.push(ofSolitude(beacon, hearing, isAlone))
+  }
   return [...found, ...ofStrangers(beacon, isAlone)]
 }
 
@@ -280,21 +282,20 @@ function ofDeafness(beacon: BeaconDiagnostics, chosen: ChosenInterface): Finding
       others > 0
         ? 'others are heard there; whether they hear us is not known'
         : 'a machine hears what it broadcasts itself, so something on this machine keeps UDP out: a firewall, mostly',
-    remedy: `let UDP port ${port} in: sudo ufw allow ${port}/udp, or sudo firewall-cmd --add-port=${port}/udp; lyre doctor looks which firewall there is`,
+    remedy: `let UDP port ${port} in: sudo ufw allow ${port}/udp, or sudo firewall-cmd --add-port=${port}/udp`,
   }
 }
 
 function ofSolitude(
-  beacon: BeaconDiagnostics,
-  chosen: readonly ChosenInterface[],
+  { port }: BeaconDiagnostics,
+  hearing: readonly ChosenInterface[],
   isAlone: boolean,
 ): Finding {
-  const { port } = beacon
-  const isLocal = chosen.every(({ loopback }) => loopback)
+  const isLocal = hearing.every(({ loopback }) => loopback)
   return {
     code: 'only-own-beacons',
     severity: isAlone ? 'warning' : 'note',
-    seen: `our own beacons come back on ${listOf(chosen.map(nameOf))}, port ${port}, and nobody else's`,
+    seen: `our own beacons come back on ${listOf(hearing.map(nameOf))}, port ${port}, and nobody else's`,
     why: isLocal
       ? 'no other node of this machine uses this beacon port'
       : 'either nobody else is there, or they are on another subnet or port, or the network does not carry broadcasts: an access point that keeps its clients apart, a guest network, a VPN, a cloud',
@@ -449,8 +450,9 @@ function ofMdns(line: MdnsDiagnostics): Finding[] {
       remedy: 'switch it on at the others, too (mdns, --mdns)',
     })
   } else if (others.length < instances.length) {
-    const count = instances.length - others.length
-    found.push(fine('mdns-heard', `${count} nodes show in multicast DNS ${where}`))
+    const ours = instances.filter(({ ours }) => ours !== false)
+    const count = countOf(ours, 'node shows', 'nodes show')
+    found.push(fine('mdns-heard', `${count} in multicast DNS ${where}`))
   }
   if (others.length > 0) {
     found.push({
@@ -485,7 +487,10 @@ function ofPeers({ peers, endpoint }: Evidence): Finding[] {
   }
   if (there.length > 0) {
     found.push(
-      fine('peers-there', `${there.length} peers are there: ${listOf(there.map(peerName))}`),
+      fine(
+        'peers-there',
+        `${countOf(there, 'peer is', 'peers are')} there: ${listOf(there.map(peerName))}`,
+      ),
     )
   }
   return found
@@ -497,14 +502,14 @@ function ofUnreachable(peers: readonly PeerDiagnostics[]): Finding {
   const isRefused = all.includes('ECONNREFUSED')
   const isOther = all.includes('handshake')
   const remedy = isRefused
-    ? 'nothing listens there: look whether it still runs, and whether a NAT or a container is between (advertise, --advertise)'
+    ? 'its firewall refuses connections: let its TCP port in there, which a fixed mailboxPort (--mailbox-port) makes easy; or a NAT or a container is between, and it has to say where to dial it (advertise, --advertise)'
     : isOther
       ? 'something else listens there, or it wants CURVE: look what runs at that port'
       : 'let its TCP port in at the firewall of the other machine: a fixed mailboxPort (--mailbox-port) there makes that easy; also look for a route to it'
   return {
     code: 'peer-unreachable',
     severity: 'problem',
-    seen: `${peers.length} nodes are heard and cannot be reached by TCP: ${listOf(reasons)}`,
+    seen: `${countOf(peers, 'node is', 'nodes are')} heard and cannot be reached by TCP: ${listOf(reasons)}`,
     why: 'messages go by TCP, from each node to the other; beacons alone bring nobody together',
     remedy,
   }
@@ -531,6 +536,10 @@ function peerName({ name, uuid, endpoint }: PeerDiagnostics): string {
 function listOf(names: readonly string[]): string {
   const shown = names.slice(0, NAMED_MAX).join(', ')
   return names.length > NAMED_MAX ? `${shown} and ${names.length - NAMED_MAX} more` : shown
+}
+
+function countOf(list: readonly unknown[], one: string, several: string): string {
+  return `${list.length} ${list.length === 1 ? one : several}`
 }
 
 function secondsOf(ms: number): string {

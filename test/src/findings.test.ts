@@ -306,7 +306,7 @@ t.test('what multicast DNS says', async (t) => {
   t.match(await mdnsOf(world, [stranger]), /^warning mdns-other-network: .* 1 beacon at another/)
   const peers = new World()
   const bob = new Lyre({ mdns: true }, peers.host())
-  t.match(await mdnsOf(peers, [bob]), /^ok mdns-heard: 1 nodes show/)
+  t.match(await mdnsOf(peers, [bob]), /^ok mdns-heard: 1 node shows/)
   const deaf = new World()
   const lyre = new Lyre({ mdns: true }, deaf.host())
   await lyre.start()
