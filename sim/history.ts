@@ -260,7 +260,14 @@ export class History {
   event(node: SimulatedNode, event: LyreEvent): void {
     const { trace } = this
     const uuid = 'peer' in event ? trace.name(event.peer.uuid) : 0
-    const more = 'group' in event ? event.group : event.type === 'exit' ? event.cause : ''
+    const more =
+      'group' in event
+        ? event.group
+        : 'cause' in event
+          ? event.cause
+          : 'code' in event
+            ? event.code
+            : ''
     const name = trace.name(`${event.type} ${more}`)
     trace.add(this.#clock.nowUs, EVENT, node.index, uuid, name)
     if ('content' in event) for (const frame of event.content) trace.addBytes(frame)

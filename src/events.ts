@@ -2,9 +2,21 @@
 // that is too slow must delay nobody else.
 
 import type { Peer, PeerEvent } from '../protocol/index.ts'
+import type { Finding } from './findings.ts'
 
-/** What a Lyre tells: its peers' events, and that it has stopped. */
-export type LyreEvent = PeerEvent | { readonly type: 'stop' }
+/** Something is not as it should be, and nothing that the node does can mend it. Other codes may come. */
+export interface WarningEvent {
+  readonly type: 'warning'
+  /** `nobody-heard`: no peer has been there for `lonelyAfterMs`; told once, and again only after one has been. */
+  readonly code: 'nobody-heard'
+  /** For a person to read. */
+  readonly text: string
+  /** What may be why, the likeliest first; there may be none that can be seen from here. */
+  readonly causes: readonly Finding[]
+}
+
+/** What a Lyre tells: its peers' events, what is not as it should be, and that it has stopped. */
+export type LyreEvent = PeerEvent | WarningEvent | { readonly type: 'stop' }
 
 /** The types of all that a Lyre tells. */
 export const EVENT_TYPES = [
@@ -16,6 +28,7 @@ export const EVENT_TYPES = [
   'evasive',
   'silent',
   'exit',
+  'warning',
   'stop',
 ] as const satisfies readonly LyreEvent['type'][]
 
@@ -153,6 +166,7 @@ export class EventStream implements AsyncIterableIterator<LyreEvent | OverrunEve
     let bytes = COSTS.event
     if ('peer' in event) this.#share(event.peer, step)
     if ('group' in event) bytes += bytesOfText(event.group)
+    if ('causes' in event) bytes += bytesOfWarning(event)
     if ('content' in event) {
       bytes += COSTS.frame * event.content.length
       for (const frame of event.content) {
@@ -203,6 +217,14 @@ function bytesOfPeer({ name, endpoint, headers, groups }: Peer): number {
   for (const group of groups) bytes += COSTS.item + bytesOfText(group)
   for (const [key, value] of Object.entries(headers)) {
     bytes += COSTS.header + bytesOfText(key) + bytesOfText(value)
+  }
+  return bytes
+}
+
+function bytesOfWarning({ text, causes }: WarningEvent): number {
+  let bytes = bytesOfText(text)
+  for (const { seen, why, remedy } of causes) {
+    bytes += COSTS.event + bytesOfText(seen) + bytesOfText(why) + bytesOfText(remedy)
   }
   return bytes
 }

@@ -26,12 +26,28 @@ export type {
   BeaconDiagnostics,
   BeaconKind,
   HeardBeacon,
+  SendFailure,
 } from './discovery/beacon.ts'
 export type { GossipDiagnostics, HubDiagnostics } from './discovery/gossip.ts'
 export type { ChosenInterface, InterfaceChoice } from './discovery/interfaces.ts'
 export type { MdnsDiagnostics } from './discovery/mdns.ts'
 export { NetworkError, TimeoutError, UsageError } from './errors.ts'
-export { type EventOf, type LyreEvent, type LyreEvents, type OverrunEvent, text } from './events.ts'
+export {
+  type EventOf,
+  type LyreEvent,
+  type LyreEvents,
+  type OverrunEvent,
+  text,
+  type WarningEvent,
+} from './events.ts'
+export {
+  causesOf,
+  type Evidence,
+  type Finding,
+  type FindingCode,
+  findingsOf,
+  type Severity,
+} from './findings.ts'
 export type { Content, Diagnostics } from './lyre.ts'
 export type { LyreLimits, LyreOptions } from './options.ts'
 export type { Lyre }

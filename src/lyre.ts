@@ -38,6 +38,7 @@ import {
   type LyreEvents,
   type OverrunEvent,
 } from './events.ts'
+import { causesOf } from './findings.ts'
 import type { Host, Timer } from './host.ts'
 import { Lookout } from './lookout.ts'
 import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
@@ -140,6 +141,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
   /** What start() and stop() asked for last: each waits for the one before. */
   #last: Promise<void> = Promise.resolve()
   #draining = false
+  /** When we have been without a peer for too long; Infinity once that was told. */
+  #lonelyAt = Number.POSITIVE_INFINITY
   /** What our groups take in a HELLO. */
   #groupBytes = 0
   /** Octets of a content of one frame. */
@@ -475,6 +478,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#session = { mesh, ...found, timer, lookout, armedAt }
       for (const discovery of discoveries) await discovery.start(situation)
       this.#state = 'started'
+      this.#lonelyAt = clock.now() + this.#settings.lonelyAfterMs
       this.#stage?.handleAction({ type: 'start' })
       this.#pump()
     } catch (error) {
@@ -669,7 +673,20 @@ export class Lyre extends EventEmitter<LyreEvents> {
     session.mesh.handleTimeout(now)
     this.#harmony.handleTimeout(now)
     if (sleptMs > 0) this.#harmony.handleWake(now)
+    this.#drain()
+    if (now >= this.#lonelyAt) this.#warn()
     this.#pump()
+  }
+
+  /** Nobody has been there for a while. */
+  #warn(): void {
+    this.#lonelyAt = Number.POSITIVE_INFINITY
+    if (this.#harmony.peerCount() > 0) return
+    const causes = causesOf(this.diagnostics())
+    const seconds = this.#settings.lonelyAfterMs / 1_000
+    const [cause] = causes
+    const text = `nobody has been there for ${seconds} s${cause === undefined ? '' : `: ${cause.seen}`}`
+    this.#emit({ type: 'warning', code: 'nobody-heard', text, causes })
   }
 
   #pump(): void {
@@ -696,6 +713,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     const { mesh, discoveries, lookout } = session
     let at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout(), lookout.pollTimeout())
     for (const discovery of discoveries) at = Math.min(at, discovery.pollTimeout())
+    at = Math.min(at, this.#lonelyAt)
     if (at === session.armedAt) return
     session.armedAt = at
     session.timer.set(at)
@@ -717,6 +735,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
       case 'close':
         mesh?.[effect.type](effect.connection)
         break
+      case 'enter':
+        this.#lonelyAt = Number.POSITIVE_INFINITY
+        this.#emit(effect)
+        break
       case 'exit':
         this.#handleExit(effect)
         this.#emit(effect)
@@ -728,6 +750,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
   /** Whoever remembers where a peer was learns that it is not there any more, and why. */
   #handleExit({ peer, cause }: EventOf<'exit'>): void {
+    if (this.#harmony.peerCount() === 0) this.#lonelyAt = this.#now() + this.#settings.lonelyAfterMs
     for (const discovery of this.#session?.discoveries ?? []) {
       discovery.handleExit?.({ uuid: peer.uuid, cause }, this.#now())
     }

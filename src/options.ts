@@ -81,6 +81,11 @@ export interface LyreOptions {
    */
   readonly expiredTimeoutMs?: number
   /**
+   * Without a peer for so long, the node tells a `warning` with the likely causes, once until one has been there:
+   * milliseconds, from 10 to a day, 0 or Infinity for never. Default: 10,000, ten beacons of everybody.
+   */
+  readonly lonelyAfterMs?: number
+  /**
    * Whether content comes as copies. Default: false: it comes as views of what was read, which cost nothing, stay valid
    * for as long as they are held, and hold up to 64 KiB each while they are. Say true to keep many small messages.
    */
@@ -188,6 +193,8 @@ export interface Settings {
   readonly evasiveTimeoutMs: number
   readonly silentTimeoutMs: number
   readonly expiredTimeoutMs: number
+  /** Infinity is never. */
+  readonly lonelyAfterMs: number
   readonly copy: boolean
   readonly trace: ((trace: Trace) => void) | undefined
   readonly overflow: ReadonlyMap<string, OverflowPolicy>
@@ -227,6 +234,7 @@ export function resolveOptions(options: LyreOptions): Settings {
       max: LEASE_MAX_MS,
     }),
     ...timeouts,
+    lonelyAfterMs: resolveLonely(options.lonelyAfterMs ?? 10_000),
     copy: typed('copy', options.copy, 'boolean') ?? false,
     trace: typed('trace', options.trace, 'function'),
     overflow: resolveOverflow(options.overflow ?? {}),
@@ -250,6 +258,7 @@ const KEYS = new Set([
   'evasiveTimeoutMs',
   'silentTimeoutMs',
   'expiredTimeoutMs',
+  'lonelyAfterMs',
   'copy',
   'trace',
   'overflow',
@@ -274,6 +283,13 @@ function resolveTimeouts(
     )
   }
   return { evasiveTimeoutMs, silentTimeoutMs, expiredTimeoutMs }
+}
+
+function resolveLonely(lonelyAfterMs: number): number {
+  if (lonelyAfterMs === 0 || lonelyAfterMs === Number.POSITIVE_INFINITY) {
+    return Number.POSITIVE_INFINITY
+  }
+  return integer('lonelyAfterMs', lonelyAfterMs, { min: 10, max: TIMEOUT_MAX_MS })
 }
 
 function resolveHeaders(given: Readonly<Record<string, string>>): Headers {

@@ -180,6 +180,24 @@ t.test('all that there is to call, set, hear and throw is on the page about the 
   )
 })
 
+t.test('all that can be found is on the page about peers that do not see each other', async (t) => {
+  const page = read('docs/guide/when-peers-do-not-see-each-other.md')
+  const [, union = ''] = /type FindingCode =(.*?)\n\n/s.exec(read('src/findings.ts')) ?? []
+  const lines = read('src/cli/examination.ts').match(/\bcode: .*'/g) ?? []
+  // A finding in one line has its severity there, too.
+  const severities = ['problem', 'warning', 'note', 'ok']
+  const codes = Array.from(`${union}${lines}`.matchAll(/'([a-z-]+)'/g), ([, code = '']) => code)
+  t.ok(codes.length > 40, 'there is something to look for')
+  const rows = page.slice(page.indexOf('## All findings'))
+  t.same(
+    codes.filter(
+      (code) =>
+        !severities.includes(code) && !new RegExp(`^\\| .*\`${code}\`.* \\|`, 'm').test(rows),
+    ),
+    [],
+  )
+})
+
 t.test('the defaults on the page about the API are those of the code', async (t) => {
   const source = read('src/options.ts')
   const rows = [...read('docs/guide/api.md').matchAll(/^\| `(\w+)` \| ([\d,]+) \|/gm)]

@@ -61,6 +61,10 @@ export class Bounds implements Checker {
 
   event(party: Party, event: LyreEvent, _contact: Contact | undefined, id: number): void {
     if (event.type === 'stop') this.#checkLeft(party, id)
+    if (event.type === 'warning' && party.contacts.size > 0) {
+      const seen = `${event.code}, and ${party.contacts.size} are there`
+      this.#report('I3', { party, expected: 'a warning only of what is so', seen, id })
+    }
   }
 
   datagram({ type, bytes }: DatagramRecord, sender: Party): void {

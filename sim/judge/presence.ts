@@ -107,6 +107,7 @@ export class Presence implements Checker {
       }
       return
     }
+    if (event.type === 'warning') return
     const { uuid } = event.peer
     const peer = this.#truth.byUuid.get(uuid)
     const complain = (expected: string) =>
@@ -117,12 +118,10 @@ export class Presence implements Checker {
       this.#checkDiscovery(party, peer, id)
       return
     }
-    if (contact === undefined) {
-      complain(`no ${event.type} but between enter and exit`)
-      return
-    }
-    this.#checkGrammar(party, { event, contact, complain, id })
-    if (event.type === 'exit') this.#checkExit(party, { peer, event, contact, id })
+    if (contact === undefined) complain(`no ${event.type} but between enter and exit`)
+    else this.#checkGrammar(party, { event, contact, complain, id })
+    if (contact !== undefined && event.type === 'exit')
+      this.#checkExit(party, { peer, event, contact, id })
   }
 
   #checkGrammar(
@@ -133,7 +132,7 @@ export class Presence implements Checker {
       complain,
       id,
     }: {
-      readonly event: Exclude<LyreEvent, { type: 'stop' | 'enter' }>
+      readonly event: Exclude<LyreEvent, { type: 'stop' | 'warning' | 'enter' }>
       readonly contact: Contact
       readonly complain: (expected: string) => void
       readonly id: number

@@ -34,6 +34,10 @@ export function eventToJson(event: LyreEvent | OverrunEvent, time: number): Json
     case 'evasive':
     case 'silent':
       return { ...head, ...identityOf(event.peer) }
+    case 'warning': {
+      const { code, text, causes } = event
+      return { ...head, code, text, causes }
+    }
     case 'overrun':
       return { ...head, count: event.count }
     case 'stop':

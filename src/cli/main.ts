@@ -10,6 +10,7 @@ import { type ChatSettings, chat } from './chat.ts'
 import { accompany } from './companion.ts'
 import { completionOf, SHELLS, type Shell } from './completion.ts'
 import { demonstrate } from './demo.ts'
+import { doctor } from './doctor.ts'
 import { ARGUMENTS, checkSwitches, Verb, withChoice } from './environment.ts'
 import { listPeers } from './peers.ts'
 import { pipe } from './pipe.ts'
@@ -64,6 +65,7 @@ Examples:
   lyre peers
   lyre send --to ada 'the soup is ready'
   lyre watch --json | jq
+  lyre doctor
   eval "$(lyre completion bash)"
 
 Each flag can be set by a variable too, which its verb's --help names.
@@ -76,6 +78,7 @@ Exit codes: 0 fine, 1 it failed, 2 it was used wrongly; lyre sim has more.`,
   addSend(program)
   addPipe(program)
   addBench(program)
+  addDoctor(program)
   addSim(program)
   addDemo(program)
   addCompletion(program)
@@ -265,6 +268,31 @@ Examples:
   lyre demo < /dev/null`,
     )
     .action(run(demonstrate))
+}
+
+function addDoctor(program: Command): void {
+  const command = program
+    .command('doctor')
+    .showHelpAfterError('Try lyre doctor --help.')
+    .description('why peers do not see each other, and what to do about it')
+    .option('--wait <duration>', 'how long to listen; 5s, unless given', parsePatience)
+  withJson(withNetwork(withName(command)))
+    .addHelpText(
+      'after',
+      `
+It is a node for a while, and looks at interfaces, beacons, hubs, peers, and at
+firewalls, WiFi and limits of the machine. It changes nothing. Give it the flags
+that your node has. As root it sees the rules of packet filters, too.
+
+Examples:
+  lyre doctor
+  lyre doctor --interface wlan0 --mailbox-port 49152-49160
+  lyre doctor --gossip-connect tcp://10.0.0.5:5671 --mdns --wait 10s
+  lyre doctor --json | jq -r '.findings[].remedy'
+
+Exit codes: 0 no problem, though warnings perhaps, 1 a problem, 2 wrongly used.`,
+    )
+    .action(run(doctor))
 }
 
 function addSim(program: Command): void {

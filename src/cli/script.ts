@@ -4,12 +4,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Lyre, type LyreEvent, type OverrunEvent, text } from '../index.ts'
 import { COMPANIONS, STAGE } from './companion.ts'
-import { hintsOf } from './hints.ts'
 import { eventToJson, formatLine, type JsonLine } from './json.ts'
 import { Output } from './output.ts'
 import { colourDepth } from './terminal.ts'
 import type { Troupe } from './troupe.ts'
-import { Words } from './words.ts'
+import { hintsOf, Words } from './words.ts'
 
 /** How long it may take; with the leaving of all it is to end within 15 s. */
 const CONVERSATION_TIMEOUT_MS = 11_000

@@ -1,10 +1,10 @@
 // A node that comes to do one thing, and leaves: what `lyre peers`, `send`, `watch` and `bench` are.
 
 import { createLyre, type Lyre, type LyreOptions, type Peer, TimeoutError } from '../index.ts'
-import { hintsOf } from './hints.ts'
 import { formatLine, type JsonLine } from './json.ts'
 import { Output } from './output.ts'
 import { type NodeSettings, nodeOptions } from './settings.ts'
+import { hintsOf } from './words.ts'
 
 /** What an act has. */
 export interface Visit {

@@ -11,13 +11,12 @@ import {
 } from '../index.ts'
 import { Colours } from './colours.ts'
 import { textWidth } from './columns.ts'
-import { hintsOf } from './hints.ts'
 import { eventToJson } from './json.ts'
 import type { NodeSettings } from './settings.ts'
 import { fill } from './table.ts'
 import { colourDepth } from './terminal.ts'
 import { visit } from './visit.ts'
-import { clean, Words } from './words.ts'
+import { clean, Words, warningLines } from './words.ts'
 
 /** What `lyre watch` can be told. */
 export interface WatchSettings extends NodeSettings {
@@ -25,7 +24,7 @@ export interface WatchSettings extends NodeSettings {
   readonly trace?: true
 }
 
-/** When nobody has come so long, it is said why, as far as it is known. */
+/** When nobody has come so long, it is said why, as far as it is known: whoever watches waits for nothing else. */
 const ALONE_MS = 5_000
 /** The column of names is at least, and at most, so wide. */
 const NAME_WIDTH = { min: 8, max: 24 }
@@ -37,7 +36,10 @@ const DETAIL_LENGTH_MAX = 1_000
 export function watch(settings: WatchSettings, signal: AbortSignal): Promise<number> {
   const isAll = settings.group === undefined
   let trace: ((trace: Trace) => void) | undefined
-  const options = settings.trace ? { trace: (told: Trace) => trace?.(told) } : {}
+  const options = {
+    lonelyAfterMs: ALONE_MS,
+    ...(settings.trace && { trace: (told: Trace) => trace?.(told) }),
+  }
   return visit({ ...settings, options }, signal, async ({ lyre, output, signal, say, tell }) => {
     const lines = new Lines(lyre)
     trace = (told) => {
@@ -50,19 +52,12 @@ export function watch(settings: WatchSettings, signal: AbortSignal): Promise<num
     tell({ event: 'start', time: Date.now(), uuid, name, endpoint, headers })
     const names = lyre.diagnostics().interface?.chosen.map((chosen) => chosen.name)
     say(lines.notice(`watching as ${clean(name)} at ${endpoint}, on ${names?.join(', ')}`))
-    const alone = setTimeout(() => {
-      if (lyre.peers().length > 0) return
-      for (const hint of ['nobody is there so far', ...hintsOf(lyre.diagnostics())]) {
-        say(lines.notice(hint))
-      }
-    }, ALONE_MS)
     for await (const event of events) {
       if (isAll && event.type === 'join') follow(lyre, event.group)
       say(lines.event(event))
       tell(eventToJson(event, Date.now()))
       await output.ready()
     }
-    clearTimeout(alone)
     await lyre.stop()
     say(lines.event({ type: 'stop' }))
     tell(eventToJson({ type: 'stop' }, Date.now()))
@@ -93,6 +88,11 @@ class Lines {
   event(event: LyreEvent | OverrunEvent): string {
     if (event.type === 'overrun') return this.notice(`too much at once: ${event.count} not shown`)
     if (event.type === 'stop') return this.notice('stopped')
+    if (event.type === 'warning') {
+      return warningLines(event)
+        .map((line) => this.notice(line))
+        .join('\n')
+    }
     const name = clean(this.#words.nameOf(event.peer), NAME_WIDTH.max)
     this.#nameWidth = Math.min(NAME_WIDTH.max, Math.max(this.#nameWidth, textWidth(name)))
     const filled = fill(name, this.#nameWidth)
@@ -112,7 +112,7 @@ class Lines {
     return this.#dim(`${this.#time()}  * ${text}`)
   }
 
-  #detailOf(event: Exclude<LyreEvent, { type: 'stop' }>): string {
+  #detailOf(event: Exclude<LyreEvent, { type: 'stop' | 'warning' }>): string {
     switch (event.type) {
       case 'enter': {
         const { uuid, endpoint, headers } = event.peer

@@ -1,8 +1,18 @@
 // Events in words, for a person to read. Whatever a peer sent is shown without control characters: a name or a message must
 // not move the cursor, change the colours or forge a line of somebody else.
 
-import type { ExitCause, Lyre, LyreEvent, OverrunEvent, Peer } from '../index.ts'
-import { text } from '../index.ts'
+import {
+  causesOf,
+  type Evidence,
+  type ExitCause,
+  type Finding,
+  type Lyre,
+  type LyreEvent,
+  type OverrunEvent,
+  type Peer,
+  text,
+  type WarningEvent,
+} from '../index.ts'
 import { type ColourDepth, Colours } from './colours.ts'
 import type { RoomSummary } from './rooms.ts'
 import type { Prompt } from './terminal.ts'
@@ -66,6 +76,10 @@ export class Words {
         return this.#message(event.peer, `[${clean(event.group)}]`, event.content)
       case 'whisper':
         return this.#message(event.peer, '(whisper)', event.content)
+      case 'warning':
+        return warningLines(event)
+          .map((line) => this.notice(line))
+          .join('\n')
       case 'overrun':
         return this.notice(`too much at once: ${event.count} events are not shown`)
       case 'stop':
@@ -178,6 +192,24 @@ export function formatTime({ at, now }: { readonly at: number; readonly now: num
   const time = `${two(date.getHours())}:${two(date.getMinutes())}`
   if (date.toDateString() === new Date(now).toDateString()) return time
   return `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())} ${time}`
+}
+
+/** What a node knows of why it hears nobody, or cannot reach whom it hears, each with its remedy; the likeliest first. */
+export function hintsOf(evidence: Evidence): string[] {
+  return causesOf(evidence).flatMap((cause) => [clean(cause.seen), remedyOf(cause)])
+}
+
+/** A warning with its causes; what its text says already is not said again. */
+export function warningLines({ text, causes }: WarningEvent): string[] {
+  const [likeliest, ...others] = causes
+  const told = [clean(text)]
+  if (likeliest !== undefined) told.push(remedyOf(likeliest))
+  for (const cause of others) told.push(clean(cause.seen), remedyOf(cause))
+  return told
+}
+
+function remedyOf({ remedy }: Finding): string {
+  return `  ${clean(remedy)}`
 }
 
 function lines(text: string): string[] {

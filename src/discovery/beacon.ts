@@ -13,7 +13,7 @@ import {
 import { NetworkError } from '../errors.ts'
 import type { Address, DatagramSocket, Host } from '../host.ts'
 import type { Discovery, Place, Whereabouts } from './discovery.ts'
-import { isSame, networkOf, onNetwork } from './interfaces.ts'
+import { type ChosenInterface, isSame, networkOf, onNetwork } from './interfaces.ts'
 
 /** Who the node is, and how often its beacon says so. */
 export interface BeaconOptions {
@@ -60,14 +60,27 @@ export interface HeardBeacon {
   readonly reason: string | null
 }
 
+/** Beacons that could not be sent by one interface: how many, and what the operating system said of the last. */
+export interface SendFailure {
+  readonly name: string
+  readonly address: string
+  readonly to: string
+  readonly count: number
+  readonly error: string
+}
+
 /** What was sent and what came: one look tells a firewall from a neighbour with CURVE. */
 export interface BeaconDiagnostics {
   readonly port: number
+  /** Longest time between two of them. */
+  readonly intervalMs: number
   /** Where beacons go: an address for each interface. */
   readonly to: readonly string[]
   readonly sent: number
   readonly sendErrors: number
   readonly lastError: string | null
+  /** The same by interface, of those where it is so. */
+  readonly failures: readonly SendFailure[]
   readonly heard: Readonly<Record<BeaconKind, number>>
   /** Who was heard last, for each kind that was. */
   readonly last: Readonly<Partial<Record<BeaconKind, HeardBeacon>>>
@@ -141,6 +154,8 @@ export class BeaconDiscovery implements Discovery {
   #sentCount = 0
   #errorCount = 0
   #lastError: string | null = null
+  /** By our address there. */
+  readonly #failures = new Map<string, SendFailure>()
 
   constructor(host: Host, options: BeaconOptions, handlers: BeaconHandlers) {
     this.#host = host
@@ -196,6 +211,10 @@ export class BeaconDiscovery implements Discovery {
     const voices = await Promise.all(this.#places.map((place) => this.#speakAt(place, there)))
     const quiet = this.#voices.filter((voice) => !voices.includes(voice))
     this.#voices = voices.filter((voice) => voice !== undefined)
+    const addresses = this.#places.map(({ chosen }) => chosen.address)
+    for (const address of this.#failures.keys()) {
+      if (!addresses.includes(address)) this.#failures.delete(address)
+    }
     this.#send()
     await Promise.all(quiet.map(({ socket }) => socket.close()))
   }
@@ -221,7 +240,7 @@ export class BeaconDiscovery implements Discovery {
     )
     if (same !== undefined) return same
     const { address, broadcasts: broadcast, beaconsTo } = chosen
-    const fail = (error: Error) => this.#fail(error)
+    const fail = (error: Error) => this.#fail(error, chosen)
     try {
       // A socket of its own sends, so that the one that hears is bound to no address; nobody answers a beacon by UDP.
       const socket = await this.#host.datagrams.open(
@@ -232,7 +251,7 @@ export class BeaconDiscovery implements Discovery {
       return { socket, chosen, inboxPort, beacon }
     } catch (error) {
       if (!(error instanceof NetworkError)) throw error
-      this.#fail(error)
+      this.#fail(error, chosen)
       return undefined
     }
   }
@@ -267,10 +286,12 @@ export class BeaconDiscovery implements Discovery {
     }
     return {
       port: this.#options.port,
+      intervalMs: this.#options.intervalMs,
       to: this.#voices.map(({ chosen }) => chosen.beaconsTo),
       sent: this.#sentCount,
       sendErrors: this.#errorCount,
       lastError: this.#lastError,
+      failures: [...this.#failures.values()],
       heard,
       last,
       networks,
@@ -383,9 +404,13 @@ export class BeaconDiscovery implements Discovery {
     return `${address.slice(0, address.lastIndexOf('.'))}.0/24`
   }
 
-  #fail(error: Error): void {
+  #fail(error: Error, chosen?: ChosenInterface): void {
     this.#errorCount++
     this.#lastError = error.message
+    if (chosen === undefined) return
+    const { name, address, beaconsTo: to } = chosen
+    const count = (this.#failures.get(address)?.count ?? 0) + 1
+    this.#failures.set(address, { name, address, to, count, error: error.message })
   }
 }
 

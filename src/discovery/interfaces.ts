@@ -113,7 +113,7 @@ function judge(
   }
   const index = patterns.findIndex((pattern) => pattern.fits(found))
   const rank = index * RANKS.length + rankOf(found)
-  if (index >= 0) return { rank, reason: `asked for as ${patterns[index]?.text}` }
+  if (index >= 0) return { rank, reason: `${ASKED_FOR} ${patterns[index]?.text}` }
   return { refusal: `${patterns.map(({ text }) => text).join(', ')} was asked for` }
 }
 
@@ -141,12 +141,25 @@ export function prefixOf({ netmask }: NetworkInterface): number {
 
 /** Of a loopback without broadcast (beacon.md 2.7). */
 const MULTICAST_REASON = `it has no broadcast on this system, so beacons go to the multicast group ${BEACON_MULTICAST}`
+const ASKED_FOR = 'asked for as'
 const RANKS = [
   'it reaches a network',
   'it looks like a container, a virtual machine or a tunnel',
   'it has a link-local address',
   'loopback reaches this machine only',
 ]
+
+const KINDS = ['network', 'virtual', 'link-local', 'loopback'] as const
+
+/** Whom it reaches, as far as one can see: the network, others of a virtual kind, whoever has no address either, ourselves. */
+export function kindOf(found: NetworkInterface): (typeof KINDS)[number] {
+  return KINDS[rankOf(found)] ?? 'network'
+}
+
+/** Whether it was chosen since somebody said so, and not by what it looks like. */
+export function isAskedFor({ reason }: ChosenInterface): boolean {
+  return reason.startsWith(ASKED_FOR)
+}
 
 function rankOf({ name, address, loopback }: NetworkInterface): number {
   if (loopback) return 3

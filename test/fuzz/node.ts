@@ -270,7 +270,7 @@ class NodeTrial implements Trial {
   // What the honest do.
 
   #hear(event: LyreEvent): void {
-    if (event.type === 'stop') return
+    if (event.type === 'stop' || event.type === 'warning') return
     this.#grammar.hear(event)
     if (event.peer.uuid !== this.#honest.uuid) return
     if (event.type === 'exit') expect(this.#ending, `the honest peer stays, exit by ${event.cause}`)

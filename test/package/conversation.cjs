@@ -18,7 +18,7 @@ exports.converse = async ({ createLyre, text, UsageError }) => {
   ada.shout('CHAT', 'hello')
   const said = [text((await heard).content), text((await answered).content)]
   // An emulated processor may have no multicast, but the package has to be found, which is loaded when it is needed.
-  const mdns = !/find|load|require|import/i.test(ada.diagnostics().mdns.lastError ?? '')
+  const mdns = !/find|load|require|import/i.test(ada.diagnostics().mdns[0]?.lastError ?? '')
   await Promise.all([ada.stop(), bob.stop()])
   console.log(JSON.stringify({ said, mdns, error: refusal(createLyre) instanceof UsageError }))
 }

@@ -124,3 +124,33 @@ t.test(
     t.same(told[1], told[0])
   },
 )
+
+for (const fidelity of FIDELITIES) {
+  t.test(`who is alone is told so at the same instant in each run, ${fidelity}`, async (t) => {
+    const lonely = async () => {
+      const simulation = new Simulation({ seed: 9, fidelity })
+      const told = new Told(simulation)
+      const [ada, bob] = ['ada', 'bob'].map((name) => simulation.createLyre({ name }))
+      if (ada === undefined || bob === undefined) throw new Error('there are two')
+      simulation.partition([[ada], [bob]])
+      const codes: string[] = []
+      ada.on('warning', ({ causes }) => codes.push(...causes.map(({ code }) => code)))
+      await ada.start()
+      await bob.start()
+      await simulation.run(60_000)
+      simulation.heal()
+      await simulation.run(20_000)
+      await simulation.runUntil(bob.stop())
+      await simulation.run(9_000)
+      const warnings = told.all.filter((line) => line.endsWith('ada < - warning'))
+      await simulation.run(60_000)
+      await simulation.stop()
+      return { early: warnings, all: told.all.filter((line) => /ada .*warning/.test(line)), codes }
+    }
+    const { early, all, codes } = await lonely()
+    t.match(early, [/^1000\d\.?\d* ada/], 'once while it is alone')
+    t.equal(all.length, 2, 'and again after somebody had been there')
+    t.ok(codes.includes('only-own-beacons') && codes.includes('fell-silent'), codes.join())
+    t.same(await lonely(), { early, all, codes })
+  })
+}

@@ -54,6 +54,7 @@ const EVENTS = [
   'shout',
   'evasive',
   'silent',
+  'warning',
   'stop',
 ] as const
 const GROUPS = ['ALTO', 'BASS', 'TENOR', 'TREBLE']

@@ -72,6 +72,10 @@ export class Observer {
       this.contacts.clear()
       return
     }
+    if (event.type === 'warning') {
+      if (this.contacts.size > 0) this.#fault(`${event.code}, and ${this.contacts.size} are here`)
+      return
+    }
     const { type, peer } = event
     const contact = this.contacts.get(peer.uuid)
     if (type === 'enter') {
@@ -120,7 +124,10 @@ export class Observer {
     this.contacts.set(uuid, { name, groups: new Set(), index, ...began })
   }
 
-  #during(event: Exclude<LyreEvent, { type: 'enter' | 'stop' }>, contact: Contact): void {
+  #during(
+    event: Exclude<LyreEvent, { type: 'enter' | 'stop' | 'warning' }>,
+    contact: Contact,
+  ): void {
     const { peer } = event
     switch (event.type) {
       case 'join':

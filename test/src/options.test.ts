@@ -30,6 +30,7 @@ t.test('everything has the default that its docstring names', async (t) => {
     evasiveTimeoutMs: 5_000,
     silentTimeoutMs: 6_000,
     expiredTimeoutMs: 30_000,
+    lonelyAfterMs: 10_000,
     copy: false,
     trace: undefined,
     overflow: new Map(),
@@ -101,6 +102,17 @@ t.test('numbers outside of their range are refused by name', async (t) => {
     }
   }
   t.match(complaint({ mailboxPort: { from: 9, to: 8 } }), /^mailboxPort .* from 9 to 65535, not 8/)
+})
+
+t.test('a node can be told not to mind being alone', async (t) => {
+  const never = Number.POSITIVE_INFINITY
+  t.equal(resolveOptions({ lonelyAfterMs: 0 }).lonelyAfterMs, never)
+  t.equal(resolveOptions({ lonelyAfterMs: never }).lonelyAfterMs, never)
+  t.equal(resolveOptions({ lonelyAfterMs: 10 }).lonelyAfterMs, 10)
+  for (const wrong of [-1, 9, 10.5, 86_400_001, Number.NaN, '99']) {
+    const expected = `lonelyAfterMs has to be an integer from 10 to 86400000, not ${wrong}`
+    t.equal(complaint({ lonelyAfterMs: wrong }), expected)
+  }
 })
 
 t.test('timeouts stand in their order', async (t) => {

@@ -13,6 +13,7 @@ import { eventually } from '../../support/heard.ts'
 const CASES = [
   ['lyre ', ['chat', 'peers', 'watch', 'send', 'completion', '!companion']],
   ['lyre p', ['peers', 'pipe', '!chat']],
+  ['lyre doctor --w', ['--wait', '!--count']],
   ['lyre send --', ['--to', '--group', '--json', '--help', '!--seed']],
   ['lyre chat --inter', ['--interface']],
   ['lyre sim --workload fl', ['flap', 'flashcrowd', '!book']],

@@ -46,6 +46,10 @@ t.test('each event has its fields, and no others', async (t) => {
       { event: 'silent', time: 7, uuid, name: 'ada' },
     ],
     [
+      { type: 'warning', code: 'nobody-heard', text: 'nobody', causes: [] },
+      { event: 'warning', time: 7, code: 'nobody-heard', text: 'nobody', causes: [] },
+    ],
+    [
       { type: 'overrun', count: 3 },
       { event: 'overrun', time: 7, count: 3 },
     ],
