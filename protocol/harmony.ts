@@ -6,7 +6,14 @@
 
 import type { Uuid } from './bytes.ts'
 import { Dials } from './dials.ts'
-import { type Home, homeFor, parseEndpoint, reachable } from './endpoints.ts'
+import {
+  formatEndpoint,
+  type Home,
+  homeFor,
+  isLoopback,
+  parseEndpoint,
+  reachable,
+} from './endpoints.ts'
 import { createTally, type Letter, Mailbox, type MailboxLimits, type Tally } from './mailbox.ts'
 import {
   type ConnectionId,
@@ -20,6 +27,7 @@ import {
 } from './peers.ts'
 import { Places } from './places.ts'
 import { Queue } from './queue.ts'
+import type { SeedOutcome } from './seeds.ts'
 import type { Frames, Headers, Hello, ZreMessage } from './zre.ts'
 
 /** Settings of a Harmony; durations in milliseconds, evasive < silent < expired. */
@@ -123,6 +131,7 @@ export type Effect =
   | { readonly type: 'write' | 'hold' | 'resume' | 'measure'; readonly connection: ConnectionId }
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly reason: string }
   | PeerEvent
+  | ({ readonly type: 'seed' } & SeedOutcome)
   | { readonly type: 'trace'; readonly trace: Trace }
 
 /** An accepted connection whose peer is not known yet, or waits for its turn. */
@@ -300,6 +309,15 @@ export class Harmony {
     } else {
       this.#handleMoved(peer, node.endpoint, now)
     }
+  }
+
+  /** A seed is to be dialled: nothing is known of its node but where it is. What comes of it is told by a `seed`. */
+  handleSeed(endpoint: string, now: number): void {
+    if (this.#endpoint === undefined || this.#peers.has(endpoint)) return
+    const isKnown = this.#create({ uuid: endpoint, endpoint, source: 'seed' }, now) !== undefined
+    if (isKnown) return
+    const reason = 'we know too many peers'
+    this.#effects.push({ type: 'seed', endpoint, uuid: undefined, greeted: false, reason })
   }
 
   /** A node's beacon says goodbye: a hint, since anybody can send it (harmony.md 5.3). */
@@ -500,7 +518,9 @@ export class Harmony {
     readonly counters: Readonly<Record<string, number>>
   } {
     return {
-      peers: [...this.#peers.values()].map((peer) => diagnose(peer, now)),
+      peers: [...this.#peers.values()]
+        .filter((peer) => !peer.nameless)
+        .map((peer) => diagnose(peer, now)),
       connections: this.#connections.size,
       dials: this.#dials.count,
       arrivals: this.#arrivals.count,
@@ -588,7 +608,9 @@ export class Harmony {
   #dial(peer: PeerRecord, now: number): void {
     const owner = this.#endpoints.get(peer.endpoint)
     if (owner !== undefined && !this.#gaveWay(owner, peer, now)) {
-      this.#waitForEndpoint(peer, { owner, now })
+      if (!peer.nameless) this.#waitForEndpoint(peer, { owner, now })
+      else if (owner.present) this.#forget(peer, 'its node is a peer', owner.uuid)
+      else this.#forget(peer, 'another node is dialled there')
       return
     }
     const late = this.#dials.begin(peer, now)
@@ -648,6 +670,7 @@ export class Harmony {
   #handleReached(peer: PeerRecord, change: LinkChange & { type: 'up' }, now: number): void {
     if (peer.link !== 'dialling') return
     const { uuid, answers } = change
+    if (peer.nameless && uuid !== undefined && !this.#identify(peer, uuid, now)) return
     if (uuid !== peer.uuid && (uuid !== undefined || peer.named)) {
       // The port has a new owner, who must not get what is meant for the old one.
       const reason = 'another node is at its endpoint'
@@ -687,6 +710,55 @@ export class Harmony {
     })
     this.#effects.push({ type: 'write', connection: peer.outbound })
     if (peer.inbound !== 0) this.#enter(peer, now)
+    else if (peer.nameless) this.#expect(peer, { cause: 'link', deadline: now + HELLO_TIMEOUT_MS })
+  }
+
+  /**
+   * A seed says who it is: its link, and the HELLO on it, are that peer's from now on (harmony.md 8.2).
+   * @returns false when that is we ourselves, or a peer between whom and us there is more: the seed's link is closed, and a
+   * peer that we have not reached is dialled there.
+   */
+  #identify(seed: PeerRecord, uuid: Uuid, now: number): boolean {
+    const { endpoint } = seed
+    const peer = this.#peers.get(uuid)
+    const isReached = peer !== undefined && (peer.present || peer.link === 'up')
+    const isHeard = peer !== undefined && (peer.inbound !== 0 || peer.mailbox.waiting.messages > 0)
+    if (uuid === this.#options.uuid || isReached || isHeard) {
+      this.#forget(seed, 'its node is known already', uuid)
+      if (isHeard && !isReached) {
+        this.#takeBack(peer, 'it is reached elsewhere')
+        peer.newEndpoint = endpoint
+        this.#follow(peer, now)
+      } else {
+        this.handleDiscovered({ uuid, endpoint, source: 'seed' }, now)
+      }
+      return false
+    }
+    if (peer !== undefined) this.#forget(peer, 'it is reached as a seed')
+    this.#peers.delete(seed.uuid)
+    this.#peers.set(uuid, seed)
+    seed.uuid = uuid
+    seed.changed()
+    this.#trace({ type: 'discovered', uuid, endpoint, reason: 'seed' })
+    this.#effects.push({ type: 'seed', endpoint, uuid, greeted: seed.link === 'up', reason: '' })
+    return true
+  }
+
+  /** The seed whose HELLO this is: it comes from where our link to it leads, so nobody else can claim it (harmony.md 8.2). */
+  #seedOf({ address }: Arrival, { endpoint }: Hello): PeerRecord | undefined {
+    const { port } = parseEndpoint(endpoint) as { readonly port: number }
+    for (const host of [address, '127.0.0.1']) {
+      const owner = this.#endpoints.get(formatEndpoint(host, port))
+      if (owner?.nameless && this.#leadsTo(address, owner)) return owner
+    }
+    return undefined
+  }
+
+  /** Whether a peer is dialled at this address; by loopback, where that is ours. */
+  #leadsTo(address: string, { endpoint }: PeerRecord): boolean {
+    const { host } = parseEndpoint(endpoint) as { readonly host: string }
+    const isOurs = (home: Home) => parseEndpoint(home.endpoint)?.host === address
+    return host === address || (isLoopback(host) && this.#homes.some(isOurs))
   }
 
   /** Its ZMTP has read all that we had written when it was asked. */
@@ -831,7 +903,11 @@ export class Harmony {
     if (refusal !== undefined) {
       this.#count('hello-refused')
       this.#closeArrival(arrival, refusal)
-    } else if (peer !== undefined && peer.inbound !== 0) {
+      return
+    }
+    const seed = this.#seedOf(arrival, message)
+    if (seed !== undefined) this.#identify(seed, arrival.uuid, now)
+    if (peer !== undefined && peer.inbound !== 0) {
       this.#handleClaim(peer, arrival, { claim: { type: 'hello', hello: message }, now })
     } else {
       this.#adopt(arrival, message, now)
@@ -865,7 +941,7 @@ export class Harmony {
     peer.teller = arrival.address
     if (endpoint !== peer.endpoint) {
       peer.otherEndpoint = endpoint
-      const isElsewhere = parseEndpoint(peer.endpoint)?.host !== arrival.address
+      const isElsewhere = !this.#leadsTo(arrival.address, peer)
       const isDoubtful = isElsewhere || (!peer.named && peer.mailbox.waiting.messages > 0)
       if (peer.link !== 'down' && isDoubtful) {
         // We are with whoever hearsay named, and its HELLO comes from elsewhere: anybody can name any uuid.
@@ -1245,7 +1321,8 @@ export class Harmony {
     if (peer.unreachable === '') {
       const { uuid, endpoint } = peer
       this.#trace({ type: 'unreachable', uuid, endpoint, reason })
-      if (!peer.met && peer.source !== 'manual') this.#unreached.add(peer)
+      const isWanted = peer.source === 'manual' || peer.source === 'seed'
+      if (!peer.met && !isWanted) this.#unreached.add(peer)
     }
     peer.unreachable = reason
   }
@@ -1436,6 +1513,10 @@ export class Harmony {
       else this.#waitLonger(peer, now)
       return
     }
+    if (peer.nameless) {
+      this.#forget(peer, reason)
+      return
+    }
     this.#markUnreachable(peer, reason)
     this.#settle(peer)
     peer.state = 'discovered'
@@ -1548,7 +1629,9 @@ export class Harmony {
     if (lost > 0) this.#trace({ type: 'lost', uuid: peer.uuid, reason: `${lost} messages` })
   }
 
-  #forget(peer: PeerRecord, reason: string): void {
+  /** @param uuid of a seed, whose it turned out to be. */
+  #forget(peer: PeerRecord, reason: string, uuid?: Uuid): void {
+    const { endpoint, nameless, state } = peer
     this.#closeOutbound(peer, reason)
     if (peer.inbound !== 0) this.#close(peer.inbound, reason)
     const rival = this.#rivalOf(peer)
@@ -1559,7 +1642,9 @@ export class Harmony {
     this.#settle(peer)
     this.#abandon(peer)
     this.#peers.delete(peer.uuid)
-    this.#trace({ type: 'forgotten', uuid: peer.uuid, endpoint: peer.endpoint, reason })
+    this.#trace({ type: 'forgotten', uuid: peer.uuid, endpoint, reason })
+    const greeted = state === 'greeted'
+    if (nameless) this.#effects.push({ type: 'seed', endpoint, uuid, greeted, reason })
   }
 
   #closeOutbound(peer: PeerRecord, reason: string): void {

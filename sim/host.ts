@@ -1,6 +1,7 @@
 // The virtual Host: what a node of a simulation runs on. Everything but time belongs to its process, which can sleep or die
 // without the node being asked.
 
+import { NetworkError } from '../src/errors.ts'
 import type { Clock, Host, Stream, StreamHandlers, Timer } from '../src/host.ts'
 import { Alarm, type VirtualClock } from './clock.ts'
 import { VirtualSocket } from './datagrams.ts'
@@ -45,11 +46,28 @@ export function createHost(
         return new VirtualMulticastDnsSocket(process, options, handlers)
       },
     },
+    resolve: (name) =>
+      new Promise((found, failed) => {
+        process.network.clock.defer(() =>
+          process.run(() => {
+            process.network.woke()
+            const address = addressOf(process, name)
+            if (address !== undefined) found([address])
+            else failed(new NetworkError(`cannot look up ${name}: no machine has that name`))
+          }),
+        )
+      }),
     interfaces: () => process.machine.interfaces,
     allocate: (bytes) => new Uint8Array(bytes),
     random: (count) => random.bytes(count),
     surface,
   }
+}
+
+/** Machines find each other by their names, wherever they are. */
+function addressOf({ network }: Process, name: string): string | undefined {
+  if (name === 'localhost') return '127.0.0.1'
+  return network.machines.find((machine) => machine.name === name)?.address
 }
 
 function createClock(process: Process): Clock {

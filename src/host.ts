@@ -19,6 +19,11 @@ export interface Host {
   readonly datagrams: Datagrams
   readonly streams: Streams
   readonly multicastDns: MulticastDns
+  /**
+   * Looks up the IPv4 addresses of a host by its name, the best first.
+   * @throws NetworkError when it has none.
+   */
+  resolve(name: string): Promise<readonly string[]>
   /** The network interfaces as they are now. */
   interfaces(): readonly NetworkInterface[]
   /** Memory, whose octets may be anything until they are written. */

@@ -15,6 +15,7 @@ export type {
   PeerDiagnostics,
   PeerEvent,
   PeerState,
+  SeedDiagnostics,
   Trace,
   TupleDiagnostics,
   TupleState,

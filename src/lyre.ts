@@ -19,6 +19,7 @@ import {
   type Peer,
   type PeerDiagnostics,
   parseEndpoint,
+  type SeedDiagnostics,
   type Source,
   type Tally,
   TEXT_BYTES_MAX,
@@ -32,6 +33,7 @@ import type { Discovery, DiscoveryHandlers, Place, Whereabouts } from './discove
 import { type GossipDiagnostics, GossipDiscovery } from './discovery/gossip.ts'
 import { chooseInterfaces, type InterfaceChoice, prefixOf } from './discovery/interfaces.ts'
 import { type MdnsDiagnostics, MdnsDiscovery } from './discovery/mdns.ts'
+import { SeedDiscovery } from './discovery/seeds.ts'
 import { NetworkError, UsageError } from './errors.ts'
 import {
   type EventOf,
@@ -63,6 +65,8 @@ export interface Diagnostics {
   readonly gossip: GossipDiagnostics | null
   /** For each interface; null unless it was asked for. */
   readonly mdns: readonly MdnsDiagnostics[] | null
+  /** For each seed, how it is with it; none unless started. */
+  readonly seeds: readonly SeedDiagnostics[]
   /** All that are known, entered or not; `backlogBytes` were written for one and have not left this machine. */
   readonly peers: readonly (PeerDiagnostics & { readonly backlogBytes: number })[]
   /** What became of all that was sent: `sent` is the sum of the others but `waitingBytes`. */
@@ -115,6 +119,7 @@ interface Session {
   readonly beacon: BeaconDiscovery | undefined
   readonly gossip: GossipDiscovery | undefined
   readonly mdns: MdnsDiscovery | undefined
+  readonly seeds: SeedDiscovery | undefined
   /** All of them that are used. */
   readonly discoveries: readonly Discovery[]
   readonly timer: Timer
@@ -448,6 +453,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       beacon: session?.beacon?.diagnostics() ?? null,
       gossip: session?.gossip?.diagnostics() ?? null,
       mdns: session?.mdns?.diagnostics() ?? null,
+      seeds: session?.seeds?.diagnostics() ?? [],
       peers: peers.map((peer) => {
         const backlogBytes = session?.mesh.backlogBytes(peer.connections.outbound) ?? 0
         return { ...peer, backlogBytes }
@@ -596,13 +602,28 @@ export class Lyre extends EventEmitter<LyreEvents> {
     return this.#stage?.createMesh(options, handlers) ?? new Mesh(this.#host, options, handlers)
   }
 
-  #createDiscoveries(): Pick<Session, 'beacon' | 'gossip' | 'mdns' | 'discoveries'> {
+  #createDiscoveries(): Pick<Session, 'beacon' | 'gossip' | 'mdns' | 'seeds' | 'discoveries'> {
     const beacon = this.#settings.beacon ? this.#createBeacon() : undefined
     const mdns = this.#settings.mdns ? this.#createMdns() : undefined
     const gossip = this.#createGossip()
-    const all = [beacon, mdns, gossip]
+    const seeds = this.#createSeeds()
+    const all = [beacon, mdns, gossip, seeds]
     const discoveries = all.filter((discovery) => discovery !== undefined)
-    return { beacon, gossip, mdns, discoveries }
+    return { beacon, gossip, mdns, seeds, discoveries }
+  }
+
+  #createSeeds(): SeedDiscovery | undefined {
+    const seeds = this.#settings.seeds.map((endpoint) => ({ endpoint, remembered: false }))
+    if (seeds.length === 0) return undefined
+    const options = { uuid: this.#uuid, seeds }
+    return new SeedDiscovery(this.#host, options, {
+      dial: (endpoint) => {
+        this.#harmony.handleSeed(endpoint, this.#now())
+        this.#pump()
+      },
+      isPresent: (uuid) => this.#harmony.peer(uuid) !== undefined,
+      sooner: () => this.#arm(),
+    })
   }
 
   #createGossip(): GossipDiscovery | undefined {
@@ -759,6 +780,13 @@ export class Lyre extends EventEmitter<LyreEvents> {
       case 'resume':
       case 'close':
         mesh?.[effect.type](effect.connection)
+        break
+      case 'seed':
+        this.#session?.seeds?.handleOutcome(effect)
+        break
+      case 'enter':
+        this.#session?.seeds?.handleEnter(effect.peer.uuid)
+        this.#emit(effect)
         break
       case 'exit':
         this.#handleExit(effect)

@@ -26,8 +26,14 @@ export interface LyreOptions {
    */
   readonly headers?: Readonly<Record<string, string>>
   /**
+   * Where nodes are, `tcp://HOST:PORT`: one, or up to 64. Whoever is there becomes a peer, on whatever network that is; a host
+   * name is looked up anew at each attempt, and one that is not there is tried again for as long as the node runs, each 30
+   * seconds at the latest. It takes nothing away from beacons and gossip. Default: none.
+   */
+  readonly seeds?: string | readonly string[]
+  /**
    * Whether to send beacons and listen to those of others. Default: true, together with any gossip. Without, nodes find each
-   * other by gossip and by `requirePeer()` alone.
+   * other by seeds, by gossip and by `requirePeer()` alone.
    */
   readonly beacon?: boolean
   /** UDP port of the beacons, 1 to 65535; nodes with another port are another network. Default: 5670, which is ZRE's. */
@@ -175,6 +181,7 @@ const LIMITS: LyreLimits = {
 export interface Settings {
   readonly name: string | undefined
   readonly headers: Headers
+  readonly seeds: readonly string[]
   readonly beacon: boolean
   readonly beaconPort: number
   readonly beaconIntervalMs: number
@@ -210,6 +217,7 @@ export function resolveOptions(options: LyreOptions): Settings {
   return {
     name: options.name === undefined ? undefined : textOption('name', options.name),
     headers: resolveHeaders(options.headers ?? {}),
+    seeds: resolveSeeds(options.seeds),
     beacon: typed('beacon', options.beacon, 'boolean') ?? true,
     beaconPort: integer('beaconPort', options.beaconPort ?? BEACON_PORT, { min: 1, max: 65_535 }),
     beaconIntervalMs: integer('beaconIntervalMs', options.beaconIntervalMs ?? 1_000, {
@@ -237,6 +245,7 @@ export function resolveOptions(options: LyreOptions): Settings {
 const KEYS = new Set([
   'name',
   'headers',
+  'seeds',
   'beacon',
   'beaconPort',
   'beaconIntervalMs',
@@ -295,6 +304,20 @@ function resolveHeaders(given: Readonly<Record<string, string>>): Headers {
     headers[key] = value
   }
   return Object.freeze(headers)
+}
+
+const SEEDS_MAX = 64
+
+function resolveSeeds(given: string | readonly string[] | undefined): readonly string[] {
+  const seeds = typeof given === 'string' ? [given] : (given ?? [])
+  if (!Array.isArray(seeds) || seeds.length > SEEDS_MAX) {
+    throw new UsageError(`seeds has to be one endpoint, or a list of up to ${SEEDS_MAX}`)
+  }
+  for (const seed of seeds) {
+    if (typeof seed === 'string' && parseEndpoint(seed) !== undefined) continue
+    throw new UsageError(`seeds has to be tcp://HOST:PORT, or a list of these, not ${String(seed)}`)
+  }
+  return [...new Set(seeds)]
 }
 
 function resolveInterfaces(given: string | readonly string[]): readonly string[] {

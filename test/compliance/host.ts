@@ -611,6 +611,11 @@ async function ends(t: Test, subject: StreamsUnderTest): Promise<void> {
 }
 
 async function rest(t: Test, { host, address, surfaced }: HostUnderTest): Promise<void> {
+  t.test('a name is looked up, and one that nobody has is a NetworkError', async (t) => {
+    t.ok((await host.resolve('localhost')).includes('127.0.0.1'))
+    await t.rejects(host.resolve('nobody.invalid'), { name: 'NetworkError', message: /nobody/ })
+  })
+
   t.test('random octets are as many as asked for, and others each time', async (t) => {
     for (const count of [0, 1, 16, 1_000]) t.equal(host.random(count).length, count)
     t.not(digest(host.random(32)), digest(host.random(32)))

@@ -17,6 +17,7 @@ t.test('everything has the default that its docstring names', async (t) => {
   t.same(resolveOptions({}), {
     name: undefined,
     headers: {},
+    seeds: [],
     beacon: true,
     beaconPort: 5_670,
     beaconIntervalMs: 1_000,
@@ -191,6 +192,13 @@ t.test('where to be a hub, and where hubs are, has to be said in full', async (t
     t.match(complaint({ gossipBind }), /gossipBind has to be tcp:.* not /, String(gossipBind))
   }
   t.match(complaint({ gossipBind: 'tcp://1.2.3:1' }), /gossipBind/)
+  t.same(resolveOptions({ seeds: 'tcp://a:1' }).seeds, ['tcp://a:1'])
+  t.same(resolveOptions({ seeds: ['tcp://a:1', 'tcp://a:1'] }).seeds, ['tcp://a:1'])
+  for (const seeds of ['', 'a:1', 'tcp://a', 'tcp://a:0', 'inproc://a', ['tcp://a:1', 7], 7]) {
+    t.match(complaint({ seeds }), /seeds has to be /, String(seeds))
+  }
+  const tooMany = Array.from({ length: 65 }, (_, index) => `tcp://a:${index + 1}`)
+  t.match(complaint({ seeds: tooMany }), /one endpoint, or a list of up to 64/)
   t.same(resolveOptions({ gossipConnect: 'tcp://a:1' }).gossipConnect, ['tcp://a:1'])
   t.same(resolveOptions({ gossipConnect: ['tcp://a:1', 'tcp://a:1'] }).gossipConnect, ['tcp://a:1'])
   for (const gossipConnect of ['', 'tcp://a', 'inproc://', ['tcp://a:1', 7], 7]) {

@@ -110,6 +110,8 @@ export function line(effect: Deed): string {
       return `dial ${effect.connection} ${effect.endpoint}${goesOn(effect.sequence)}`
     case 'send':
       return `send ${effect.connection} ${command(effect.command)} ${effect.sequence}`
+    case 'seed':
+      return `seed ${effect.endpoint} ${effect.uuid?.slice(0, 4) ?? effect.reason}`
     case 'trace':
       return `trace ${effect.trace.type}`
     default:
@@ -191,6 +193,11 @@ export class Machine {
 
   discover(peer: number, endpoint = endpointOf(peer), source: Source = 'beacon'): string[] {
     this.harmony.handleDiscovered({ uuid: uuidOf(peer), endpoint, source }, this.now)
+    return this.settle()
+  }
+
+  seed(endpoint: string): string[] {
+    this.harmony.handleSeed(endpoint, this.now)
     return this.settle()
   }
 

@@ -180,6 +180,8 @@ export class World {
   readonly surfaced: unknown[] = []
   /** Why multicast DNS cannot be had. */
   mdnsError: Error | undefined
+  /** Addresses of hosts, by their names. */
+  readonly names = new Map([['localhost', ['127.0.0.1']]])
   /** TCP ports that nobody can have. */
   readonly taken = new Set<number>()
   interfaces: readonly NetworkInterface[] = [LOOPBACK]
@@ -317,6 +319,11 @@ export class World {
       streams: {
         listen: async ({ port }, accept) => this.#listen(port, accept),
         connect: ({ port }, handlers) => this.#connect(port, handlers),
+      },
+      resolve: async (name) => {
+        const addresses = this.names.get(name)
+        if (addresses === undefined) throw new NetworkError(`cannot look up ${name}`)
+        return addresses
       },
       interfaces: () => this.interfaces,
       allocate: (bytes) => new Uint8Array(bytes).fill(GARBAGE),

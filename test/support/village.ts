@@ -184,6 +184,12 @@ export class Village {
     })
   }
 
+  /** It is told that there is a node, at the endpoint of that number, which may be its own. */
+  seed(villager: Villager, number: number): void {
+    villager.harmony.handleSeed(endpointOf(number), this.now)
+    this.#drain(villager)
+  }
+
   /** A beacon that says that a node is somewhere. */
   announce(about: Villager, to: Villager, number = about.number): void {
     const endpoint = endpointOf(number)

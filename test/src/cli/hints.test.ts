@@ -51,3 +51,18 @@ t.test('who waits in vain hears of a hub that is not there', async (t) => {
   }
   t.same(hintsOf({ ...diagnostics, gossip }), ['the hub tcp://a:1 is not there: refused'])
 })
+
+t.test('a seed that is not there is named, with the reason', async (t) => {
+  const { lyre } = createNode(t, { beacon: false, seeds: 'tcp://127.0.0.1:9' })
+  await lyre.start()
+  const diagnostics = lyre.diagnostics()
+  t.same(hintsOf(diagnostics), [
+    'nobody has entered at tcp://127.0.0.1:9: it has not answered so far',
+  ])
+  const [seed] = diagnostics.seeds
+  const seeds = [
+    { ...seed!, state: 'entered' as const },
+    { ...seed!, lastReason: 'refused' },
+  ]
+  t.same(hintsOf({ ...diagnostics, seeds }), ['nobody has entered at tcp://127.0.0.1:9: refused'])
+})
