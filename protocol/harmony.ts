@@ -28,7 +28,14 @@ import {
 import { Places } from './places.ts'
 import { Queue } from './queue.ts'
 import type { SeedOutcome } from './seeds.ts'
-import type { Frames, Headers, Hello, ZreMessage } from './zre.ts'
+import {
+  type Frames,
+  type Headers,
+  type Hello,
+  ID_HEADER,
+  INCARNATION_HEADER,
+  type ZreMessage,
+} from './zre.ts'
 
 /** Settings of a Harmony; durations in milliseconds, evasive < silent < expired. */
 export interface HarmonyOptions {
@@ -205,6 +212,7 @@ export class Harmony {
   #ownStatus = 0
   #endpoint: string | undefined
   #homes: readonly Home[] = []
+  #headers: Headers
   #connectionCount = 0
   readonly #dials: Dials
   readonly #arrivals: Places<ConnectionId>
@@ -223,12 +231,17 @@ export class Harmony {
 
   constructor(options: HarmonyOptions) {
     this.#options = options
+    this.#headers = options.headers
     this.#dials = new Dials({ uuid: options.uuid, dialsMax: options.limits.dialsMax })
     this.#arrivals = new Places(options.limits.arrivalsMax)
   }
 
-  /** From now on we can be dialled at `endpoint`, and from some networks at one of our other homes; and dial others. */
-  start(endpoint: string, homes: readonly Home[] = []): void {
+  /**
+   * From now on we can be dialled at `endpoint`, and from some networks at one of our other homes; and dial others.
+   * @param headers where they are not those of the options any more.
+   */
+  start(endpoint: string, homes: readonly Home[] = [], headers = this.#headers): void {
+    this.#headers = headers
     this.#connections.clear()
     this.move(endpoint, homes)
   }
@@ -314,10 +327,11 @@ export class Harmony {
   /** A seed is to be dialled: nothing is known of its node but where it is. What comes of it is told by a `seed`. */
   handleSeed(endpoint: string, now: number): void {
     if (this.#endpoint === undefined || this.#peers.has(endpoint)) return
-    const isKnown = this.#create({ uuid: endpoint, endpoint, source: 'seed' }, now) !== undefined
-    if (isKnown) return
+    const isOurs = [this.#endpoint, ...this.#homes.map((home) => home.endpoint)].includes(endpoint)
+    if (!isOurs && this.#create({ uuid: endpoint, endpoint, source: 'seed' }, now)) return
+    const uuid = isOurs ? this.#options.uuid : undefined
     const reason = 'we know too many peers'
-    this.#effects.push({ type: 'seed', endpoint, uuid: undefined, greeted: false, reason })
+    this.#effects.push({ type: 'seed', endpoint, uuid, greeted: false, reason })
   }
 
   /** A node's beacon says goodbye: a hint, since anybody can send it (harmony.md 5.3). */
@@ -706,7 +720,7 @@ export class Harmony {
       groups: [...this.#ownGroups],
       status: this.#ownStatus,
       name: this.#options.name,
-      headers: this.#options.headers,
+      headers: this.#headers,
     })
     this.#effects.push({ type: 'write', connection: peer.outbound })
     if (peer.inbound !== 0) this.#enter(peer, now)
@@ -955,6 +969,7 @@ export class Harmony {
     }
     if (endpoint !== peer.endpoint && peer.state === 'discovered') peer.swapEndpoints()
     this.#learn(peer, hello)
+    this.#supersede(peer, now)
     if (peer.state === 'greeted') {
       this.#enter(peer, now)
       return
@@ -1356,6 +1371,7 @@ export class Harmony {
   /** It answered. Whoever else claimed to be it is sent away. */
   #clear(peer: PeerRecord): void {
     if (!peer.whole) return // A lost link is no question that a late answer settles.
+    peer.superseded = false
     this.#settle(peer)
     // It answers where we know it, and is said to be there too: a node on two networks.
     if (peer.newEndpoint !== '') peer.otherEndpoint = peer.newEndpoint
@@ -1398,7 +1414,29 @@ export class Harmony {
       const endpoint = reachable(claim.hello.endpoint, arrival.address)
       if (!peer.present && endpoint !== peer.endpoint) peer.otherEndpoint = endpoint
     }
-    this.#probe(peer, { cause: 'restart', now })
+    const isLater = claim.type === 'hello' && isSuccessor(claim.hello.headers, peer.headers)
+    if (isLater && isLost(peer)) this.#dropSuperseded(peer, now)
+    else this.#probe(peer, { cause: 'restart', now })
+  }
+
+  /**
+   * Who was the same node before its last start, at another endpoint and under another uuid, is gone. Anybody can tell any
+   * id, so it is asked, unless there is nobody left to ask (harmony.md 9.2).
+   */
+  #supersede(successor: PeerRecord, now: number): void {
+    if (successor.headers[ID_HEADER] === undefined) return
+    for (const peer of this.#peers.values()) {
+      const isFormer = peer !== successor && isSuccessor(successor.headers, peer.headers)
+      if (!isFormer || !peer.present) continue
+      this.#count('superseded')
+      peer.superseded = true
+      if (isLost(peer)) this.#dropSuperseded(peer, now)
+      else this.#probe(peer, { cause: 'restart', now })
+    }
+  }
+
+  #dropSuperseded(peer: PeerRecord, now: number): void {
+    this.#drop(peer, { cause: 'restart', reason: 'it has started anew, and was lost before', now })
   }
 
   /** @returns false unless another connection has the rest of what the peer was saying: then it takes the lost one's place. */
@@ -1589,7 +1627,7 @@ export class Harmony {
     { cause, reason, now }: { cause: ExitCause; reason: string; now: number },
   ): void {
     this.#trace({ type: 'drop', uuid: peer.uuid, endpoint: peer.endpoint, reason })
-    const wasPresent = peer.present
+    const { present: wasPresent, superseded } = peer
     if (wasPresent) this.#leave(peer, cause)
     this.#closeOutbound(peer, reason)
     if (peer.inbound !== 0) this.#close(peer.inbound, reason)
@@ -1604,7 +1642,7 @@ export class Harmony {
       return
     }
     if (rival !== undefined) this.#closeArrival(rival, reason)
-    if (cause === 'goodbye' || cause === 'expired') {
+    if (cause === 'goodbye' || cause === 'expired' || superseded) {
       this.#forget(peer, reason)
     } else {
       this.#waitLonger(peer, now)
@@ -1619,7 +1657,7 @@ export class Harmony {
     this.#presentCount--
     let lost = 0
     if (cause !== 'stop') lost += peer.mailbox.forsake()
-    if (!KEEPING.has(cause)) lost += peer.mailbox.clear()
+    if (!KEEPING.has(cause) || peer.superseded) lost += peer.mailbox.clear()
     this.#event({ type: 'exit', peer: peer.view(), cause, lost })
   }
 
@@ -1716,6 +1754,24 @@ export class Harmony {
 /** Whether anybody can tell of any number of nodes so. */
 function isHearsay(source: Source): boolean {
   return source === 'beacon' || source === 'gossip' || source === 'mdns'
+}
+
+/** Whether a HELLO with these headers is of the same node, after a later start: it tells so itself (harmony.md 9.1). */
+function isSuccessor(later: Headers, former: Headers): boolean {
+  const id = later[ID_HEADER]
+  return (
+    id !== undefined && id === former[ID_HEADER] && incarnationOf(later) > incarnationOf(former)
+  )
+}
+
+function incarnationOf(headers: Headers): number {
+  const text = headers[INCARNATION_HEADER] ?? ''
+  return /^\d{1,15}$/.test(text) ? Number(text) : 0
+}
+
+/** Whether a peer has shown already that it does not answer, or cannot. */
+function isLost(peer: PeerRecord): boolean {
+  return !peer.whole || peer.state === 'silent'
 }
 
 function isCongested(peer: PeerRecord | undefined): boolean {

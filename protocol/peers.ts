@@ -124,6 +124,8 @@ export class PeerRecord {
   /** Until when it has to prove that it is alive, and what is believed otherwise. */
   probeAt = Number.POSITIVE_INFINITY
   probeCause: ExitCause = 'link'
+  /** Whether another says to be the same node, started later; as long as it does not answer. */
+  superseded = false
   /** Since when a connection of an entered peer is missing, which may come back. */
   lostAt = Number.POSITIVE_INFINITY
   /** The last round trip of its link, in milliseconds; NaN as long as none was measured. */
@@ -193,6 +195,7 @@ export class PeerRecord {
     this.groups = undefined
     this.status = 0
     this.wantSequence = 0
+    this.superseded = false
     this.roundTripMs = Number.NaN
     this.#view = undefined
   }

@@ -35,6 +35,7 @@ export { NetworkError, TimeoutError, UsageError } from './errors.ts'
 export { type EventOf, type LyreEvent, type LyreEvents, type OverrunEvent, text } from './events.ts'
 export type { Content, Diagnostics } from './lyre.ts'
 export type { LyreLimits, LyreOptions } from './options.ts'
+export type { RememberedPeer, StateDiagnostics } from './state.ts'
 export type { Lyre }
 
 /**

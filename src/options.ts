@@ -22,7 +22,7 @@ export interface LyreOptions {
   readonly name?: string
   /**
    * What the node tells about itself to each peer that enters: at most 64 headers; a key has 1 to 255 octets of UTF-8, a
-   * value at most 4,096. Default: none.
+   * value at most 4,096; keys that begin with `X-LYRE-` are Lyre's own. Default: none.
    */
   readonly headers?: Readonly<Record<string, string>>
   /**
@@ -31,6 +31,21 @@ export interface LyreOptions {
    * seconds at the latest. It takes nothing away from beacons and gossip. Default: none.
    */
   readonly seeds?: string | readonly string[]
+  /**
+   * A folder in which the node keeps who it is from one start to the next: an id, told to peers in the header `X-LYRE-ID`, and
+   * the count of its starts, in `X-LYRE-INCARNATION`. It is made if need be, and is one node's alone. Default: nothing is kept.
+   */
+  readonly state?: string
+  /**
+   * Whether the uuid is the same at each start, too; needs `state`. Default: false: a new one each time, as in Zyre, which a
+   * peer cannot take for the node that it knew before.
+   */
+  readonly keepUuid?: boolean
+  /**
+   * Whether to keep, in `state`, where the last 64 peers were, and to dial them at the next start as if they were `seeds`, each
+   * until three attempts in a row have failed. Default: false.
+   */
+  readonly remember?: boolean
   /**
    * Whether to send beacons and listen to those of others. Default: true, together with any gossip. Without, nodes find each
    * other by seeds, by gossip and by `requirePeer()` alone.
@@ -182,6 +197,9 @@ export interface Settings {
   readonly name: string | undefined
   readonly headers: Headers
   readonly seeds: readonly string[]
+  readonly state: string | undefined
+  readonly keepUuid: boolean
+  readonly remember: boolean
   readonly beacon: boolean
   readonly beaconPort: number
   readonly beaconIntervalMs: number
@@ -216,8 +234,9 @@ export function resolveOptions(options: LyreOptions): Settings {
   const timeouts = resolveTimeouts(options)
   return {
     name: options.name === undefined ? undefined : textOption('name', options.name),
-    headers: resolveHeaders(options.headers ?? {}),
+    headers: resolveHeaders(options),
     seeds: resolveSeeds(options.seeds),
+    ...resolveState(options),
     beacon: typed('beacon', options.beacon, 'boolean') ?? true,
     beaconPort: integer('beaconPort', options.beaconPort ?? BEACON_PORT, { min: 1, max: 65_535 }),
     beaconIntervalMs: integer('beaconIntervalMs', options.beaconIntervalMs ?? 1_000, {
@@ -246,6 +265,9 @@ const KEYS = new Set([
   'name',
   'headers',
   'seeds',
+  'state',
+  'keepUuid',
+  'remember',
   'beacon',
   'beaconPort',
   'beaconIntervalMs',
@@ -285,16 +307,16 @@ function resolveTimeouts(
   return { evasiveTimeoutMs, silentTimeoutMs, expiredTimeoutMs }
 }
 
-function resolveHeaders(given: Readonly<Record<string, string>>): Headers {
+function resolveHeaders({ headers: given = {}, state }: LyreOptions): Headers {
+  const headersMax = HELLO_HEADERS_MAX - (state === undefined ? 0 : OWN_HEADERS)
   const headers: Record<string, string> = Object.create(null)
   const entries = Object.entries(given)
-  if (entries.length > HELLO_HEADERS_MAX) {
-    throw new UsageError(
-      `${entries.length} headers are too many, the limit is ${HELLO_HEADERS_MAX}`,
-    )
+  if (entries.length > headersMax) {
+    throw new UsageError(`${entries.length} headers are too many, the limit is ${headersMax}`)
   }
   for (const [key, value] of entries) {
     if (key === '') throw new UsageError('a header has an empty key')
+    if (/^x-lyre-/i.test(key)) throw new UsageError(`header ${key} is one of Lyre's own: X-LYRE-`)
     textOption('the key of a header', key)
     if (typeof value !== 'string' || !fits(value, HEADER_VALUE_BYTES_MAX)) {
       throw new UsageError(
@@ -304,6 +326,22 @@ function resolveHeaders(given: Readonly<Record<string, string>>): Headers {
     headers[key] = value
   }
   return Object.freeze(headers)
+}
+
+/** Those that tell an identity. */
+const OWN_HEADERS = 2
+
+function resolveState(options: LyreOptions): Pick<Settings, 'state' | 'keepUuid' | 'remember'> {
+  const { state } = options
+  const keepUuid = typed('keepUuid', options.keepUuid, 'boolean') ?? false
+  const remember = typed('remember', options.remember, 'boolean') ?? false
+  if (state !== undefined && (typeof state !== 'string' || state === '' || state.includes('\0'))) {
+    throw new UsageError(`state has to be a folder, not ${String(state)}`)
+  }
+  if (state === undefined && (keepUuid || remember)) {
+    throw new UsageError(`${keepUuid ? 'keepUuid' : 'remember'} needs a folder: option state`)
+  }
+  return { state, keepUuid, remember }
 }
 
 const SEEDS_MAX = 64

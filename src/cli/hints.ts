@@ -5,7 +5,7 @@ import { clean } from './words.ts'
 
 /** What a node knows of why it hears nobody, or cannot reach whom it hears; the likeliest first. */
 export function hintsOf(diagnostics: Diagnostics): string[] {
-  const { beacon, gossip, mdns, peers, seeds, interface: choice } = diagnostics
+  const { beacon, gossip, mdns, peers, seeds, identity, interface: choice } = diagnostics
   const hints: string[] = []
   if (choice !== null && beacon?.heard.alive === 0) {
     for (const { name, address, reason } of choice.chosen) {
@@ -20,8 +20,9 @@ export function hintsOf(diagnostics: Diagnostics): string[] {
       `the hub ${endpoint} is not there: ${clean(lastError ?? 'it has not answered so far')}`,
     )
   }
+  for (const problem of identity?.problems ?? []) hints.push(`in ${identity?.folder}: ${problem}`)
   for (const { endpoint, state, lastReason } of seeds) {
-    if (state === 'entered' || state === 'self') continue
+    if (state === 'entered' || state === 'self' || state === 'given-up') continue
     const reason = clean(lastReason ?? 'it has not answered so far')
     hints.push(`nobody has entered at ${endpoint}: ${reason}`)
   }

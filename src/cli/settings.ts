@@ -15,6 +15,8 @@ export interface NodeSettings {
   readonly advertise?: string
   /** Seeds. */
   readonly connect?: readonly string[]
+  readonly state?: string
+  readonly remember?: boolean
   readonly gossipBind?: string
   readonly gossipConnect?: readonly string[]
   /** Milliseconds. */
@@ -28,7 +30,7 @@ export interface NodeSettings {
 /** The options of the node that a command line asks for; what it does not say is left to the defaults. */
 export function nodeOptions(settings: NodeSettings): LyreOptions {
   const { name, port, mailboxPort, advertise, beaconInterval, mdns, header } = settings
-  const { connect, gossipBind, gossipConnect } = settings
+  const { connect, state, remember, gossipBind, gossipConnect } = settings
   return {
     ...(name !== undefined && { name }),
     ...(settings.interface !== undefined && { interface: settings.interface }),
@@ -36,6 +38,8 @@ export function nodeOptions(settings: NodeSettings): LyreOptions {
     ...(mailboxPort !== undefined && { mailboxPort }),
     ...(advertise !== undefined && { advertise }),
     ...(connect !== undefined && { seeds: connect }),
+    ...(state !== undefined && { state }),
+    ...(remember !== undefined && { remember }),
     ...(gossipBind !== undefined && { gossipBind }),
     ...(gossipConnect !== undefined && { gossipConnect }),
     ...(beaconInterval !== undefined && { beaconIntervalMs: beaconInterval }),
@@ -83,6 +87,12 @@ export function withNetwork(command: Command): Command {
     'where a node is that no beacon may tell of, tcp://HOST:PORT; can be given several times',
     listed,
   )
+  shared(
+    command,
+    '--state <folder>',
+    'keeps who the node is from one start to the next: a folder for this node alone',
+  )
+  shared(command, '--remember', 'with --state: dials at the next start whom it has met')
   shared(
     command,
     '--gossip-bind <endpoint>',

@@ -8,6 +8,7 @@ import type { Host, NetworkInterface } from '../host.ts'
 import { systemClock } from './clock.ts'
 import { systemDatagrams } from './datagrams.ts'
 import { systemMulticastDns } from './mdns.ts'
+import { systemStorage } from './storage.ts'
 import { systemStreams } from './streams.ts'
 
 /** The machine that this process runs on. */
@@ -16,6 +17,7 @@ export const systemHost: Host = {
   datagrams: systemDatagrams,
   streams: systemStreams,
   multicastDns: systemMulticastDns,
+  storage: systemStorage,
   resolve,
   interfaces: listInterfaces,
   // A `Buffer` only for its memory, which is not cleared first: see protocol/frames.ts for what that saves.

@@ -49,6 +49,7 @@ export async function hostCompliance(t: Test, subject: HostUnderTest): Promise<v
     await t.test(`streams: back-pressure, ${way}`, (t) => backPressure(t, { ...subject, way }))
     await t.test(`streams: end, ${way}`, (t) => ends(t, { ...subject, way }))
   }
+  await t.test('storage', (t) => storage(t, subject))
   await t.test('the rest', (t) => rest(t, subject))
 }
 
@@ -607,6 +608,34 @@ async function ends(t: Test, subject: StreamsUnderTest): Promise<void> {
     dialled.stream.destroy()
     t.not(await dialled.closed(), '')
     t.same(dialled.heard.items.length, 1)
+  })
+}
+
+async function storage(t: Test, { host }: HostUnderTest): Promise<void> {
+  const path = `${t.testdir({})}/of/a node`
+
+  t.test('what was written is read, as the last one wrote it, by whoever opens it', async (t) => {
+    const folder = host.storage.folder(path)
+    t.equal(folder.read('a.json'), undefined)
+    folder.write('a.json', 'one')
+    folder.write('a.json', 'two ☂')
+    folder.write('b.json', '')
+    const other = host.storage.folder(path)
+    t.same([other.read('a.json'), other.read('b.json')], ['two ☂', ''])
+    t.equal(host.storage.folder(`${path}/else`).read('a.json'), undefined)
+  })
+
+  t.test('a folder is had by one at a time', async (t) => {
+    const folder = host.storage.folder(`${path}/claimed`)
+    const release = folder.claim()
+    const busy = { name: 'UsageError', message: /claimed is in use.*a state folder of its own/ }
+    t.throws(() => host.storage.folder(`${path}/claimed`).claim(), busy)
+    release()
+    folder.claim()()
+  })
+
+  t.test('there is a date', async (t) => {
+    t.ok(host.storage.date() > 1_700_000_000_000)
   })
 }
 

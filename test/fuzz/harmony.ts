@@ -104,6 +104,8 @@ type Connection = {
   peer: Peer | undefined
 }
 
+const ID = '1'.repeat(32)
+
 type From = { readonly sequence?: number; readonly address?: string | undefined }
 
 class HarmonyTrial implements Trial {
@@ -211,7 +213,9 @@ class HarmonyTrial implements Trial {
     const endpoint = random.once(12) ? random.pick(PEERS).endpoint : from.endpoint
     const named = random.once(40) ? 'nowhere' : endpoint
     const { length: status } = groups
-    return { type: 'hello', endpoint: named, groups, status, name: from.uuid, headers: {} }
+    const headers = { 'X-LYRE-ID': ID, 'X-LYRE-INCARNATION': String(random.below(4)) }
+    const rest = { name: from.uuid, headers: random.once(4) ? headers : {} }
+    return { type: 'hello', endpoint: named, groups, status, ...rest }
   }
 
   /** A peer is discovered, and all goes well. */

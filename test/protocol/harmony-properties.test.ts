@@ -10,6 +10,7 @@ import {
   endpointOf,
   harmonyOf,
   helloOf,
+  identityOf,
   line,
   uuidOf,
 } from '../support/harmony.ts'
@@ -45,7 +46,11 @@ const sequence = fc.oneof(
 type Said = ZreCommand | { readonly type: 'unknown'; readonly id: number }
 
 const said: fc.Arbitrary<Said> = fc.oneof(
-  fc.record({ at: peer, groups }).map(({ at, groups }) => helloOf(at, { groups })),
+  fc
+    .record({ at: peer, groups, id: fc.nat(2), incarnation: fc.nat(3) })
+    .map(({ at, groups, id, incarnation }) =>
+      helloOf(at, { groups, headers: identityOf(id, incarnation) }),
+    ),
   fc.record({ type: fc.constant('whisper' as const), content: fc.constant(content('hi')) }),
   fc.record({ type: fc.constant('shout' as const), group, content: fc.constant(content('hi')) }),
   fc.record({ type: fc.constantFrom('join' as const, 'leave' as const), group, status }),
@@ -64,7 +69,7 @@ function does<const D extends string, T extends object>(
 
 /** What can happen. Peers have to enter often, or it would all be about strangers. */
 const happening = fc.oneof(
-  { weight: 6, arbitrary: does('met', { peer, groups }) },
+  { weight: 6, arbitrary: does('met', { peer, groups, incarnation: fc.nat(3) }) },
   { weight: 12, arbitrary: does('heard', { pick, said, sequence }) },
   { weight: 1, arbitrary: does('answered', { pick, said }) },
   { weight: 2, arbitrary: does('discovered', { peer, at: peer }) },
@@ -217,14 +222,23 @@ class Life {
   }
 
   /** A peer is discovered, and all goes well. */
-  #meet({ peer, groups }: { readonly peer: number; readonly groups: readonly string[] }): void {
+  #meet({
+    peer,
+    groups,
+    incarnation = 0,
+  }: {
+    readonly peer: number
+    readonly groups: readonly string[]
+    readonly incarnation?: number
+  }): void {
     this.#discover(peer, peer)
     const ours = [...this.witness.connections].find(
       ([, { up, endpoint }]) => !up && endpoint === endpointOf(peer),
     )
     if (ours !== undefined) this.#up(ours[0], { peer })
     const theirs = this.#accept(peer)
-    this.#hear(theirs, helloOf(peer, { groups }), 'next')
+    const headers = identityOf(peer % 2, incarnation)
+    this.#hear(theirs, helloOf(peer, { groups, headers }), 'next')
   }
 
   /** A peer comes in, its links are lost when it has read all, and both come back as if nothing had been. */

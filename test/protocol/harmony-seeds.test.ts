@@ -88,8 +88,11 @@ t.test('of two links to one peer one is closed before a word (harmony.md 8.3)', 
 
 t.test('a seed that is we ourselves is left alone (harmony.md 8.3)', async (t) => {
   const machine = new Machine()
-  machine.seed(endpointOf(0))
-  t.same(machine.up(1, uuidOf(0)), ['close 1', `seed ${endpointOf(0)} 0000`])
+  t.same(machine.seed(endpointOf(0)), [`seed ${endpointOf(0)} 0000`], 'it need not be asked')
+  machine.seed(AT)
+  t.same(machine.up(1, uuidOf(0)), ['close 1', `seed ${AT} 0000`], 'but a way back to us can')
+  machine.harmony.move(AT, [{ endpoint: endpointOf(7), bits: 8 }])
+  t.same(machine.seed(endpointOf(7)), [`seed ${endpointOf(7)} 0000`])
   t.same(machine.diagnostics().peers, [])
 })
 
