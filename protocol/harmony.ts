@@ -6,7 +6,14 @@
 
 import type { Uuid } from './bytes.ts'
 import { Dials } from './dials.ts'
-import { type Home, homeFor, parseEndpoint, reachable } from './endpoints.ts'
+import {
+  formatEndpoint,
+  type Home,
+  homeFor,
+  isLoopback,
+  parseEndpoint,
+  reachable,
+} from './endpoints.ts'
 import { createTally, type Letter, Mailbox, type MailboxLimits, type Tally } from './mailbox.ts'
 import {
   type ConnectionId,
@@ -20,7 +27,15 @@ import {
 } from './peers.ts'
 import { Places } from './places.ts'
 import { Queue } from './queue.ts'
-import type { Frames, Headers, Hello, ZreMessage } from './zre.ts'
+import type { SeedOutcome } from './seeds.ts'
+import {
+  type Frames,
+  type Headers,
+  type Hello,
+  ID_HEADER,
+  INCARNATION_HEADER,
+  type ZreMessage,
+} from './zre.ts'
 
 /** Settings of a Harmony; durations in milliseconds, evasive < silent < expired. */
 export interface HarmonyOptions {
@@ -123,6 +138,7 @@ export type Effect =
   | { readonly type: 'write' | 'hold' | 'resume' | 'measure'; readonly connection: ConnectionId }
   | { readonly type: 'close'; readonly connection: ConnectionId; readonly reason: string }
   | PeerEvent
+  | ({ readonly type: 'seed' } & SeedOutcome)
   | { readonly type: 'trace'; readonly trace: Trace }
 
 /** An accepted connection whose peer is not known yet, or waits for its turn. */
@@ -196,6 +212,7 @@ export class Harmony {
   #ownStatus = 0
   #endpoint: string | undefined
   #homes: readonly Home[] = []
+  #headers: Headers
   #connectionCount = 0
   readonly #dials: Dials
   readonly #arrivals: Places<ConnectionId>
@@ -214,12 +231,17 @@ export class Harmony {
 
   constructor(options: HarmonyOptions) {
     this.#options = options
+    this.#headers = options.headers
     this.#dials = new Dials({ uuid: options.uuid, dialsMax: options.limits.dialsMax })
     this.#arrivals = new Places(options.limits.arrivalsMax)
   }
 
-  /** From now on we can be dialled at `endpoint`, and from some networks at one of our other homes; and dial others. */
-  start(endpoint: string, homes: readonly Home[] = []): void {
+  /**
+   * From now on we can be dialled at `endpoint`, and from some networks at one of our other homes; and dial others.
+   * @param headers where they are not those of the options any more.
+   */
+  start(endpoint: string, homes: readonly Home[] = [], headers = this.#headers): void {
+    this.#headers = headers
     this.#connections.clear()
     this.#endpoint = endpoint
     this.#homes = homes
@@ -333,6 +355,16 @@ export class Harmony {
     } else {
       this.#handleMoved(peer, node.endpoint, now)
     }
+  }
+
+  /** A seed is to be dialled: nothing is known of its node but where it is. What comes of it is told by a `seed`. */
+  handleSeed(endpoint: string, now: number): void {
+    if (this.#endpoint === undefined || this.#peers.has(endpoint)) return
+    const isOurs = [this.#endpoint, ...this.#homes.map((home) => home.endpoint)].includes(endpoint)
+    if (!isOurs && this.#create({ uuid: endpoint, endpoint, source: 'seed' }, now)) return
+    const uuid = isOurs ? this.#options.uuid : undefined
+    const reason = 'we know too many peers'
+    this.#effects.push({ type: 'seed', endpoint, uuid, greeted: false, reason })
   }
 
   /** A node's beacon says goodbye: a hint, since anybody can send it (harmony.md 5.3). */
@@ -533,7 +565,9 @@ export class Harmony {
     readonly counters: Readonly<Record<string, number>>
   } {
     return {
-      peers: [...this.#peers.values()].map((peer) => diagnose(peer, now)),
+      peers: [...this.#peers.values()]
+        .filter((peer) => !peer.nameless)
+        .map((peer) => diagnose(peer, now)),
       connections: this.#connections.size,
       dials: this.#dials.count,
       arrivals: this.#arrivals.count,
@@ -621,7 +655,9 @@ export class Harmony {
   #dial(peer: PeerRecord, now: number): void {
     const owner = this.#endpoints.get(peer.endpoint)
     if (owner !== undefined && !this.#gaveWay(owner, peer, now)) {
-      this.#waitForEndpoint(peer, { owner, now })
+      if (!peer.nameless) this.#waitForEndpoint(peer, { owner, now })
+      else if (owner.present) this.#forget(peer, 'its node is a peer', owner.uuid)
+      else this.#forget(peer, 'another node is dialled there')
       return
     }
     const late = this.#dials.begin(peer, now)
@@ -685,6 +721,7 @@ export class Harmony {
   #handleReached(peer: PeerRecord, change: LinkChange & { type: 'up' }, now: number): void {
     if (peer.link !== 'dialling') return
     const { uuid, answers } = change
+    if (peer.nameless && uuid !== undefined && !this.#identify(peer, uuid, now)) return
     if (uuid !== peer.uuid && (uuid !== undefined || peer.named)) {
       // The port has a new owner, who must not get what is meant for the old one.
       const reason = 'another node is at its endpoint'
@@ -719,10 +756,59 @@ export class Harmony {
       groups: [...this.#ownGroups],
       status: this.#ownStatus,
       name: this.#options.name,
-      headers: this.#options.headers,
+      headers: this.#headers,
     })
     this.#effects.push({ type: 'write', connection: peer.outbound })
     if (peer.inbound !== 0) this.#enter(peer, now)
+    else if (peer.nameless) this.#expect(peer, { cause: 'link', deadline: now + HELLO_TIMEOUT_MS })
+  }
+
+  /**
+   * A seed says who it is: its link, and the HELLO on it, are that peer's from now on (harmony.md 8.2).
+   * @returns false when that is we ourselves, or a peer between whom and us there is more: the seed's link is closed, and a
+   * peer that we have not reached is dialled there.
+   */
+  #identify(seed: PeerRecord, uuid: Uuid, now: number): boolean {
+    const { endpoint } = seed
+    const peer = this.#peers.get(uuid)
+    const isReached = peer !== undefined && (peer.present || peer.link === 'up')
+    const isHeard = peer !== undefined && (peer.inbound !== 0 || peer.mailbox.waiting.messages > 0)
+    if (uuid === this.#options.uuid || isReached || isHeard) {
+      this.#forget(seed, 'its node is known already', uuid)
+      if (isHeard && !isReached) {
+        this.#takeBack(peer, 'it is reached elsewhere')
+        peer.newEndpoint = endpoint
+        this.#follow(peer, now)
+      } else {
+        this.handleDiscovered({ uuid, endpoint, source: 'seed' }, now)
+      }
+      return false
+    }
+    if (peer !== undefined) this.#forget(peer, 'it is reached as a seed')
+    this.#peers.delete(seed.uuid)
+    this.#peers.set(uuid, seed)
+    seed.uuid = uuid
+    seed.changed()
+    this.#trace({ type: 'discovered', uuid, endpoint, reason: 'seed' })
+    this.#effects.push({ type: 'seed', endpoint, uuid, greeted: seed.link === 'up', reason: '' })
+    return true
+  }
+
+  /** The seed whose HELLO this is: it comes from where our link to it leads, so nobody else can claim it (harmony.md 8.2). */
+  #seedOf({ address }: Arrival, { endpoint }: Hello): PeerRecord | undefined {
+    const { port } = parseEndpoint(endpoint) as { readonly port: number }
+    for (const host of [address, '127.0.0.1']) {
+      const owner = this.#endpoints.get(formatEndpoint(host, port))
+      if (owner?.nameless && this.#leadsTo(address, owner)) return owner
+    }
+    return undefined
+  }
+
+  /** Whether a peer is dialled at this address; by loopback, where that is ours. */
+  #leadsTo(address: string, { endpoint }: PeerRecord): boolean {
+    const { host } = parseEndpoint(endpoint) as { readonly host: string }
+    const isOurs = (home: Home) => parseEndpoint(home.endpoint)?.host === address
+    return host === address || (isLoopback(host) && this.#homes.some(isOurs))
   }
 
   /** Which of our endpoints a peer is told (harmony.md 2.11). */
@@ -883,7 +969,11 @@ export class Harmony {
     if (refusal !== undefined) {
       this.#count('hello-refused')
       this.#closeArrival(arrival, refusal)
-    } else if (peer !== undefined && peer.inbound !== 0) {
+      return
+    }
+    const seed = this.#seedOf(arrival, message)
+    if (seed !== undefined) this.#identify(seed, arrival.uuid, now)
+    if (peer !== undefined && peer.inbound !== 0) {
       this.#handleClaim(peer, arrival, { claim: { type: 'hello', hello: message }, now })
     } else {
       this.#adopt(arrival, message, now)
@@ -917,7 +1007,7 @@ export class Harmony {
     peer.teller = arrival.address
     if (endpoint !== peer.endpoint) {
       peer.otherEndpoint = endpoint
-      const isElsewhere = parseEndpoint(peer.endpoint)?.host !== arrival.address
+      const isElsewhere = !this.#leadsTo(arrival.address, peer)
       const isDoubtful = isElsewhere || (!peer.named && peer.mailbox.waiting.messages > 0)
       if (peer.link !== 'down' && isDoubtful) {
         // We are with whoever hearsay named, and its HELLO comes from elsewhere: anybody can name any uuid.
@@ -931,6 +1021,7 @@ export class Harmony {
     }
     if (endpoint !== peer.endpoint && peer.state === 'discovered') peer.swapEndpoints()
     this.#learn(peer, hello)
+    this.#supersede(peer, now)
     if (peer.state === 'greeted') {
       this.#enter(peer, now)
       return
@@ -1303,7 +1394,8 @@ export class Harmony {
     if (peer.unreachable === '') {
       const { uuid, endpoint } = peer
       this.#trace({ type: 'unreachable', uuid, endpoint, reason })
-      if (!peer.met && peer.source !== 'manual') this.#unreached.add(peer)
+      const isWanted = peer.source === 'manual' || peer.source === 'seed'
+      if (!peer.met && !isWanted) this.#unreached.add(peer)
     }
     peer.unreachable = reason
   }
@@ -1337,6 +1429,7 @@ export class Harmony {
   /** It answered. Whoever else claimed to be it is sent away. */
   #clear(peer: PeerRecord): void {
     if (!peer.whole) return // A lost link is no question that a late answer settles.
+    peer.superseded = false
     this.#settle(peer)
     // It answers where we know it, and is said to be there too: a node on two networks.
     if (peer.newEndpoint !== '') peer.otherEndpoint = peer.newEndpoint
@@ -1379,7 +1472,29 @@ export class Harmony {
       const endpoint = reachable(claim.hello.endpoint, arrival.address)
       if (!peer.present && endpoint !== peer.endpoint) peer.otherEndpoint = endpoint
     }
-    this.#probe(peer, { cause: 'restart', now })
+    const isLater = claim.type === 'hello' && isSuccessor(claim.hello.headers, peer.headers)
+    if (isLater && isLost(peer)) this.#dropSuperseded(peer, now)
+    else this.#probe(peer, { cause: 'restart', now })
+  }
+
+  /**
+   * Who was the same node before its last start, at another endpoint and under another uuid, is gone. Anybody can tell any
+   * id, so it is asked, unless there is nobody left to ask (harmony.md 9.2).
+   */
+  #supersede(successor: PeerRecord, now: number): void {
+    if (successor.headers[ID_HEADER] === undefined) return
+    for (const peer of this.#peers.values()) {
+      const isFormer = peer !== successor && isSuccessor(successor.headers, peer.headers)
+      if (!isFormer || !peer.present) continue
+      this.#count('superseded')
+      peer.superseded = true
+      if (isLost(peer)) this.#dropSuperseded(peer, now)
+      else this.#probe(peer, { cause: 'restart', now })
+    }
+  }
+
+  #dropSuperseded(peer: PeerRecord, now: number): void {
+    this.#drop(peer, { cause: 'restart', reason: 'it has started anew, and was lost before', now })
   }
 
   /** @returns false unless another connection has the rest of what the peer was saying: then it takes the lost one's place. */
@@ -1494,6 +1609,10 @@ export class Harmony {
       else this.#waitLonger(peer, now)
       return
     }
+    if (peer.nameless) {
+      this.#forget(peer, reason)
+      return
+    }
     this.#markUnreachable(peer, reason)
     this.#settle(peer)
     peer.state = 'discovered'
@@ -1566,7 +1685,7 @@ export class Harmony {
     { cause, reason, now }: { cause: ExitCause; reason: string; now: number },
   ): void {
     this.#trace({ type: 'drop', uuid: peer.uuid, endpoint: peer.endpoint, reason })
-    const wasPresent = peer.present
+    const { present: wasPresent, superseded } = peer
     if (wasPresent) this.#leave(peer, cause)
     this.#closeOutbound(peer, reason)
     if (peer.inbound !== 0) this.#close(peer.inbound, reason)
@@ -1581,7 +1700,7 @@ export class Harmony {
       return
     }
     if (rival !== undefined) this.#closeArrival(rival, reason)
-    if (cause === 'goodbye' || cause === 'expired') {
+    if (cause === 'goodbye' || cause === 'expired' || superseded) {
       this.#forget(peer, reason)
     } else {
       this.#waitLonger(peer, now)
@@ -1596,7 +1715,7 @@ export class Harmony {
     this.#presentCount--
     let lost = 0
     if (cause !== 'stop') lost += peer.mailbox.forsake()
-    if (!KEEPING.has(cause)) lost += peer.mailbox.clear()
+    if (!KEEPING.has(cause) || peer.superseded) lost += peer.mailbox.clear()
     this.#event({ type: 'exit', peer: peer.view(), cause, lost })
   }
 
@@ -1606,7 +1725,9 @@ export class Harmony {
     if (lost > 0) this.#trace({ type: 'lost', uuid: peer.uuid, reason: `${lost} messages` })
   }
 
-  #forget(peer: PeerRecord, reason: string): void {
+  /** @param uuid of a seed, whose it turned out to be. */
+  #forget(peer: PeerRecord, reason: string, uuid?: Uuid): void {
+    const { endpoint, nameless, state } = peer
     this.#closeOutbound(peer, reason)
     if (peer.inbound !== 0) this.#close(peer.inbound, reason)
     const rival = this.#rivalOf(peer)
@@ -1617,7 +1738,9 @@ export class Harmony {
     this.#settle(peer)
     this.#abandon(peer)
     this.#peers.delete(peer.uuid)
-    this.#trace({ type: 'forgotten', uuid: peer.uuid, endpoint: peer.endpoint, reason })
+    this.#trace({ type: 'forgotten', uuid: peer.uuid, endpoint, reason })
+    const greeted = state === 'greeted'
+    if (nameless) this.#effects.push({ type: 'seed', endpoint, uuid, greeted, reason })
   }
 
   #closeOutbound(peer: PeerRecord, reason: string): void {
@@ -1694,6 +1817,24 @@ function isHearsay(source: Source): boolean {
 /** Whether an endpoint is at the host that told of a peer: by its HELLO, if that has come. */
 function isTellers({ teller }: PeerRecord, endpoint: string): boolean {
   return teller === parseEndpoint(endpoint)?.host
+}
+
+/** Whether a HELLO with these headers is of the same node, after a later start: it tells so itself (harmony.md 9.1). */
+function isSuccessor(later: Headers, former: Headers): boolean {
+  const id = later[ID_HEADER]
+  return (
+    id !== undefined && id === former[ID_HEADER] && incarnationOf(later) > incarnationOf(former)
+  )
+}
+
+function incarnationOf(headers: Headers): number {
+  const text = headers[INCARNATION_HEADER] ?? ''
+  return /^\d{1,15}$/.test(text) ? Number(text) : 0
+}
+
+/** Whether a peer has shown already that it does not answer, or cannot. */
+function isLost(peer: PeerRecord): boolean {
+  return !peer.whole || peer.state === 'silent'
 }
 
 function isCongested(peer: PeerRecord | undefined): boolean {

@@ -20,5 +20,6 @@ export type {
   Source,
 } from './peers.ts'
 export { Places } from './places.ts'
+export * from './seeds.ts'
 export * from './zmtp.ts'
 export * from './zre.ts'

@@ -12,7 +12,7 @@ import { type Headers, NO_HEADERS } from './zre.ts'
 export type ConnectionId = number
 
 /** How we came to know of a peer. */
-export type Source = 'beacon' | 'gossip' | 'hello' | 'manual' | 'mdns'
+export type Source = 'beacon' | 'gossip' | 'hello' | 'manual' | 'mdns' | 'seed'
 
 /**
  * What is between us and a peer (harmony.md 3.1): nothing yet; a dial in flight; our link is up and our HELLO on it; both
@@ -60,7 +60,8 @@ const NO_GROUPS: readonly string[] = Object.freeze([])
 
 /** The record of one peer. Only harmony.ts changes it; instants are Infinity where there is none. */
 export class PeerRecord {
-  readonly uuid: Uuid
+  /** Of a seed that has not said who it is, its endpoint (harmony.md 8.1). */
+  uuid: Uuid
   readonly source: Source
   /** Where we dial it. */
   endpoint: string
@@ -123,6 +124,8 @@ export class PeerRecord {
   /** Until when it has to prove that it is alive, and what is believed otherwise. */
   probeAt = Number.POSITIVE_INFINITY
   probeCause: ExitCause = 'link'
+  /** Whether another says to be the same node, started later; as long as it does not answer. */
+  superseded = false
   /** Since when a connection of an entered peer is missing, which may come back. */
   lostAt = Number.POSITIVE_INFINITY
   /** The last round trip of its link, in milliseconds; NaN as long as none was measured. */
@@ -141,6 +144,11 @@ export class PeerRecord {
     this.sinceAt = now
     this.heardAt = now
     this.beaconAt = now
+  }
+
+  /** Whether all we know of it is where it is. */
+  get nameless(): boolean {
+    return this.uuid === this.endpoint
   }
 
   /** Whether the application was told that it is here: from `enter` until `exit`. */
@@ -187,6 +195,7 @@ export class PeerRecord {
     this.groups = undefined
     this.status = 0
     this.wantSequence = 0
+    this.superseded = false
     this.roundTripMs = Number.NaN
     this.#view = undefined
   }

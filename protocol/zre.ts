@@ -13,6 +13,10 @@ export const HELLO_BYTES_MAX = 65_536
 export const HELLO_GROUPS_MAX = 1_024
 /** Headers that a HELLO may hold (zre.md 2.6). */
 export const HELLO_HEADERS_MAX = 64
+/** The header with what a node is called over all its starts (harmony.md 9.1). */
+export const ID_HEADER = 'X-LYRE-ID'
+/** The header with the count of its starts (harmony.md 9.1). */
+export const INCARNATION_HEADER = 'X-LYRE-INCARNATION'
 /** Octets of UTF-8 that the value of a header may have (zre.md 2.6). */
 export const HEADER_VALUE_BYTES_MAX = 4_096
 

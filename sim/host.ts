@@ -1,7 +1,8 @@
 // The virtual Host: what a node of a simulation runs on. Everything but time belongs to its process, which can sleep or die
 // without the node being asked.
 
-import type { Clock, Host, Stream, StreamHandlers, Timer } from '../src/host.ts'
+import { NetworkError, UsageError } from '../src/errors.ts'
+import type { Clock, Folder, Host, Stream, StreamHandlers, Timer } from '../src/host.ts'
 import { Alarm, type VirtualClock } from './clock.ts'
 import { VirtualSocket } from './datagrams.ts'
 import { VirtualMulticastDnsSocket } from './mdns.ts'
@@ -45,11 +46,49 @@ export function createHost(
         return new VirtualMulticastDnsSocket(process, options, handlers)
       },
     },
+    storage: { folder: (path) => folderOf(process, path), date: () => DATE + process.now },
+    resolve: (name) =>
+      new Promise((found, failed) => {
+        process.network.clock.defer(() =>
+          process.run(() => {
+            process.network.woke()
+            const address = addressOf(process, name)
+            if (address !== undefined) found([address])
+            else failed(new NetworkError(`cannot look up ${name}: no machine has that name`))
+          }),
+        )
+      }),
     interfaces: () => process.machine.interfaces,
     allocate: (bytes) => new Uint8Array(bytes),
     random: (count) => random.bytes(count),
     surface,
   }
+}
+
+/** Begins in 2026, in all simulations. */
+const DATE = 1_767_225_600_000
+
+/** A folder on the disk of its machine: what was written is there, whatever becomes of the process. */
+function folderOf(process: Process, path: string): Folder {
+  const { files, claims } = process.machine
+  return {
+    read: (name) => files.get(`${path}/${name}`),
+    write: (name, text) => void files.set(`${path}/${name}`, text),
+    claim() {
+      const holder = claims.get(path)
+      if (holder !== undefined && holder.state !== 'crashed') {
+        throw new UsageError(`${path} is in use: each node has a state folder of its own`)
+      }
+      claims.set(path, process)
+      return () => void claims.delete(path)
+    },
+  }
+}
+
+/** Machines find each other by their names, wherever they are. */
+function addressOf({ network }: Process, name: string): string | undefined {
+  if (name === 'localhost') return '127.0.0.1'
+  return network.machines.find((machine) => machine.name === name)?.address
 }
 
 function createClock(process: Process): Clock {

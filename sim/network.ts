@@ -64,6 +64,9 @@ export class Machine {
   /** From here to others, by their number, as far as anything went there. */
   readonly paths: (Path | undefined)[] = []
   readonly clock = new MachineClock()
+  /** What is on its disk, by folder and name, over all crashes; and which process has which folder. */
+  readonly files = new Map<string, string>()
+  readonly claims = new Map<string, Process>()
   settings: MachineSettings = MACHINE_DEFAULTS
   /** How long datagrams from others wait at most, in microseconds; all of them come at multiples of it. */
   powerSaveUs = 0

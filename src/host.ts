@@ -19,6 +19,12 @@ export interface Host {
   readonly datagrams: Datagrams
   readonly streams: Streams
   readonly multicastDns: MulticastDns
+  readonly storage: Storage
+  /**
+   * Looks up the IPv4 addresses of a host by its name, the best first.
+   * @throws NetworkError when it has none.
+   */
+  resolve(name: string): Promise<readonly string[]>
   /** The network interfaces as they are now. */
   interfaces(): readonly NetworkInterface[]
   /** Memory, whose octets may be anything until they are written. */
@@ -138,6 +144,28 @@ export interface MulticastDnsSocket {
   send(packet: MdnsPacket, to?: Address): void
   /** Sends what was given to send(), then closes. */
   close(): Promise<void>
+}
+
+/** Small files that outlive a process. Few are read, when a node is created or started, so nobody has to wait for a promise. */
+export interface Storage {
+  /** A folder, which need not be there yet. */
+  folder(path: string): Folder
+  /** Milliseconds since 1970, as far as the machine knows: it may be wrong, and go back. */
+  date(): number
+}
+
+/** A folder of small texts. All of it throws UsageError where the folder cannot be had, with what the system says. */
+export interface Folder {
+  /** @returns undefined where there is no such file; a text in which nothing is where it is larger than 1 MiB. */
+  read(name: string): string | undefined
+  /** Replaces a file as a whole, and makes the folder if need be: who loses power has the old text or the new one. */
+  write(name: string, text: string): void
+  /**
+   * Takes the folder for oneself; it is free again when the process dies.
+   * @returns what gives it back.
+   * @throws UsageError when somebody has it.
+   */
+  claim(): () => void
 }
 
 /** TCP over IPv4. */

@@ -15,6 +15,7 @@ export type {
   PeerDiagnostics,
   PeerEvent,
   PeerState,
+  SeedDiagnostics,
   Trace,
   TupleDiagnostics,
   TupleState,
@@ -50,6 +51,7 @@ export {
 } from './findings.ts'
 export type { Content, Diagnostics } from './lyre.ts'
 export type { LyreLimits, LyreOptions } from './options.ts'
+export type { RememberedPeer, StateDiagnostics } from './state.ts'
 export type { Lyre }
 
 /**

@@ -12,11 +12,15 @@ import {
   Harmony,
   HELLO_BYTES_MAX,
   type Headers,
+  ID_HEADER,
+  INCARNATION_HEADER,
   isUuid,
   type LinkChange,
   type Peer,
   type PeerDiagnostics,
   parseEndpoint,
+  type Seed,
+  type SeedDiagnostics,
   type Source,
   type Tally,
   TEXT_BYTES_MAX,
@@ -30,6 +34,7 @@ import type { Discovery, DiscoveryHandlers } from './discovery/discovery.ts'
 import { type GossipDiagnostics, GossipDiscovery } from './discovery/gossip.ts'
 import type { InterfaceChoice } from './discovery/interfaces.ts'
 import { type MdnsDiagnostics, MdnsDiscovery } from './discovery/mdns.ts'
+import { SeedDiscovery } from './discovery/seeds.ts'
 import { UsageError } from './errors.ts'
 import {
   type EventOf,
@@ -43,6 +48,7 @@ import type { Host, Timer } from './host.ts'
 import { Lookout } from './lookout.ts'
 import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
 import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
+import { State, type StateDiagnostics } from './state.ts'
 import { Traces } from './traces.ts'
 import { checkSignal, Waiters } from './waiters.ts'
 
@@ -63,6 +69,10 @@ export interface Diagnostics {
   readonly gossip: GossipDiagnostics | null
   /** For each interface; null unless it was asked for. */
   readonly mdns: readonly MdnsDiagnostics[] | null
+  /** Null where no state folder was asked for. */
+  readonly identity: StateDiagnostics | null
+  /** For each seed, how it is with it; none unless started. */
+  readonly seeds: readonly SeedDiagnostics[]
   /** All that are known, entered or not; `backlogBytes` were written for one and have not left this machine. */
   readonly peers: readonly (PeerDiagnostics & { readonly backlogBytes: number })[]
   /** What became of all that was sent: `sent` is the sum of the others but `waitingBytes`. */
@@ -115,6 +125,7 @@ interface Session {
   readonly beacon: BeaconDiscovery | undefined
   readonly gossip: GossipDiscovery | undefined
   readonly mdns: MdnsDiscovery | undefined
+  readonly seeds: SeedDiscovery | undefined
   /** All of them that are used. */
   readonly discoveries: readonly Discovery[]
   readonly timer: Timer
@@ -131,6 +142,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   readonly #stage: Stage | undefined
   readonly #settings: Settings
   readonly #uuid: Uuid
+  readonly #identity: State | undefined
   readonly #name: string
   readonly #harmony: Harmony
   readonly #streams = new Set<EventStream>()
@@ -160,7 +172,14 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#traces = new Traces((trace) => this.#tell(trace))
     this.#settings = resolveOptions(options)
     this.#plainBytesMax = this.#settings.limits.messageBytesMax - HEADER_BYTES_MAX
-    this.#uuid = v4({ random: host.random(16) }).replaceAll('-', '')
+    const drawUuid = () => v4({ random: host.random(16) }).replaceAll('-', '')
+    const drawn = drawUuid()
+    const { state: path, keepUuid, remember } = this.#settings
+    if (path !== undefined) {
+      const fresh = { id: drawUuid(), uuid: drawn }
+      this.#identity = new State(host.storage, { path, remember, fresh })
+    }
+    this.#uuid = keepUuid ? (this.#identity?.uuid ?? drawn) : drawn
     this.#name = this.#settings.name ?? this.#uuid.slice(0, 6)
     this.#harmony = new Harmony({ ...this.#settings, uuid: this.#uuid, name: this.#name })
   }
@@ -175,9 +194,18 @@ export class Lyre extends EventEmitter<LyreEvents> {
     return this.#name
   }
 
-  /** Our headers, as others are told in HELLO; they cannot be changed once the node is created. */
+  /**
+   * Our headers, as others are told in HELLO; they cannot be changed once the node is created. With option `state` there are
+   * two of Lyre's own among them, with our stable id and, in each life of the node, how often it was started.
+   */
   get headers(): Headers {
-    return this.#settings.headers
+    const { headers } = this.#settings
+    return this.#identity === undefined ? headers : { ...headers, ...this.#identity.headers }
+  }
+
+  /** What we are called over all starts with the same `state` folder: 32 hexadecimal digits; undefined without that option. */
+  get stableId(): string | undefined {
+    return this.#identity?.id
   }
 
   /** Where our inbox is, as others are told: `tcp://host:port`; undefined unless started. */
@@ -320,6 +348,23 @@ export class Lyre extends EventEmitter<LyreEvents> {
     return this.#harmony.peers().filter((peer) => peer.name === name)
   }
 
+  /** All of them that tell this header, with this value if one is given. Keys are as they were told, also in their case. */
+  peersByHeader(key: string, value?: string): Peer[] {
+    const has = ({ headers }: Peer) =>
+      Object.hasOwn(headers, key) && (value === undefined || headers[key] === value)
+    return this.#harmony.peers().filter(has)
+  }
+
+  /**
+   * The peer with this stable id, whatever its uuid is in this life: `lyre.whisper(lyre.peerByStableId(id) ?? ..., content)`. Where
+   * several tell the same, the one that was started last. Anybody can tell any id: it is no proof.
+   */
+  peerByStableId(id: string): Peer | undefined {
+    const startsOf = ({ headers }: Peer) => Number(headers[INCARNATION_HEADER]) || 0
+    const [last] = this.peersByHeader(ID_HEADER, id).sort((a, b) => startsOf(b) - startsOf(a))
+    return last
+  }
+
   /** All entered peers that are in this group, whether we are or not; a group that nobody is in has none. */
   peersInGroup(group: string): Peer[] {
     return this.#harmony.peers(group)
@@ -440,6 +485,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
       beacon: session?.beacon?.diagnostics() ?? null,
       gossip: session?.gossip?.diagnostics() ?? null,
       mdns: session?.mdns?.diagnostics() ?? null,
+      identity: this.#identity?.diagnostics() ?? null,
+      seeds: session?.seeds?.diagnostics() ?? [],
       peers: peers.map((peer) => {
         const backlogBytes = session?.mesh.backlogBytes(peer.connections.outbound) ?? 0
         return { ...peer, backlogBytes }
@@ -467,13 +514,14 @@ export class Lyre extends EventEmitter<LyreEvents> {
     let mesh: Links | undefined
     let discoveries: readonly Discovery[] = []
     try {
+      this.#identity?.begin()
       mesh = this.#createMesh()
       const found = this.#createDiscoveries()
       discoveries = found.discoveries
       const lookout = new Lookout(this.#host, this.#settings, mesh)
       const situation = await lookout.open()
       const timer = clock.timer(() => this.#timeout())
-      this.#harmony.start(situation.endpoint, situation.homes)
+      this.#harmony.start(situation.endpoint, situation.homes, this.headers)
       const armedAt = Number.POSITIVE_INFINITY
       this.#session = { mesh, ...found, timer, lookout, armedAt }
       for (const discovery of discoveries) await discovery.start(situation)
@@ -489,6 +537,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#state = 'stopped'
       await Promise.all([mesh?.stop(0), ...discoveries.map((discovery) => discovery.stop())])
       this.#harmony.finish()
+      this.#identity?.end()
       throw error
     }
   }
@@ -556,13 +605,31 @@ export class Lyre extends EventEmitter<LyreEvents> {
     return this.#stage?.createMesh(options, handlers) ?? new Mesh(this.#host, options, handlers)
   }
 
-  #createDiscoveries(): Pick<Session, 'beacon' | 'gossip' | 'mdns' | 'discoveries'> {
+  #createDiscoveries(): Pick<Session, 'beacon' | 'gossip' | 'mdns' | 'seeds' | 'discoveries'> {
     const beacon = this.#settings.beacon ? this.#createBeacon() : undefined
     const mdns = this.#settings.mdns ? this.#createMdns() : undefined
     const gossip = this.#createGossip()
-    const all = [beacon, mdns, gossip]
+    const seeds = this.#createSeeds()
+    const all = [beacon, mdns, gossip, seeds]
     const discoveries = all.filter((discovery) => discovery !== undefined)
-    return { beacon, gossip, mdns, discoveries }
+    return { beacon, gossip, mdns, seeds, discoveries }
+  }
+
+  #createSeeds(): SeedDiscovery | undefined {
+    const told = this.#settings.seeds.map((endpoint) => ({ endpoint, remembered: false }))
+    const before = this.#identity?.seeds ?? []
+    const isTold = ({ endpoint }: Seed) => this.#settings.seeds.includes(endpoint)
+    const seeds = [...told, ...before.filter((seed) => !isTold(seed))]
+    if (seeds.length === 0) return undefined
+    const options = { uuid: this.#uuid, seeds }
+    return new SeedDiscovery(this.#host, options, {
+      dial: (endpoint) => {
+        this.#harmony.handleSeed(endpoint, this.#now())
+        this.#pump()
+      },
+      isPresent: (uuid) => this.#harmony.peer(uuid) !== undefined,
+      sooner: () => this.#arm(),
+    })
   }
 
   #createGossip(): GossipDiscovery | undefined {
@@ -625,6 +692,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     signal?.removeEventListener('abort', abort)
     this.#harmony.finish()
     this.#pump()
+    this.#identity?.end()
     this.#session = undefined
     this.#state = 'stopped'
     this.#waiters.reject('the node stopped before what was waited for')
@@ -670,6 +738,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     const now = this.#now()
     const sleptMs = this.#look(session, now)
     for (const discovery of session.discoveries) discovery.handleTimeout(now)
+    this.#identity?.handleTimeout(now)
     session.mesh.handleTimeout(now)
     this.#harmony.handleTimeout(now)
     if (sleptMs > 0) this.#harmony.handleWake(now)
@@ -712,6 +781,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     if (session === undefined || this.#state === 'stopping') return
     const { mesh, discoveries, lookout } = session
     let at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout(), lookout.pollTimeout())
+    if (this.#identity !== undefined) at = Math.min(at, this.#identity.pollTimeout())
     for (const discovery of discoveries) at = Math.min(at, discovery.pollTimeout())
     at = Math.min(at, this.#lonelyAt)
     if (at === session.armedAt) return
@@ -735,8 +805,13 @@ export class Lyre extends EventEmitter<LyreEvents> {
       case 'close':
         mesh?.[effect.type](effect.connection)
         break
+      case 'seed':
+        this.#session?.seeds?.handleOutcome(effect)
+        break
       case 'enter':
         this.#lonelyAt = Number.POSITIVE_INFINITY
+        this.#session?.seeds?.handleEnter(effect.peer.uuid)
+        this.#identity?.handleSeen(effect.peer, this.#now())
         this.#emit(effect)
         break
       case 'exit':
@@ -751,6 +826,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   /** Whoever remembers where a peer was learns that it is not there any more, and why. */
   #handleExit({ peer, cause }: EventOf<'exit'>): void {
     if (this.#harmony.peerCount() === 0) this.#lonelyAt = this.#now() + this.#settings.lonelyAfterMs
+    this.#identity?.handleSeen(peer, this.#now())
     for (const discovery of this.#session?.discoveries ?? []) {
       discovery.handleExit?.({ uuid: peer.uuid, cause }, this.#now())
     }

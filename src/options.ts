@@ -22,12 +22,33 @@ export interface LyreOptions {
   readonly name?: string
   /**
    * What the node tells about itself to each peer that enters: at most 64 headers; a key has 1 to 255 octets of UTF-8, a
-   * value at most 4,096. Default: none.
+   * value at most 4,096; keys that begin with `X-LYRE-` are Lyre's own. Default: none.
    */
   readonly headers?: Readonly<Record<string, string>>
   /**
+   * Where nodes are, `tcp://HOST:PORT`: one, or up to 64. Whoever is there becomes a peer, on whatever network that is; a host
+   * name is looked up anew at each attempt, and one that is not there is tried again for as long as the node runs, each 30
+   * seconds at the latest. It takes nothing away from beacons and gossip. Default: none.
+   */
+  readonly seeds?: string | readonly string[]
+  /**
+   * A folder in which the node keeps who it is from one start to the next: an id, told to peers in the header `X-LYRE-ID`, and
+   * the count of its starts, in `X-LYRE-INCARNATION`. It is made if need be, and is one node's alone. Default: nothing is kept.
+   */
+  readonly state?: string
+  /**
+   * Whether the uuid is the same at each start, too; needs `state`. Default: false: a new one each time, as in Zyre, which a
+   * peer cannot take for the node that it knew before.
+   */
+  readonly keepUuid?: boolean
+  /**
+   * Whether to keep, in `state`, where the last 64 peers were, and to dial them at the next start as if they were `seeds`, each
+   * until three attempts in a row have failed. Default: false.
+   */
+  readonly remember?: boolean
+  /**
    * Whether to send beacons and listen to those of others. Default: true, together with any gossip. Without, nodes find each
-   * other by gossip and by `requirePeer()` alone.
+   * other by seeds, by gossip and by `requirePeer()` alone.
    */
   readonly beacon?: boolean
   /** UDP port of the beacons, 1 to 65535; nodes with another port are another network. Default: 5670, which is ZRE's. */
@@ -180,6 +201,10 @@ const LIMITS: LyreLimits = {
 export interface Settings {
   readonly name: string | undefined
   readonly headers: Headers
+  readonly seeds: readonly string[]
+  readonly state: string | undefined
+  readonly keepUuid: boolean
+  readonly remember: boolean
   readonly beacon: boolean
   readonly beaconPort: number
   readonly beaconIntervalMs: number
@@ -216,7 +241,9 @@ export function resolveOptions(options: LyreOptions): Settings {
   const timeouts = resolveTimeouts(options)
   return {
     name: options.name === undefined ? undefined : textOption('name', options.name),
-    headers: resolveHeaders(options.headers ?? {}),
+    headers: resolveHeaders(options),
+    seeds: resolveSeeds(options.seeds),
+    ...resolveState(options),
     beacon: typed('beacon', options.beacon, 'boolean') ?? true,
     beaconPort: integer('beaconPort', options.beaconPort ?? BEACON_PORT, { min: 1, max: 65_535 }),
     beaconIntervalMs: integer('beaconIntervalMs', options.beaconIntervalMs ?? 1_000, {
@@ -245,6 +272,10 @@ export function resolveOptions(options: LyreOptions): Settings {
 const KEYS = new Set([
   'name',
   'headers',
+  'seeds',
+  'state',
+  'keepUuid',
+  'remember',
   'beacon',
   'beaconPort',
   'beaconIntervalMs',
@@ -292,16 +323,16 @@ function resolveLonely(lonelyAfterMs: number): number {
   return integer('lonelyAfterMs', lonelyAfterMs, { min: 10, max: TIMEOUT_MAX_MS })
 }
 
-function resolveHeaders(given: Readonly<Record<string, string>>): Headers {
+function resolveHeaders({ headers: given = {}, state }: LyreOptions): Headers {
+  const headersMax = HELLO_HEADERS_MAX - (state === undefined ? 0 : OWN_HEADERS)
   const headers: Record<string, string> = Object.create(null)
   const entries = Object.entries(given)
-  if (entries.length > HELLO_HEADERS_MAX) {
-    throw new UsageError(
-      `${entries.length} headers are too many, the limit is ${HELLO_HEADERS_MAX}`,
-    )
+  if (entries.length > headersMax) {
+    throw new UsageError(`${entries.length} headers are too many, the limit is ${headersMax}`)
   }
   for (const [key, value] of entries) {
     if (key === '') throw new UsageError('a header has an empty key')
+    if (/^x-lyre-/i.test(key)) throw new UsageError(`header ${key} is one of Lyre's own: X-LYRE-`)
     textOption('the key of a header', key)
     if (typeof value !== 'string' || !fits(value, HEADER_VALUE_BYTES_MAX)) {
       throw new UsageError(
@@ -311,6 +342,36 @@ function resolveHeaders(given: Readonly<Record<string, string>>): Headers {
     headers[key] = value
   }
   return Object.freeze(headers)
+}
+
+/** Those that tell an identity. */
+const OWN_HEADERS = 2
+
+function resolveState(options: LyreOptions): Pick<Settings, 'state' | 'keepUuid' | 'remember'> {
+  const { state } = options
+  const keepUuid = typed('keepUuid', options.keepUuid, 'boolean') ?? false
+  const remember = typed('remember', options.remember, 'boolean') ?? false
+  if (state !== undefined && (typeof state !== 'string' || state === '' || state.includes('\0'))) {
+    throw new UsageError(`state has to be a folder, not ${String(state)}`)
+  }
+  if (state === undefined && (keepUuid || remember)) {
+    throw new UsageError(`${keepUuid ? 'keepUuid' : 'remember'} needs a folder: option state`)
+  }
+  return { state, keepUuid, remember }
+}
+
+const SEEDS_MAX = 64
+
+function resolveSeeds(given: string | readonly string[] | undefined): readonly string[] {
+  const seeds = typeof given === 'string' ? [given] : (given ?? [])
+  if (!Array.isArray(seeds) || seeds.length > SEEDS_MAX) {
+    throw new UsageError(`seeds has to be one endpoint, or a list of up to ${SEEDS_MAX}`)
+  }
+  for (const seed of seeds) {
+    if (typeof seed === 'string' && parseEndpoint(seed) !== undefined) continue
+    throw new UsageError(`seeds has to be tcp://HOST:PORT, or a list of these, not ${String(seed)}`)
+  }
+  return [...new Set(seeds)]
 }
 
 function resolveInterfaces(given: string | readonly string[]): readonly string[] {

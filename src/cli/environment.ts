@@ -9,6 +9,7 @@ const LISTS: readonly (string | undefined)[] = [
   'LYRE_INTERFACE',
   'LYRE_GROUP',
   'LYRE_HEADER',
+  'LYRE_CONNECT',
   'LYRE_GOSSIP_CONNECT',
 ]
 /** Of what is on or off. */

@@ -8,6 +8,7 @@ import { contentFromJson, eventToJson, formatLine, type JsonLine } from './json.
 import { type BadLine, readLines } from './lines.ts'
 import { Output } from './output.ts'
 import { type NodeSettings, nodeOptions } from './settings.ts'
+import { peersOf } from './visit.ts'
 
 /** Longest line of commands, in octets: room for a content of 64 MiB as base64, its limit in a node. */
 const LINE_BYTES_MAX = 100_000_000
@@ -154,8 +155,7 @@ function execute(lyre: Lyre, { verb, object, content }: Command): JsonLine | 'st
 
 /** A peer that is not there (any more) is told 0 of it, as by the API; a name that several have is a mistake. */
 function whisper(lyre: Lyre, to: string, content: (string | Uint8Array)[]): JsonLine {
-  const byUuid = lyre.peer(to)
-  const peers = byUuid === undefined ? lyre.peersByName(to) : [byUuid]
+  const peers = peersOf(lyre, to)
   const [peer, ...others] = peers
   if (others.length > 0) {
     const uuids = peers.map(({ uuid }) => uuid).join(', ')

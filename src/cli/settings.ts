@@ -13,6 +13,10 @@ export interface NodeSettings {
   readonly port?: number
   readonly mailboxPort?: { readonly from: number; readonly to: number }
   readonly advertise?: string
+  /** Seeds. */
+  readonly connect?: readonly string[]
+  readonly state?: string
+  readonly remember?: boolean
   readonly gossipBind?: string
   readonly gossipConnect?: readonly string[]
   /** Milliseconds. */
@@ -26,13 +30,16 @@ export interface NodeSettings {
 /** The options of the node that a command line asks for; what it does not say is left to the defaults. */
 export function nodeOptions(settings: NodeSettings): LyreOptions {
   const { name, port, mailboxPort, advertise, beaconInterval, mdns, header } = settings
-  const { gossipBind, gossipConnect } = settings
+  const { connect, state, remember, gossipBind, gossipConnect } = settings
   return {
     ...(name !== undefined && { name }),
     ...(settings.interface !== undefined && { interface: settings.interface }),
     ...(port !== undefined && { beaconPort: port }),
     ...(mailboxPort !== undefined && { mailboxPort }),
     ...(advertise !== undefined && { advertise }),
+    ...(connect !== undefined && { seeds: connect }),
+    ...(state !== undefined && { state }),
+    ...(remember !== undefined && { remember }),
     ...(gossipBind !== undefined && { gossipBind }),
     ...(gossipConnect !== undefined && { gossipConnect }),
     ...(beaconInterval !== undefined && { beaconIntervalMs: beaconInterval }),
@@ -55,7 +62,7 @@ export function withNetwork(command: Command): Command {
     command,
     '--interface <name>',
     'network interface, by name, address or pattern; can be given several times',
-    (found: string, others: readonly string[] = []) => [...others, found],
+    listed,
   )
   shared(
     command,
@@ -76,6 +83,18 @@ export function withNetwork(command: Command): Command {
   )
   shared(
     command,
+    '--connect <endpoint>',
+    'where a node is that no beacon may tell of, tcp://HOST:PORT; can be given several times',
+    listed,
+  )
+  shared(
+    command,
+    '--state <folder>',
+    'keeps who the node is from one start to the next: a folder for this node alone',
+  )
+  shared(command, '--remember', 'with --state: dials at the next start whom it has met')
+  shared(
+    command,
     '--gossip-bind <endpoint>',
     'be a hub for nodes that no beacon reaches, at tcp://ADDRESS:PORT or tcp://*:PORT',
   )
@@ -83,7 +102,7 @@ export function withNetwork(command: Command): Command {
     command,
     '--gossip-connect <endpoint>',
     'hub to find others by, tcp://HOST:PORT; can be given several times',
-    (hub: string, hubs: readonly string[] = []) => [...hubs, hub],
+    listed,
   )
   shared(
     command,
@@ -96,12 +115,7 @@ export function withNetwork(command: Command): Command {
 
 /** Adds --group, as a list of groups to join. */
 export function withGroups(command: Command): Command {
-  return shared(
-    command,
-    '--group <group>',
-    'group to join; can be given several times',
-    (group: string, groups: readonly string[] = []) => [...groups, group],
-  )
+  return shared(command, '--group <group>', 'group to join; can be given several times', listed)
 }
 
 /** Adds --header. */
@@ -135,6 +149,11 @@ function shared<Value>(
   const option = new Option(flag, what)
   if (parse !== undefined) option.argParser(parse)
   return command.addOption(option.env(variableOf([option.name()])))
+}
+
+/** For a flag that can be given several times. */
+function listed(text: string, others: readonly string[] = []): readonly string[] {
+  return [...others, text]
 }
 
 /** @throws InvalidArgumentError, which Commander shows; so do all of these. */

@@ -113,10 +113,10 @@ export function find<Found>(
   })
 }
 
-/** By uuid, or all of that name. */
+/** By uuid or stable id, or all of that name. */
 export function peersOf(lyre: Lyre, to: string): Peer[] {
-  const byUuid = lyre.peer(to)
-  return byUuid === undefined ? lyre.peersByName(to) : [byUuid]
+  const known = lyre.peer(to) ?? lyre.peerByStableId(to)
+  return known === undefined ? lyre.peersByName(to) : [known]
 }
 
 /** Resolves after so long, or rejects with the signal's reason. */

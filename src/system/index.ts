@@ -1,11 +1,14 @@
 // The real host: Node.js on some machine. Apart from the command, only this folder touches node:*.
 
 import { randomFillSync } from 'node:crypto'
+import { lookup } from 'node:dns'
 import { networkInterfaces } from 'node:os'
+import { NetworkError } from '../errors.ts'
 import type { Host, NetworkInterface } from '../host.ts'
 import { systemClock } from './clock.ts'
 import { systemDatagrams } from './datagrams.ts'
 import { systemMulticastDns } from './mdns.ts'
+import { systemStorage } from './storage.ts'
 import { systemStreams } from './streams.ts'
 
 /** The machine that this process runs on. */
@@ -14,6 +17,8 @@ export const systemHost: Host = {
   datagrams: systemDatagrams,
   streams: systemStreams,
   multicastDns: systemMulticastDns,
+  storage: systemStorage,
+  resolve,
   interfaces: listInterfaces,
   // A `Buffer` only for its memory, which is not cleared first: see protocol/frames.ts for what that saves.
   allocate: (bytes) => new Uint8Array(Buffer.allocUnsafeSlow(bytes).buffer),
@@ -23,6 +28,16 @@ export const systemHost: Host = {
       throw error
     })
   },
+}
+
+/** By whatever the system asks, as for a dial: a hosts file, DNS, or multicast DNS. */
+function resolve(name: string): Promise<readonly string[]> {
+  return new Promise((found, failed) => {
+    lookup(name, { all: true, family: 4 }, (cause, addresses) => {
+      if (cause === null) found(addresses.map(({ address }) => address))
+      else failed(new NetworkError(`cannot look up ${name}: ${cause.message}`, { cause }))
+    })
+  })
 }
 
 /** Where loopback has no broadcast: what is sent to 127.255.255.255 is refused, or reaches nobody. */

@@ -49,6 +49,7 @@ export async function hostCompliance(t: Test, subject: HostUnderTest): Promise<v
     await t.test(`streams: back-pressure, ${way}`, (t) => backPressure(t, { ...subject, way }))
     await t.test(`streams: end, ${way}`, (t) => ends(t, { ...subject, way }))
   }
+  await t.test('storage', (t) => storage(t, subject))
   await t.test('the rest', (t) => rest(t, subject))
 }
 
@@ -610,7 +611,40 @@ async function ends(t: Test, subject: StreamsUnderTest): Promise<void> {
   })
 }
 
+async function storage(t: Test, { host }: HostUnderTest): Promise<void> {
+  const path = `${t.testdir({})}/of/a node`
+
+  t.test('what was written is read, as the last one wrote it, by whoever opens it', async (t) => {
+    const folder = host.storage.folder(path)
+    t.equal(folder.read('a.json'), undefined)
+    folder.write('a.json', 'one')
+    folder.write('a.json', 'two ☂')
+    folder.write('b.json', '')
+    const other = host.storage.folder(path)
+    t.same([other.read('a.json'), other.read('b.json')], ['two ☂', ''])
+    t.equal(host.storage.folder(`${path}/else`).read('a.json'), undefined)
+  })
+
+  t.test('a folder is had by one at a time', async (t) => {
+    const folder = host.storage.folder(`${path}/claimed`)
+    const release = folder.claim()
+    const busy = { name: 'UsageError', message: /claimed is in use.*a state folder of its own/ }
+    t.throws(() => host.storage.folder(`${path}/claimed`).claim(), busy)
+    release()
+    folder.claim()()
+  })
+
+  t.test('there is a date', async (t) => {
+    t.ok(host.storage.date() > 1_700_000_000_000)
+  })
+}
+
 async function rest(t: Test, { host, address, surfaced }: HostUnderTest): Promise<void> {
+  t.test('a name is looked up, and one that nobody has is a NetworkError', async (t) => {
+    t.ok((await host.resolve('localhost')).includes('127.0.0.1'))
+    await t.rejects(host.resolve('nobody.invalid'), { name: 'NetworkError', message: /nobody/ })
+  })
+
   t.test('random octets are as many as asked for, and others each time', async (t) => {
     for (const count of [0, 1, 16, 1_000]) t.equal(host.random(count).length, count)
     t.not(digest(host.random(32)), digest(host.random(32)))

@@ -54,6 +54,7 @@ type Machine = {
   start(endpoint: string): void
   stop(): void
   finish?(): void
+  handleSeed(endpoint: string, now: number): void
   handleDiscovered(node: Peer & { readonly source: 'beacon' }, now: number): void
   handleGoodbyeHint(uuid: string, now: number): void
   handleLink(connection: ConnectionId, change: { readonly type: string }, now: number): void
@@ -103,6 +104,10 @@ type Connection = {
   peer: Peer | undefined
 }
 
+const ID = '1'.repeat(32)
+
+type From = { readonly sequence?: number; readonly address?: string | undefined }
+
 class HarmonyTrial implements Trial {
   readonly over = false
   readonly #tally: Tally
@@ -127,7 +132,8 @@ class HarmonyTrial implements Trial {
     const kind = random.below(64)
     if (kind < 34) this.#hear(random, random.once(16) ? 1 : -1)
     else if (kind < 42) this.#meet(random)
-    else if (kind < 44) this.#discover(random.pick(PEERS), random.pick(PEERS))
+    else if (kind < 43) this.#discover(random.pick(PEERS), random.pick(PEERS))
+    else if (kind < 44) this.#seed(random.pick(PEERS), random)
     else if (kind < 45) this.#hint(random.pick(PEERS))
     else if (kind < 47) this.#accept(random.once(4) ? undefined : random.pick(PEERS))
     else if (kind < 49) this.#reach(random)
@@ -207,7 +213,9 @@ class HarmonyTrial implements Trial {
     const endpoint = random.once(12) ? random.pick(PEERS).endpoint : from.endpoint
     const named = random.once(40) ? 'nowhere' : endpoint
     const { length: status } = groups
-    return { type: 'hello', endpoint: named, groups, status, name: from.uuid, headers: {} }
+    const headers = { 'X-LYRE-ID': ID, 'X-LYRE-INCARNATION': String(random.below(4)) }
+    const rest = { name: from.uuid, headers: random.once(4) ? headers : {} }
+    return { type: 'hello', endpoint: named, groups, status, ...rest }
   }
 
   /** A peer is discovered, and all goes well. */
@@ -232,12 +240,29 @@ class HarmonyTrial implements Trial {
     this.#wait(0)
   }
 
+  /** A seed is dialled, and reached; perhaps it says HELLO from there. */
+  #seed(peer: Peer, random: Random): void {
+    this.#input(undefined, `seed at ${peer.endpoint}`)
+    this.#harmony.handleSeed(peer.endpoint, this.#now)
+    this.#wait(random.pick([0, 10, 1_000]))
+    for (const connection of this.#connections.values()) {
+      if (connection.up || connection.endpoint !== peer.endpoint) continue
+      this.#up(connection, random.once(2) ? undefined : random.pick(PEERS))
+      break
+    }
+    const address = /[\d.]+/.exec(peer.endpoint)?.[0]
+    const theirs = this.#accept(random.once(8) ? random.pick(PEERS) : peer, { address })
+    if (this.#connections.has(theirs.id)) {
+      this.#say(theirs, { ...this.#hello(random, peer), sequence: 1 })
+    }
+  }
+
   #hint({ uuid }: Peer): void {
     this.#input(undefined, `goodbye hint ${uuid}`)
     this.#harmony.handleGoodbyeHint(uuid, this.#now)
   }
 
-  #accept(peer: Peer | undefined, sequence?: number): Connection {
+  #accept(peer: Peer | undefined, from: From = {}): Connection {
     const id = -++this.#acceptedCount
     const connection: Connection = {
       id,
@@ -248,16 +273,20 @@ class HarmonyTrial implements Trial {
       peer,
     }
     this.#connections.set(id, connection)
-    this.#up(connection, peer, sequence)
+    this.#up(connection, peer, from)
     return connection
   }
 
-  #up(connection: Connection, peer: Peer | undefined, sequence?: number): void {
+  #up(
+    connection: Connection,
+    peer: Peer | undefined,
+    { sequence, address = '10.0.0.9' }: From = {},
+  ): void {
     connection.up = true
     connection.peer = peer
     this.#input(undefined, `up ${connection.id} ${peer?.uuid}`)
     const answers = peer !== PEERS[3]
-    const change = { type: 'up', uuid: peer?.uuid, address: '10.0.0.9', answers, sequence }
+    const change = { type: 'up', uuid: peer?.uuid, address, answers, sequence }
     this.#harmony.handleLink(connection.id, change, this.#now)
     this.#wait(0)
   }
@@ -320,7 +349,9 @@ class HarmonyTrial implements Trial {
     }
     this.#wait(random.pick([0, 100, 1_000]))
     const peer = PEERS.find(({ uuid }) => uuid === met.uuid)
-    const again = this.#accept(peer, random.once(8) ? random.below(9) : met.wantSequence)
+    const again = this.#accept(peer, {
+      sequence: random.once(8) ? random.below(9) : met.wantSequence,
+    })
     again.heardSequence = met.wantSequence
     for (const connection of [...this.#connections.values()]) {
       if (connection.up || connection.endpoint !== peer?.endpoint) continue

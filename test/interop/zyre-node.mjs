@@ -112,7 +112,7 @@ function obey(line) {
 
 await node.start()
 for (const group of groups) node.join(group)
-event('start', node.getIdentity(), name, { firstPort })
+event('start', node.getIdentity(), name, { firstPort, endpoint: node._zyreNode._endpoint })
 
 const lines = createInterface({ input: process.stdin })
 lines.on('line', (line) => {

@@ -3,7 +3,7 @@
 import t, { type Test } from 'tap'
 import { createLyre, type LyreEvent, type LyreOptions, text } from '../../dist/src/index.js'
 import { type Child, startChild } from '../support/child.ts'
-import { Heard } from '../support/heard.ts'
+import { eventually, Heard } from '../support/heard.ts'
 import { freePort } from '../support/nodes.ts'
 
 const SCRIPT = new URL('./zyre-node.mjs', import.meta.url)
@@ -119,6 +119,28 @@ t.test('a zyre.js that is killed is an exit at once', async (t) => {
   theirs.kill('SIGKILL')
   t.match(await ours.next('exit'), { cause: 'link' })
   t.same(ours.story, ['enter', 'exit'])
+})
+
+t.test('a zyre.js that is named as a seed is met, once (harmony.md 8.2 and 8.5)', async (t) => {
+  const theirs = startChild(t, SCRIPT, ['zyre', String(await freePort())])
+  const { uuid, endpoint } = await theirs.next('start')
+  // By its address, by a name, and twice: it is one peer, though its inbox does not say who it is.
+  const seeds = [String(endpoint), String(endpoint).replace('127.0.0.1', 'localhost')]
+  const ours = new Ours(t, { beacon: false, seeds })
+  await ours.lyre.start()
+  await Promise.all([ours.next('enter'), theirs.next('enter', { name: 'lyre' })])
+  t.equal(ours.lyre.whisper(String(uuid), 'hello'), 1)
+  t.same((await theirs.next('whisper')).content, ['hello'])
+  theirs.send({ whisper: ours.lyre.uuid, content: 'here' })
+  await ours.next('whisper')
+  await eventually('both seeds are that peer', () => {
+    const told = ours.lyre.diagnostics().seeds
+    return told.every((seed) => seed.state === 'entered' && seed.uuid === uuid)
+  })
+  t.same(ours.story, ['enter', 'whisper'])
+  t.equal(ours.lyre.diagnostics().connections, 2, 'a link each way')
+  theirs.send({ stop: true })
+  await ours.next('exit')
 })
 
 t.test('a network of both has one view of itself', async (t) => {

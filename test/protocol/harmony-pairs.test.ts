@@ -28,6 +28,7 @@ const trouble = fc.oneof(
   { weight: 1, arbitrary: does('replace', { who, noticed: fc.boolean(), ms: fc.nat(3_000) }) },
   { weight: 1, arbitrary: does('restart', { who }) },
   { weight: 1, arbitrary: does('hint', { who, to: who }) },
+  { weight: 2, arbitrary: does('seed', { who, at: fc.integer({ min: 1, max: 5 }) }) },
   { weight: 1, arbitrary: does('lie', { who, to: who, at: fc.integer({ min: 1, max: 5 }) }) },
 )
 
@@ -73,6 +74,9 @@ function make(village: Village, trouble: Trouble): void {
     case 'hint':
       village.hint(villager(trouble.who), villager(trouble.to))
       break
+    case 'seed':
+      village.seed(villager(trouble.who), trouble.at)
+      break
     case 'lie':
       village.announce(villager(trouble.who), villager(trouble.to), trouble.at)
       break
@@ -109,6 +113,22 @@ t.test('two nodes meet within a moment, and what they say arrives', async (t) =>
   t.same(village.complaints(), [])
   t.same(village.pipes.map(({ received }) => received.length).sort(), [0, 10])
   t.same(one!.harmony.peers('CHAT').length, 1)
+})
+
+t.test('a seed is enough for both, and for all that have the same one', async (t) => {
+  for (let seed = 1; seed <= 50; seed++) {
+    const village = new Village(seed, 3)
+    village.beaconLoss = 10
+    const [one, other, third] = village.living
+    village.pass(3_000)
+    village.seed(one!, 2)
+    if (seed % 2 === 0) village.seed(other!, 1)
+    village.seed(third!, 1)
+    village.seed(third!, 2)
+    village.pass(1_000)
+    t.same(village.complaints(), [])
+    t.equal(village.comings(), 6, `seed ${seed}`)
+  }
 })
 
 t.test('one beacon, one way, is enough for both', async (t) => {

@@ -10,6 +10,7 @@ import {
   endpointOf,
   harmonyOf,
   helloOf,
+  identityOf,
   line,
   uuidOf,
 } from '../support/harmony.ts'
@@ -45,7 +46,11 @@ const sequence = fc.oneof(
 type Said = ZreCommand | { readonly type: 'unknown'; readonly id: number }
 
 const said: fc.Arbitrary<Said> = fc.oneof(
-  fc.record({ at: peer, groups }).map(({ at, groups }) => helloOf(at, { groups })),
+  fc
+    .record({ at: peer, groups, id: fc.nat(2), incarnation: fc.nat(3) })
+    .map(({ at, groups, id, incarnation }) =>
+      helloOf(at, { groups, headers: identityOf(id, incarnation) }),
+    ),
   fc.record({ type: fc.constant('whisper' as const), content: fc.constant(content('hi')) }),
   fc.record({ type: fc.constant('shout' as const), group, content: fc.constant(content('hi')) }),
   fc.record({ type: fc.constantFrom('join' as const, 'leave' as const), group, status }),
@@ -64,10 +69,11 @@ function does<const D extends string, T extends object>(
 
 /** What can happen. Peers have to enter often, or it would all be about strangers. */
 const happening = fc.oneof(
-  { weight: 6, arbitrary: does('met', { peer, groups }) },
+  { weight: 6, arbitrary: does('met', { peer, groups, incarnation: fc.nat(3) }) },
   { weight: 12, arbitrary: does('heard', { pick, said, sequence }) },
   { weight: 1, arbitrary: does('answered', { pick, said }) },
   { weight: 2, arbitrary: does('discovered', { peer, at: peer }) },
+  { weight: 2, arbitrary: does('seeded', { at: peer, peer: fc.option(peer, { nil: undefined }) }) },
   { weight: 2, arbitrary: does('hinted', { peer }) },
   { weight: 2, arbitrary: does('accepted', { peer: fc.option(peer, { nil: undefined }) }) },
   { weight: 2, arbitrary: does('reached', { pick, peer: fc.option(peer, { nil: undefined }) }) },
@@ -108,6 +114,9 @@ class Life {
     switch (happening.do) {
       case 'discovered':
         this.#discover(happening.peer, happening.at)
+        break
+      case 'seeded':
+        this.#seed(happening)
         break
       case 'met':
         this.#meet(happening)
@@ -199,15 +208,37 @@ class Life {
     this.wait(0)
   }
 
+  /** A seed is reached, and says who it is, or is heard from its address. */
+  #seed({ at, peer }: { readonly at: number; readonly peer: number | undefined }): void {
+    this.harmony.handleSeed(endpointOf(at), this.#now)
+    this.wait(10)
+    const ours = [...this.witness.connections].find(
+      ([, { up, endpoint }]) => !up && endpoint === endpointOf(at),
+    )
+    if (ours === undefined) return
+    this.#up(ours[0], { peer })
+    const theirs = this.#accept(peer ?? at, { address: `10.0.0.${at}` })
+    this.#hear(theirs, helloOf(at), 'next')
+  }
+
   /** A peer is discovered, and all goes well. */
-  #meet({ peer, groups }: { readonly peer: number; readonly groups: readonly string[] }): void {
+  #meet({
+    peer,
+    groups,
+    incarnation = 0,
+  }: {
+    readonly peer: number
+    readonly groups: readonly string[]
+    readonly incarnation?: number
+  }): void {
     this.#discover(peer, peer)
     const ours = [...this.witness.connections].find(
       ([, { up, endpoint }]) => !up && endpoint === endpointOf(peer),
     )
     if (ours !== undefined) this.#up(ours[0], { peer })
     const theirs = this.#accept(peer)
-    this.#hear(theirs, helloOf(peer, { groups }), 'next')
+    const headers = identityOf(peer % 2, incarnation)
+    this.#hear(theirs, helloOf(peer, { groups, headers }), 'next')
   }
 
   /** A peer comes in, its links are lost when it has read all, and both come back as if nothing had been. */
@@ -223,7 +254,7 @@ class Life {
     }
     if (this.witness.connections.has(inbound)) this.#end(inbound, 'lost')
     this.wait(100)
-    const again = this.#accept(peer, met.wantSequence)
+    const again = this.#accept(peer, { sequence: met.wantSequence })
     this.#heard.set(again, met.wantSequence)
     const ours = [...this.witness.connections].find(([, { up }]) => !up)?.[0]
     if (ours === undefined) return
@@ -236,9 +267,12 @@ class Life {
     this.wait(0)
   }
 
-  #accept(peer: number | undefined, sequence?: number): ConnectionId {
+  #accept(
+    peer: number | undefined,
+    from: { readonly sequence?: number; readonly address?: string } = {},
+  ): ConnectionId {
     const connection = -++this.#acceptedCount
-    this.#up(connection, { peer, sequence })
+    this.#up(connection, { peer, ...from })
     return connection
   }
 
@@ -247,11 +281,16 @@ class Life {
     {
       peer,
       sequence,
-    }: { readonly peer: number | undefined; readonly sequence?: number | undefined },
+      address = '10.0.0.9',
+    }: {
+      readonly peer: number | undefined
+      readonly sequence?: number | undefined
+      readonly address?: string
+    },
   ): void {
     const uuid = peer === undefined ? undefined : uuidOf(peer)
     this.witness.up(connection)
-    const up = { type: 'up', uuid, address: '10.0.0.9', answers: peer !== 3, sequence } as const
+    const up = { type: 'up', uuid, address, answers: peer !== 3, sequence } as const
     this.harmony.handleLink(connection, up, this.#now)
     this.wait(0)
   }

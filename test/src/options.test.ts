@@ -17,6 +17,10 @@ t.test('everything has the default that its docstring names', async (t) => {
   t.same(resolveOptions({}), {
     name: undefined,
     headers: {},
+    seeds: [],
+    state: undefined,
+    keepUuid: false,
+    remember: false,
     beacon: true,
     beaconPort: 5_670,
     beaconIntervalMs: 1_000,
@@ -203,6 +207,26 @@ t.test('where to be a hub, and where hubs are, has to be said in full', async (t
     t.match(complaint({ gossipBind }), /gossipBind has to be tcp:.* not /, String(gossipBind))
   }
   t.match(complaint({ gossipBind: 'tcp://1.2.3:1' }), /gossipBind/)
+  t.match(resolveOptions({ state: '/a', keepUuid: true, remember: true }), {
+    state: '/a',
+    keepUuid: true,
+    remember: true,
+  })
+  for (const state of ['', 7, 'a\0b']) t.match(complaint({ state }), /state has to be a folder/)
+  t.match(complaint({ keepUuid: true }), /keepUuid needs a folder: option state/)
+  t.match(complaint({ remember: true }), /remember needs a folder/)
+  t.match(complaint({ state: '/a', remember: 'no' }), /remember has to be a boolean/)
+  t.match(complaint({ headers: { 'x-lyre-Id': '' } }), /header x-lyre-Id is one of Lyre's own/)
+  const full = Object.fromEntries(Array.from({ length: 63 }, (_, index) => [`${index}`, '']))
+  t.equal(Object.keys(resolveOptions({ headers: full }).headers).length, 63)
+  t.match(complaint({ headers: full, state: '/a' }), /63 headers are too many, the limit is 62/)
+  t.same(resolveOptions({ seeds: 'tcp://a:1' }).seeds, ['tcp://a:1'])
+  t.same(resolveOptions({ seeds: ['tcp://a:1', 'tcp://a:1'] }).seeds, ['tcp://a:1'])
+  for (const seeds of ['', 'a:1', 'tcp://a', 'tcp://a:0', 'inproc://a', ['tcp://a:1', 7], 7]) {
+    t.match(complaint({ seeds }), /seeds has to be /, String(seeds))
+  }
+  const tooMany = Array.from({ length: 65 }, (_, index) => `tcp://a:${index + 1}`)
+  t.match(complaint({ seeds: tooMany }), /one endpoint, or a list of up to 64/)
   t.same(resolveOptions({ gossipConnect: 'tcp://a:1' }).gossipConnect, ['tcp://a:1'])
   t.same(resolveOptions({ gossipConnect: ['tcp://a:1', 'tcp://a:1'] }).gossipConnect, ['tcp://a:1'])
   for (const gossipConnect of ['', 'tcp://a', 'inproc://', ['tcp://a:1', 7], 7]) {

@@ -13,7 +13,7 @@ import {
   type Trace,
 } from '../../protocol/harmony.ts'
 import type { ConnectionId, Source } from '../../protocol/peers.ts'
-import type { Frames, Hello, ZreCommand, ZreMessage } from '../../protocol/zre.ts'
+import type { Frames, Headers, Hello, ZreCommand, ZreMessage } from '../../protocol/zre.ts'
 
 /** Peers have numbers: number 1 is `p1`, at 10.0.0.1. We are number 0. */
 export function uuidOf(peer: number): Uuid {
@@ -39,6 +39,11 @@ export const UP: LinkChange & { type: 'up' } = {
   sequence: undefined,
 }
 
+/** The headers of a node that has an identity, and was started so often (harmony.md 9.1). */
+export function identityOf(id: number, incarnation: number): Headers {
+  return { 'X-LYRE-ID': uuidOf(id), 'X-LYRE-INCARNATION': String(incarnation) }
+}
+
 export function content(...texts: readonly string[]): Frames {
   return texts.map(utf8)
 }
@@ -47,6 +52,7 @@ export type MachineOptions = {
   readonly node?: number
   readonly limits?: Partial<HarmonyLimits>
   readonly overflow?: HarmonyOptions['overflow']
+  readonly headers?: Headers
   readonly evasiveTimeoutMs?: number
   readonly silentTimeoutMs?: number
   readonly expiredTimeoutMs?: number
@@ -57,12 +63,13 @@ export function harmonyOf({
   node = 0,
   limits,
   overflow = new Map(),
+  headers = { 'X-NODE': String(node) },
   ...timeouts
 }: MachineOptions = {}): Harmony {
   return new Harmony({
     uuid: uuidOf(node),
     name: `p${node}`,
-    headers: { 'X-NODE': String(node) },
+    headers,
     overflow,
     evasiveTimeoutMs: 5_000,
     silentTimeoutMs: 6_000,
@@ -110,6 +117,8 @@ export function line(effect: Deed): string {
       return `dial ${effect.connection} ${effect.endpoint}${goesOn(effect.sequence)}`
     case 'send':
       return `send ${effect.connection} ${command(effect.command)} ${effect.sequence}`
+    case 'seed':
+      return `seed ${effect.endpoint} ${effect.uuid?.slice(0, 4) ?? effect.reason}`
     case 'trace':
       return `trace ${effect.trace.type}`
     default:
@@ -191,6 +200,11 @@ export class Machine {
 
   discover(peer: number, endpoint = endpointOf(peer), source: Source = 'beacon'): string[] {
     this.harmony.handleDiscovered({ uuid: uuidOf(peer), endpoint, source }, this.now)
+    return this.settle()
+  }
+
+  seed(endpoint: string): string[] {
+    this.harmony.handleSeed(endpoint, this.now)
     return this.settle()
   }
 

@@ -6,10 +6,11 @@
 import type { MdnsPacket } from '../../protocol/index.ts'
 import type { Whereabouts } from '../../src/discovery/discovery.ts'
 import { chooseInterfaces } from '../../src/discovery/interfaces.ts'
-import { NetworkError } from '../../src/errors.ts'
+import { NetworkError, UsageError } from '../../src/errors.ts'
 import type {
   Address,
   DatagramHandlers,
+  Folder,
   Host,
   MulticastDnsHandlers,
   NetworkInterface,
@@ -182,6 +183,13 @@ export class World {
   readonly surfaced: unknown[] = []
   /** Why multicast DNS cannot be had. */
   mdnsError: Error | undefined
+  /** Addresses of hosts, by their names. */
+  readonly names = new Map([['localhost', ['127.0.0.1']]])
+  /** Texts by folder and name; the folders that somebody has. */
+  readonly files = new Map<string, string>()
+  readonly claimed = new Set<string>()
+  /** Why nothing can be written. */
+  storageError: Error | undefined
   /** TCP ports that nobody can have. */
   readonly taken = new Set<number>()
   interfaces: readonly NetworkInterface[] = [LOOPBACK]
@@ -321,10 +329,31 @@ export class World {
         listen: async ({ port }, accept) => this.#listen(port, accept),
         connect: ({ port }, handlers) => this.#connect(port, handlers),
       },
+      storage: { folder: (path) => this.#folder(path), date: () => 1_000_000 + this.now },
+      resolve: async (name) => {
+        const addresses = this.names.get(name)
+        if (addresses === undefined) throw new NetworkError(`cannot look up ${name}`)
+        return addresses
+      },
       interfaces: () => this.interfaces,
       allocate: (bytes) => new Uint8Array(bytes).fill(GARBAGE),
       random: (count) => Uint8Array.from({ length: count }, () => ++this.#random % 256),
       surface: (error) => void this.surfaced.push(error),
+    }
+  }
+
+  #folder(path: string): Folder {
+    return {
+      read: (name) => this.files.get(`${path}/${name}`),
+      write: (name, text) => {
+        if (this.storageError !== undefined) throw this.storageError
+        this.files.set(`${path}/${name}`, text)
+      },
+      claim: () => {
+        if (this.claimed.has(path)) throw new UsageError(`${path} is in use`)
+        this.claimed.add(path)
+        return () => void this.claimed.delete(path)
+      },
     }
   }
 

@@ -7,7 +7,16 @@ import type { Uuid } from '../../protocol/bytes.ts'
 import type { Harmony, LinkChange } from '../../protocol/harmony.ts'
 import type { ConnectionId } from '../../protocol/peers.ts'
 import { decodeZre, encodeZre, type Frames } from '../../protocol/zre.ts'
-import { content, type Deed, deedsOf, endpointOf, harmonyOf, line, uuidOf } from './harmony.ts'
+import {
+  content,
+  type Deed,
+  deedsOf,
+  endpointOf,
+  harmonyOf,
+  identityOf,
+  line,
+  uuidOf,
+} from './harmony.ts'
 import { expect, Witness } from './witness.ts'
 
 /** One connection: `from` dialled `to`. A side is open until it closed the pipe or was told that it is lost. */
@@ -52,6 +61,7 @@ export class Village {
   readonly pipes: Pipe[] = []
   /** Of ten beacons so many are lost. */
   beaconLoss = 0
+  readonly #identities: boolean
   #whispers = 0
   #seed: number
   readonly #plans: { readonly at: number; readonly run: () => void }[] = []
@@ -60,6 +70,7 @@ export class Village {
 
   constructor(seed: number, size: number) {
     this.#seed = seed
+    this.#identities = seed % 2 === 0
     for (let number = 1; number <= size; number++) this.settle(number)
   }
 
@@ -78,7 +89,9 @@ export class Village {
   /** A new node, at the endpoint of that number; its uuid is new as well. */
   settle(number: number): void {
     const node = 16 * number + this.villagers.length
-    const harmony = harmonyOf({ node })
+    // In half of all villages, a node in the place of another one says that it was that.
+    const headers = this.#identities ? identityOf(number, this.villagers.length) : {}
+    const harmony = harmonyOf({ node, headers })
     const villager: Villager = {
       number,
       uuid: uuidOf(node),
@@ -182,6 +195,12 @@ export class Village {
       to.harmony.handleGoodbyeHint(about.uuid, this.now)
       this.#drain(to)
     })
+  }
+
+  /** It is told that there is a node, at the endpoint of that number, which may be its own. */
+  seed(villager: Villager, number: number): void {
+    villager.harmony.handleSeed(endpointOf(number), this.now)
+    this.#drain(villager)
   }
 
   /** A beacon that says that a node is somewhere. */

@@ -70,6 +70,7 @@ t.test('what is used wrongly ends with 2, and a sentence that helps', async (t) 
     [['pipe', '--advertise', 'x'], /advertise has to be tcp:\/\/host:port, not x/],
     [['pipe', '--beacon-interval', '1ms'], /It is a duration from 10ms to 60s/],
     [['pipe', '--gossip-bind', 'x'], /gossipBind has to be tcp:\/\/ADDRESS:PORT.* not x/],
+    [['pipe', '--connect', 'tcp://a:1', '--connect', 'b'], /seeds has to be .* not b/],
     [
       ['pipe', '--gossip-connect', 'tcp://a:1', '--gossip-connect', 'b'],
       /gossipConnect has to be .* not b/,

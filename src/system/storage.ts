@@ -1,0 +1,127 @@
+// Files that outlive the process, as Node.js has them. Each is replaced as a whole, so that whoever loses power has the old one or
+// the new one.
+
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { UsageError } from '../errors.ts'
+import type { Folder, Storage } from '../host.ts'
+
+const LOCK = 'lyre.lock'
+/** More than any file of ours. */
+const FILE_BYTES_MAX = 1_048_576
+
+/** Folders of this machine. */
+export const systemStorage: Storage = {
+  folder: (path) => new SystemFolder(path),
+  date: () => Date.now(),
+}
+
+class SystemFolder implements Folder {
+  readonly #path: string
+
+  constructor(path: string) {
+    this.#path = path
+  }
+
+  read(name: string): string | undefined {
+    const path = join(this.#path, name)
+    return attempt(`cannot read ${path}`, () => {
+      try {
+        return statSync(path).size > FILE_BYTES_MAX ? '' : readFileSync(path, 'utf8')
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') return undefined
+        throw error
+      }
+    })
+  }
+
+  write(name: string, text: string): void {
+    const path = join(this.#path, name)
+    const draft = `${path}.${process.pid}`
+    attempt(`cannot write ${path}`, () => {
+      mkdirSync(this.#path, { recursive: true })
+      const file = openSync(draft, 'w', 0o600)
+      try {
+        writeSync(file, text)
+        fsyncSync(file)
+      } finally {
+        closeSync(file)
+      }
+      renameSync(draft, path)
+    })
+  }
+
+  claim(): () => void {
+    const path = join(this.#path, LOCK)
+    return attempt(`cannot write ${path}`, () => {
+      mkdirSync(this.#path, { recursive: true })
+      while (!lock(path)) {
+        const [pid = '', start] = (this.read(LOCK) ?? '').split(' ')
+        if (isRunning(Number(pid), start)) {
+          const rest = 'each node has a state folder of its own'
+          throw new UsageError(`${this.#path} is in use by process ${pid}: ${rest}`)
+        }
+        // Whoever had it has died.
+        rmSync(path, { force: true })
+      }
+      return () => rmSync(path, { force: true })
+    })
+  }
+}
+
+function attempt<Result>(what: string, act: () => Result): Result {
+  try {
+    return act()
+  } catch (error) {
+    if (error instanceof UsageError) throw error
+    throw new UsageError(`${what}: ${(error as Error).message}`)
+  }
+}
+
+/** @returns false when the file is there already. */
+function lock(path: string): boolean {
+  try {
+    writeFileSync(path, `${process.pid} ${startOf(process.pid)}`, { flag: 'wx', mode: 0o600 })
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    throw error
+  }
+}
+
+/** Whether a process runs, and is not another one with the same number: in a container, all of them have the same. */
+function isRunning(pid: number, start: string | undefined): boolean {
+  if (!Number.isInteger(pid) || pid < 1) return false
+  try {
+    process.kill(pid, 0)
+  } catch (error) {
+    if (codeOf(error) !== 'EPERM') return false
+  }
+  return startOf(pid) === start
+}
+
+/** When a process began, in ticks since its machine did, and which start of the machine that was; empty where none can tell. */
+function startOf(pid: number): string {
+  try {
+    const [, rest = ''] = readFileSync(`/proc/${pid}/stat`, 'utf8').split(/\) (?=[^)]*$)/)
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
+    return `${rest.split(' ')[19]}@${boot}`
+  } catch {
+    return ''
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
+}
