@@ -29,7 +29,7 @@ export type {
   SendFailure,
 } from './discovery/beacon.ts'
 export type { GossipDiagnostics, HubDiagnostics } from './discovery/gossip.ts'
-export type { InterfaceChoice } from './discovery/interfaces.ts'
+export type { ChosenInterface, InterfaceChoice } from './discovery/interfaces.ts'
 export type { MdnsDiagnostics } from './discovery/mdns.ts'
 export { NetworkError, TimeoutError, UsageError } from './errors.ts'
 export {
