@@ -46,6 +46,7 @@ export {
   type Finding,
   type FindingCode,
   findingsOf,
+  type SeedEvidence,
   type Severity,
 } from './findings.ts'
 export type { Content, Diagnostics } from './lyre.ts'
