@@ -39,6 +39,8 @@ export type FindingCode =
   | 'hub-alone'
   | 'gossip-leads-nowhere'
   | 'hub-connected'
+  | 'seed-unreachable'
+  | 'state-unwritten'
   | 'mdns-closed'
   | 'mdns-own-missing'
   | 'mdns-other-network'
@@ -67,6 +69,20 @@ export interface Evidence {
   readonly gossip: GossipDiagnostics | null
   readonly mdns: readonly MdnsDiagnostics[] | null
   readonly peers: readonly PeerDiagnostics[]
+  /** Where nodes are said to be; and where it is kept who we are, with what went wrong there. Both where a node has such. */
+  readonly seeds?: readonly SeedEvidence[]
+  readonly identity?: {
+    readonly folder: string
+    readonly problems: readonly string[]
+  } | null
+}
+
+/** An endpoint that is dialled until somebody has entered there; `remembered` from an earlier start. */
+export interface SeedEvidence {
+  readonly endpoint: string
+  readonly remembered: boolean
+  readonly state: string
+  readonly lastReason: string | null
 }
 
 const SEVERITIES: readonly Severity[] = ['problem', 'warning', 'note', 'ok']
@@ -86,6 +102,8 @@ export function findingsOf(evidence: Evidence): Finding[] {
     ...ofPeers(evidence),
     ...(evidence.beacon === null ? ofNoBeacons(evidence) : ofBeacons(evidence, evidence.beacon)),
     ...ofGossip(evidence.gossip),
+    ...(evidence.seeds ?? []).flatMap(ofSeed),
+    ...(evidence.identity?.problems ?? []).map((problem) => ofState(evidence, problem)),
     ...(evidence.mdns ?? []).flatMap(ofMdns),
   ]
   return worstFirst(found)
@@ -176,8 +194,9 @@ function isLoopback(address: string): boolean {
 
 // Beacons.
 
-function ofNoBeacons({ gossip, mdns, peers }: Evidence): Finding[] {
-  const isBlind = gossip === null && mdns === null && !peers.some(isThere)
+function ofNoBeacons({ gossip, mdns, peers, seeds = [] }: Evidence): Finding[] {
+  const hasOthers = gossip !== null || mdns !== null || seeds.length > 0
+  const isBlind = !hasOthers && !peers.some(isThere)
   return [
     {
       code: 'beacons-off',
@@ -379,7 +398,7 @@ function ofStrangers({ heard, last, port }: BeaconDiagnostics, isAlone: boolean)
   return found
 }
 
-// Gossip and multicast DNS.
+// Gossip, seeds and multicast DNS.
 
 function ofGossip(gossip: GossipDiagnostics | null): Finding[] {
   if (gossip === null) return []
@@ -415,6 +434,33 @@ function ofGossip(gossip: GossipDiagnostics | null): Finding[] {
     })
   }
   return found
+}
+
+/** What a seed is like that needs no word: its peer has come, or is about to, it is ourselves, or one that had its time. */
+const QUIET_SEEDS: readonly string[] = ['entered', 'found', 'self', 'given-up']
+
+function ofSeed({ endpoint, remembered, state, lastReason }: SeedEvidence): Finding[] {
+  if (QUIET_SEEDS.includes(state)) return []
+  return [
+    {
+      code: 'seed-unreachable',
+      severity: remembered ? 'note' : 'problem',
+      seen: `nobody has entered at ${endpoint}: ${lastReason ?? 'it has not answered so far'}`,
+      why: remembered ? 'somebody was there before' : 'the node that was named is not found by it',
+      remedy:
+        'look whether it runs, at this address and port, and whether its firewall lets TCP in',
+    },
+  ]
+}
+
+function ofState({ identity }: Evidence, problem: string): Finding {
+  return {
+    code: 'state-unwritten',
+    severity: 'warning',
+    seen: `in ${identity?.folder}: ${problem}`,
+    why: 'at the next start it is another node to its peers, or does not remember them',
+    remedy: 'look who owns the folder, and whether there is room on its disk',
+  }
 }
 
 function ofMdns(line: MdnsDiagnostics): Finding[] {

@@ -47,6 +47,7 @@ export {
   type Finding,
   type FindingCode,
   findingsOf,
+  type SeedEvidence,
   type Severity,
 } from './findings.ts'
 export type { Content, Diagnostics } from './lyre.ts'

@@ -284,6 +284,27 @@ t.test('what gossip and its hubs say', async (t) => {
   ])
 })
 
+t.test('what seeds and the folder of a node say, where it has them', async (t) => {
+  const seed = { endpoint: 'tcp://10.1.0.5:49152', remembered: false, lastReason: null }
+  const of = (...seeds: NonNullable<Evidence['seeds']>) => node({ beacon: null, seeds })
+  const dialling = { ...seed, state: 'dialling' }
+  t.match(findingsOf(of(dialling))[0], {
+    code: 'seed-unreachable',
+    severity: 'problem',
+    seen: 'nobody has entered at tcp://10.1.0.5:49152: it has not answered so far',
+  })
+  const refused = { ...dialling, remembered: true, lastReason: 'refused' }
+  const seeds = findingsOf(of(refused)).filter(({ code }) => code === 'seed-unreachable')
+  t.match(seeds, [{ severity: 'note', seen: /: refused$/ }])
+  for (const state of ['entered', 'found', 'self', 'given-up']) {
+    t.notMatch(summary(of({ ...seed, state })).join(), 'seed-unreachable', state)
+  }
+  t.ok(summary(of(dialling)).includes('note beacons-off'), 'seeds find others without beacons')
+  const identity = { folder: '/var/lib/x', problems: ['no space left'] }
+  const kept = findingsOf(node({ identity })).filter(({ code }) => code === 'state-unwritten')
+  t.match(kept, [{ severity: 'warning', seen: 'in /var/lib/x: no space left' }])
+})
+
 /** What a node finds in itself about multicast DNS, alone or with others. */
 async function mdnsOf(world: World, others: readonly Lyre[] = []): Promise<string> {
   const lyre = new Lyre({ mdns: true }, world.host())
