@@ -2,7 +2,7 @@
 
 import t from 'tap'
 import { type Machine, Network, type Segment } from './network.ts'
-import { isPresent, meet, settle, type Talker, talk } from './talker.ts'
+import { hearEachOther, isPresent, meet, settle, type Talker, talk } from './talker.ts'
 
 t.jobs = 3
 
@@ -72,6 +72,45 @@ t.test(
     t.same([alice.story(bob), carol.story(bob)], [['enter'], ['enter']])
   },
 )
+
+for (const { what, ofAlice, ofBob } of [
+  {
+    what: 'gossip',
+    ofAlice: { gossipConnect: 'tcp://10.1.0.2:5671' },
+    ofBob: { gossipBind: 'tcp://10.1.0.2:5671' },
+  },
+  { what: 'mDNS', ofAlice: { mdns: true }, ofBob: { mdns: true } },
+]) {
+  t.test(`${what} tells where a node is that has moved`, { buffered: true }, async (t) => {
+    const network = new Network(t)
+    const one = network.segment('one')
+    const [a, b, c] = [network.machine('a'), network.machine('b'), network.machine('c')]
+    const link = a.plug(one, { name: 'eth0', address: '10.1.0.1/24' })
+    b.plug(one, { name: 'eth0', address: '10.1.0.2/24' })
+    c.plug(one, { name: 'eth0', address: '10.1.0.3/24' })
+    for (const machine of [a, b, c]) machine.dropBroadcasts('eth0')
+    const alice = await a.node({ name: 'alice', ...ofAlice })
+    const bob = await b.node({ name: 'bob', ...ofBob })
+    await meet(alice, bob)
+    await talk(alice, bob)
+    const from = performance.now()
+    link.address('10.1.0.77/24')
+    await hearEachOther(alice, bob)
+    t.comment(`${what}: they talk again after ${Math.round(performance.now() - from)} ms`)
+    await alice.waits('it has moved', ({ diagnostics }) => {
+      return diagnostics.endpoint?.startsWith('tcp://10.1.0.77:') === true
+    })
+    const carol = await c.node({ name: 'carol', ...ofAlice })
+    await meet(alice, bob, carol)
+    for (const node of [bob, carol]) {
+      const enter = node.events(alice, 'enter').at(-1)
+      t.match(enter?.endpoint, 'tcp://10.1.0.77:', `${node.name} has alice where she is now`)
+    }
+    await settle(t, alice, bob)
+    t.ok(alice.story(bob).length <= 3, 'one exit at most')
+    t.ok(bob.story(alice).length <= 3, 'here too')
+  })
+}
 
 /** A peer that dies without a word is expired soon, and so is a lease. */
 const IMPATIENT = {
