@@ -28,7 +28,10 @@ const trouble = fc.oneof(
   { weight: 1, arbitrary: does('replace', { who, noticed: fc.boolean(), ms: fc.nat(3_000) }) },
   { weight: 1, arbitrary: does('restart', { who }) },
   { weight: 1, arbitrary: does('hint', { who, to: who }) },
-  { weight: 2, arbitrary: does('seed', { who, at: fc.integer({ min: 1, max: 5 }) }) },
+  {
+    weight: 2,
+    arbitrary: does('seed', { who, at: fc.integer({ min: 1, max: 5 }), other: fc.boolean() }),
+  },
   { weight: 1, arbitrary: does('lie', { who, to: who, at: fc.integer({ min: 1, max: 5 }) }) },
 )
 
@@ -75,7 +78,7 @@ function make(village: Village, trouble: Trouble): void {
       village.hint(villager(trouble.who), villager(trouble.to))
       break
     case 'seed':
-      village.seed(villager(trouble.who), trouble.at)
+      village.seed(villager(trouble.who), trouble.at, trouble.other)
       break
     case 'lie':
       village.announce(villager(trouble.who), villager(trouble.to), trouble.at)

@@ -197,9 +197,10 @@ export class Village {
     })
   }
 
-  /** It is told that there is a node, at the endpoint of that number, which may be its own. */
-  seed(villager: Villager, number: number): void {
-    villager.harmony.handleSeed(endpointOf(number), this.now)
+  /** It is told that there is a node, at the endpoint of that number, which may be its own, or at its other address. */
+  seed(villager: Villager, number: number, isOther = false): void {
+    const endpoint = isOther ? otherOf(number) : endpointOf(number)
+    villager.harmony.handleSeed(endpoint, this.now)
     this.#drain(villager)
   }
 
@@ -249,6 +250,11 @@ export class Village {
       const sum = waiting + unconfirmed + confirmed + lost
       if (sent !== sum) complaints.push(`${sent} messages became ${sum}`)
       if (lost !== lostCount) complaints.push(`${lost} are lost, told were ${lostCount}`)
+    }
+    const links = this.pipes.filter((pipe) => !pipe.broken && pipe.fromOpen && pipe.toOpen)
+    for (const [index, { from, to }] of links.entries()) {
+      const isSecond = links.slice(0, index).some((link) => link.from === from && link.to === to)
+      if (isSecond) complaints.push(`${from.number} has two links to ${to.number}`)
     }
     for (const { sent, received, broken, fromOpen, toOpen } of this.pipes) {
       const whole = !broken && fromOpen && toOpen
@@ -323,7 +329,9 @@ export class Village {
 
   #reach(from: Villager, { connection, endpoint, sequence }: Deed & { type: 'dial' }): void {
     if (!from.alive || !from.witness.connections.has(connection)) return
-    const to = this.living.find(({ number }) => endpointOf(number) === endpoint)
+    const to = this.living.find(({ number }) =>
+      [endpointOf(number), otherOf(number)].includes(endpoint),
+    )
     if (to === undefined || this.#apart.has(pair(from, to))) {
       this.#link(from, connection, { type: 'lost', reason: 'nobody is there' })
       return
@@ -432,6 +440,11 @@ export class Village {
       this.#link(pipe.from, pipe.dialled, { type: 'lost', reason: 'reset' })
     })
   }
+}
+
+/** Where a node can be reached as well, though nobody is told. */
+function otherOf(number: number): string {
+  return `tcp://10.0.1.${number}:49152`
 }
 
 function pair(from: Villager, to: Villager): string {
