@@ -842,10 +842,12 @@ export class Harmony {
    * from where our link leads. Where that is as it should be, it is asked so often and no more (harmony.md 5.5).
    */
   #isElsewhere(peer: PeerRecord, endpoint: string, now: number): boolean {
-    const isHome = endpoint === peer.endpoint
-    if (isHome || now - peer.heardAt < ELSEWHERE_MS || !peer.present) {
-      // Beacons do come from there, so their absence tells something again, however often it was asked.
-      if (isHome || peer.elsewhereCount > 0) peer.elsewhereCount = 0
+    if (endpoint === peer.endpoint || !peer.present) {
+      peer.elsewhereCount = 0
+      return false
+    }
+    if (now - peer.heardAt < ELSEWHERE_MS) {
+      peer.elsewhereCount = Math.min(0, peer.elsewhereCount)
       return false
     }
     if (++peer.elsewhereCount < ELSEWHERE_COUNT) return false

@@ -30,10 +30,13 @@ export class Cast {
     simulation: Simulation,
     {
       count,
+      subnets,
       options,
       birth,
     }: {
       readonly count: number
+      /** An interface of each machine is on each of them. */
+      readonly subnets: readonly string[]
       readonly options: (index: number) => LyreOptions
       readonly birth: Birth
     },
@@ -43,7 +46,7 @@ export class Cast {
     const seats: Seat[] = []
     for (let index = 0; index < count; index++) {
       const headers = { 'X-SEAT': `${index}` }
-      const place = { machine: `seat-${index}` }
+      const place = { machine: machineOf(index), subnet: subnets }
       const lyre = simulation.createLyre({ headers, ...options(index) }, place)
       const seat: Seat = { index, lyre, state: 'stopped', asleep: false }
       seats.push(seat)
@@ -84,12 +87,12 @@ export class Cast {
     seat.asleep = false
   }
 
-  /** The process of a place sleeps until wake(). @returns whether it does so from now on. */
-  sleep(seat: Seat): boolean {
+  /** The process of a place sleeps until wake(), or all of its machine does. @returns whether it does so from now on. */
+  sleep(seat: Seat, by: 'stop' | 'suspend' = 'stop'): boolean {
     if (seat.state !== 'started' || seat.asleep) return false
     // It is woken at this very instant, and has not yet gone on.
     if (this.simulation.node(seat.lyre).state !== 'running') return false
-    this.simulation.pause(seat.lyre)
+    this.simulation.pause(seat.lyre, { by })
     seat.asleep = true
     return true
   }
@@ -98,6 +101,15 @@ export class Cast {
     if (!seat.asleep) return
     seat.asleep = false
     this.simulation.resume(seat.lyre)
+  }
+
+  /** Pulls the cable by which the machine of a place is on a subnet, and plugs it in again. */
+  unplug({ index }: Seat, subnet: string): void {
+    this.simulation.unplug(machineOf(index), subnet)
+  }
+
+  plug({ index }: Seat, subnet: string): void {
+    this.simulation.plug(machineOf(index), subnet)
   }
 
   /** One place of those that are started and awake. */
@@ -122,6 +134,10 @@ export class Cast {
       if (seat.lyre === lyre) seat.state = 'stopped'
     })
   }
+}
+
+function machineOf(index: number): string {
+  return `seat-${index}`
 }
 
 /** How a node comes back: as another one, with the port, or even the uuid, of the one before. */

@@ -157,7 +157,7 @@ export class VirtualSocket implements DatagramSocket {
       return machine.cards.find((card) => card.address === this.address) ?? first
     }
     const wide = machine.cards.find(({ subnet }) => subnet.broadcast === address)
-    return wide ?? machine.cardTo(network.cardAt(address))
+    return wide ?? network.cardTo(machine, network.cardAt(address))
   }
 
   #fail(reason: string): void {

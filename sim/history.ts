@@ -15,8 +15,10 @@ export interface SimulatedNode {
   readonly lyre: Lyre | undefined
   readonly uuid: Uuid
   readonly machine: string
-  /** The address of its machine at present. */
+  /** The address of its machine at present: the first, where it is on several subnets. */
   readonly address: string
+  /** All its addresses, without those whose cable is out. */
+  readonly addresses: readonly string[]
   readonly state: 'running' | 'asleep' | 'crashed'
   /** What its process has of the world at present; a timer counts while it is set. */
   readonly holds: Readonly<Record<'sockets' | 'servers' | 'connections' | 'timers', number>>

@@ -125,14 +125,6 @@ export class Machine {
     return true
   }
 
-  /** By which card things leave for another: one on the same subnet, else the first that is plugged in. */
-  cardTo(far: Card | undefined): Card {
-    const [first] = this.cards
-    if (this.cards.length === 1) return first
-    const near = this.cards.find(({ subnet, isUp }) => isUp && subnet === far?.subnet)
-    return near ?? this.cards.find(({ isUp }) => isUp) ?? first
-  }
-
   /** Changes what it is like, from now on. */
   set(settings: MachineSettings, nowUs: number): void {
     if (settings.driftPpm !== this.settings.driftPpm) this.clock.drift(settings.driftPpm, nowUs)
@@ -344,6 +336,15 @@ export class Network {
   /** The card that has an address. */
   cardAt(address: string): Card | undefined {
     return this.#byAddress.get(address)?.card
+  }
+
+  /** By which card things leave a machine for another: one on the same subnet, else, where there are routers, any. */
+  cardTo({ cards }: Machine, far: Card | undefined): Card {
+    const [first] = cards
+    if (cards.length === 1) return first
+    const near = cards.filter(({ subnet }) => subnet === far?.subnet)
+    const any = this.#routed ? [...near, ...cards] : near
+    return any.find(({ isUp }) => isUp) ?? near[0] ?? first
   }
 
   /** Gives a card another address. @throws UsageError when it is on no subnet, or another machine's. */

@@ -36,6 +36,11 @@ export class Resident implements SimulatedNode {
     return this.process.machine.address
   }
 
+  get addresses(): string[] {
+    const { cards } = this.process.machine
+    return cards.filter(({ isUp }) => isUp).map(({ address }) => address)
+  }
+
   get state(): SimulatedNode['state'] {
     return this.process.state
   }

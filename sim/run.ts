@@ -216,8 +216,10 @@ class Play {
     this.#plan = plan
     this.#watch = watch
     this.#untilMs = untilMs
-    this.#simulation = new Simulation({ seed, fidelity, links: linksOf(faults, false) })
     this.#workload = createWorkload(plan.workload, random.fork('workload'))
+    // Nothing but the nodes joins two subnets that all are on.
+    const routed = this.#workload.subnets.length === 1
+    this.#simulation = new Simulation({ seed, fidelity, links: linksOf(faults, false), routed })
     const narrow = plan.workload === 'flap' || plan.workload === 'flood'
     this.#judge = new Judge(this.#simulation, { faults, nodes, narrow, trace: watch.trace })
     this.#habits = new Habits(this.#simulation, {
@@ -227,6 +229,7 @@ class Play {
     })
     this.#cast = new Cast(this.#simulation, {
       count: nodes,
+      subnets: this.#workload.subnets,
       options: (index) => this.#habits.options(this.#workload.options(index)),
       birth: (seat) => {
         this.#workload.birth(seat)

@@ -578,6 +578,7 @@ export class Simulation {
   /** A new process; where its machine was dead, it is reached again. */
   #process(machine: Machine): Process {
     const wasUp = machine.up
+    machine.resume(this.#clock.nowUs)
     const process = new Process(machine, this.#network)
     if (!wasUp) this.#network.retry()
     return process

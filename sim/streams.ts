@@ -163,7 +163,7 @@ export class End implements Entry, Stream {
     const path = network.path(machine, target ?? machine)
     const isInside = target === machine
     const found = isInside ? INSIDE : network.cardAt(to.address)
-    const near = isInside ? INSIDE : machine.cardTo(found as Card | undefined)
+    const near = isInside ? INSIDE : network.cardTo(machine, found as Card | undefined)
     const leads = { connection, path, near, far: found ?? INSIDE }
     const end = new End(process, { ...leads, to: { address, port: to.port } })
     end.localAddress = isInside ? address : near.address

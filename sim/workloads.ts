@@ -14,6 +14,7 @@ export type WorkloadName =
   | 'flashcrowd'
   | 'rolling'
   | 'sleepers'
+  | 'roam'
   | 'soak'
   | 'mesh'
   | 'flood'
@@ -26,6 +27,7 @@ export const WORKLOADS: Readonly<Record<WorkloadName, string>> = {
   flashcrowd: 'all start within a second, talk, and stop within another',
   rolling: 'one after the other is stopped or killed and replaced by another node at the same port',
   sleepers: 'a fifth of the nodes sleep for minutes, like laptops',
+  roam: 'all are on two subnets; cables are pulled, addresses change, laptops are closed and clocks are set',
   soak: 'all are there, and say little, for as long as it takes',
   mesh: 'all start within a second, and say nothing: a full mesh from nothing',
   flood:
@@ -35,8 +37,9 @@ export const WORKLOADS: Readonly<Record<WorkloadName, string>> = {
 
 /** The applications of a run. */
 export interface Workload {
-  /** How the node of a place is created. */
+  /** How the node of a place is created, and on which subnets its machine is. */
   options(index: number): LyreOptions
+  readonly subnets: readonly string[]
   /** A node was created. */
   birth(seat: Seat): void
   /** From now on they act. */
@@ -50,6 +53,7 @@ const HEAD_BYTES = 9
 /** Octets of frames that follow the first: the next size is encoded otherwise, or nothing is. */
 const EDGES: readonly number[] = [0, 1, 255, 256, 246, 247, 3_000]
 const HOPS_MAX = 3
+const HOUR_MS = 3_600_000
 /** As many as a run can have. */
 const NODES_MAX = 10_000
 /** Messages that a mailbox holds among those that are flooded. */
@@ -70,6 +74,8 @@ export function createWorkload(name: WorkloadName, random: Random): Workload {
       return new Rolling(random)
     case 'sleepers':
       return new Sleepers(random)
+    case 'roam':
+      return new Roam(random)
     case 'soak':
       return new Soak(random)
     case 'mesh':
@@ -87,6 +93,7 @@ interface Actor {
 
 /** What all of them do: answer what they hear, and act now and then. */
 abstract class Talk implements Workload {
+  readonly subnets: readonly string[] = ['lan']
   protected readonly random: Random
   protected cast: Cast | undefined
   readonly #actors = new WeakMap<Lyre, Actor>()
@@ -390,6 +397,57 @@ class Sleepers extends Talk {
       this.later(cast, ms, () => cast.wake(seat))
     })
     this.shouts(500, GROUPS.slice(0, 3))
+  }
+}
+
+class Roam extends Talk {
+  override readonly subnets = ['lan', 'wlan']
+
+  override birth(seat: Seat): void {
+    super.birth(seat)
+    seat.lyre.join(GROUPS[seat.index % 3] as string)
+  }
+
+  protected act(cast: Cast): void {
+    const { simulation } = cast
+    for (const seat of cast.seats) cast.start(seat, { anew: false })
+    this.again('cable', 10_000, (random) => {
+      const seat = cast.pick(random)
+      const subnet = random.pick(this.subnets)
+      const ms = random.between(500, random.chance(0.5) ? 8_000 : 60_000)
+      if (seat === undefined) return
+      cast.unplug(seat, subnet)
+      this.later(cast, ms, () => cast.plug(seat, subnet))
+    })
+    this.again('address', 30_000, (random) => {
+      const seat = cast.pick(random)
+      const number = random.below(this.subnets.length)
+      const reset = random.chance(0.5)
+      if (seat === undefined) return
+      const { addresses } = simulation.node(seat.lyre)
+      const from = addresses[number % addresses.length]
+      if (from !== undefined) simulation.moveTo(seat.lyre, undefined, { from, reset })
+    })
+    this.again('lid', 30_000, (random) => {
+      const seat = cast.pick(random)
+      const ms = random.between(1_000, random.chance(0.5) ? 20_000 : 300_000)
+      if (seat === undefined || !cast.sleep(seat, 'suspend')) return
+      this.later(cast, ms, () => cast.wake(seat))
+    })
+    this.again('clock', 60_000, (random) => {
+      const seat = random.pick(cast.seats)
+      simulation.setWallClock(seat.lyre, random.between(-HOUR_MS, HOUR_MS))
+    })
+    this.shouts(500, GROUPS.slice(0, 3))
+  }
+
+  override end(): void {
+    const { cast } = this
+    super.end()
+    for (const seat of cast?.seats ?? []) {
+      for (const subnet of this.subnets) cast?.plug(seat, subnet)
+      cast?.wake(seat)
+    }
   }
 }
 

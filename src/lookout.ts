@@ -93,8 +93,8 @@ export class Lookout {
   }
 
   /** Looks, if it is time to. */
-  look(now: number): Glimpse {
-    if (now < this.pollTimeout()) return { sleptMs: 0, isNews: false }
+  look(now: number): Glimpse | undefined {
+    if (now < this.pollTimeout()) return undefined
     const elapsedMs = now - this.#lookedAt
     // A machine that sleeps stops the one clock and not the other; a process that does not run is late by both.
     const lateMs = elapsedMs - LOOK_INTERVAL_MS

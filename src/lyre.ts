@@ -556,7 +556,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     }
     if (failure !== '') this.#trace({ type: 'interfaces', reason: failure })
     for (const discovery of discoveries) {
-      if (isElsewhere) await discovery.start(situation)
+      if (isElsewhere || discovery.isPartial) await discovery.start(situation)
       if (isBack || sleptMs > 0) await discovery.renew()
     }
     this.#pump()
@@ -564,9 +564,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
   /** What became of our machine since we looked. @returns for how long it slept. */
   #look(session: Session, now: number): number {
-    const { sleptMs, isNews } = session.lookout.look(now)
+    const glimpse = session.lookout.look(now)
+    if (glimpse === undefined) return 0
+    const { sleptMs, isNews } = glimpse
     if (sleptMs > 0) this.#trace({ type: 'woke', reason: `slept ${Math.round(sleptMs)} ms` })
-    if (sleptMs === 0 && !isNews) return 0
+    const isPartial = session.discoveries.some((discovery) => discovery.isPartial)
+    if (sleptMs === 0 && !isNews && !isPartial) return 0
     this.#inTurn(() => this.#follow(session, sleptMs)).catch((error: unknown) => {
       this.#host.surface(error)
     })

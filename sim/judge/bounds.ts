@@ -30,7 +30,8 @@ const SETTLED_MS = 50_000
 const COUNTERS_MAX = 128
 
 interface Work {
-  beacons: number
+  /** By the subnet that they were sent on. */
+  readonly beacons: Map<string, number>
   dials: number
   inFlight: number
   /** When it last sent a beacon that says that it is there. */
@@ -67,12 +68,14 @@ export class Bounds implements Checker {
     }
   }
 
-  datagram({ type, bytes }: DatagramRecord, sender: Party): void {
+  datagram({ type, bytes, to }: DatagramRecord, sender: Party): void {
     if (type !== 'sent' || !sender.honest) return
     const work = this.#workOf(sender)
     const seconds = (this.#truth.now - work.since) / this.#beaconMs
-    if (++work.beacons > BEACONS_MIN + BEACONS_PER_INTERVAL * seconds) {
-      const seen = `${work.beacons} in ${seconds} intervals`
+    const beacons = 1 + (work.beacons.get(to.address) ?? 0)
+    work.beacons.set(to.address, beacons)
+    if (beacons > BEACONS_MIN + BEACONS_PER_INTERVAL * seconds) {
+      const seen = `${beacons} in ${seconds} intervals`
       this.#complain('I13', { party: sender, expected: 'a beacon in each interval', seen })
     }
     this.#checkRhythm(sender, work, bytes)
@@ -158,7 +161,7 @@ export class Bounds implements Checker {
     if (work === undefined) {
       const { now } = this.#truth
       work = {
-        beacons: 0,
+        beacons: new Map(),
         dials: 0,
         inFlight: 0,
         beaconAt: NEVER,
@@ -176,7 +179,8 @@ export class Bounds implements Checker {
     const { now } = this.#truth
     const since = work.beaconAt
     work.beaconAt = bytes[20] === 0 && bytes[21] === 0 ? NEVER : now
-    if (work.beaconAt === NEVER || since === NEVER || party.movedAt > since) return
+    const changedAt = Math.max(party.movedAt, party.cableAt)
+    if (work.beaconAt === NEVER || since === NEVER || changedAt > since) return
     if (party.startedAt > since || party.slept(since, now).count > 0) return
     if (now - since <= BEACON_GAP * this.#beaconMs) return
     const seen = `none in ${Math.round(now - since)} ms`

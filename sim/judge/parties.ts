@@ -102,6 +102,8 @@ export class Party {
   stoppedAt = NEVER
   crashedAt = NEVER
   movedAt = NEVER
+  /** When one of its cables was last pulled or plugged in, or a switch failed or worked again. */
+  cableAt = NEVER
   /** When it last had no socket for a connection, begun by itself or by another. */
   shortAt = NEVER
   /** When a bare host last said HELLO to it, in whoever's name. */

@@ -46,6 +46,8 @@ const PROBE_SILENCE_MS = 990
 const AFTERMATH_MS = 60_000
 /** How long a stop may take to be seen (harmony.md 5.3). */
 const GOODBYE_MS = 2_000
+/** Until who has another subnet in common talks there. */
+const REROUTE_MS = 15_000
 /** Until a node has seen that its machine moved, and a link has not come back. */
 const MOVING_MS = 9_000
 
@@ -458,6 +460,27 @@ export class Presence implements Checker {
         if (contact !== undefined) this.#checkGoodbye(party, contact)
       }
     }
+    this.#checkRerouted()
+  }
+
+  /** Where a subnet is gone, and there is another way, nobody is missed for long. */
+  #checkRerouted(): void {
+    const { rerouted, now } = this.#truth
+    const index = rerouted.findIndex(({ at }) => now - at < REROUTE_MS)
+    for (const { at, one, other } of rerouted.splice(0, index < 0 ? rerouted.length : index)) {
+      if (this.#timing.lossy || this.#timing.slow || this.#timing.narrow) return
+      if (Math.max(one.cableAt, other.cableAt) > at || one.state !== 'started') continue
+      if (this.#isDisturbed(one, other, at - REROUTE_MS, at)) continue
+      const subnets = sharedSubnets(one, other)
+      for (const [party, peer] of [
+        [one, other],
+        [other, one],
+      ] as const) {
+        if (subnets.length === 0 || isLinked(party, peer, subnets)) continue
+        const expected = `a link to it ${REROUTE_MS} ms after one subnet of several was gone`
+        this.#report('I11', { party, peer, expected, seen: 'none' })
+      }
+    }
   }
 
   /** This is asked of all pairs: who was heard last the longest ago says when it has to be asked again. */
@@ -495,9 +518,9 @@ export class Presence implements Checker {
   }
 
   /** Whether anything went wrong with either, or between them, since then. */
-  #isDisturbed(party: Party, peer: Party, since: number): boolean {
+  #isDisturbed(party: Party, peer: Party, since: number, reroutedSince = since): boolean {
     const { cuts, quietUntil, resetAt, reroutedAt } = this.#truth.between(party, peer)
-    if (cuts > 0 || Math.max(quietUntil, resetAt, reroutedAt) > since) return true
+    if (cuts > 0 || Math.max(quietUntil, resetAt) > since || reroutedAt > reroutedSince) return true
     for (const one of [party, peer]) {
       if (one.slept(since, this.#truth.now).count > 0) return true
       if (one.movedAt > since || one.shortAt > since) return true
@@ -601,4 +624,19 @@ export class Presence implements Checker {
       seen: `${delay} ms`,
     })
   }
+}
+
+/** The numbers of the subnets that both are on. */
+function sharedSubnets(one: Party, other: Party): number[] {
+  const subnetOf = (address: string) => Number(address.split('.', 2)[1])
+  const subnets = one.node.addresses.map(subnetOf)
+  return other.node.addresses.map(subnetOf).filter((subnet) => subnets.includes(subnet))
+}
+
+/** Whether one has entered the other, and a connection to it on one of these subnets. */
+function isLinked(party: Party, peer: Party, subnets: readonly number[]): boolean {
+  if (!party.contacts.has(peer.uuid)) return false
+  return party
+    .linesWith(peer.uuid)
+    .some((line) => line.dialler === party && line.open && subnets.includes(line.subnet))
 }

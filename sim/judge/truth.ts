@@ -43,6 +43,8 @@ export class Truth implements Observer {
   /** The node that has a uuid, or had it last. */
   readonly byUuid = new Map<Uuid, Party>()
   readonly lines = new Map<number, Line>()
+  /** Pairs whose connection lost its subnet lately, or got it back; the oldest first. */
+  readonly rerouted: { readonly at: number; readonly one: Party; readonly other: Party }[] = []
   now = 0
   /** Whether some node is none of ours. */
   hostile = false
@@ -327,6 +329,10 @@ export class Truth implements Observer {
       if (acceptor === undefined || line.subnet !== subnet) continue
       if (machine !== undefined && ![dialler.machine, acceptor.machine].includes(machine)) continue
       this.between(dialler, acceptor).reroutedAt = this.now
+      this.rerouted.push({ at: this.now, one: dialler, other: acceptor })
+    }
+    for (const party of this.parties.values()) {
+      if (machine === undefined || party.machine === machine) party.cableAt = this.now
     }
   }
 

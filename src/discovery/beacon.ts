@@ -179,6 +179,11 @@ export class BeaconDiscovery implements Discovery {
     await this.#speak(this.#voices)
   }
 
+  /** Whether there is a place where we should beacon, and cannot so far. */
+  get isPartial(): boolean {
+    return this.#voices.length < this.#places.length
+  }
+
   /** Hears and beacons by new sockets, since old ones may have lost what they were members of; beacons at once. */
   async renew(): Promise<void> {
     if (this.#listener === undefined) return
@@ -226,6 +231,7 @@ export class BeaconDiscovery implements Discovery {
     for (const voice of this.#voices) this.#transmit({ ...voice, beacon })
     const sockets = [this.#listener?.socket, ...this.#voices.map(({ socket }) => socket)]
     this.#voices = []
+    this.#places = []
     this.#listener = undefined
     await Promise.all(sockets.map((socket) => socket?.close()))
   }
@@ -235,9 +241,8 @@ export class BeaconDiscovery implements Discovery {
     { chosen, inboxPort }: Place,
     there: readonly Voice[],
   ): Promise<Voice | undefined> {
-    const same = there.find(
-      (voice) => isSame(voice.chosen, chosen) && voice.inboxPort === inboxPort,
-    )
+    const isThere = (voice: Voice) => isSame(voice.chosen, chosen) && voice.inboxPort === inboxPort
+    const same = there.find(isThere)
     if (same !== undefined) return same
     const { address, broadcasts: broadcast, beaconsTo } = chosen
     const fail = (error: Error) => this.#fail(error, chosen)
@@ -252,7 +257,8 @@ export class BeaconDiscovery implements Discovery {
     } catch (error) {
       if (!(error instanceof NetworkError)) throw error
       this.#fail(error, chosen)
-      return undefined
+      // An old one is better than none.
+      return this.#voices.find(isThere)
     }
   }
 

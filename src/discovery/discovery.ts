@@ -22,6 +22,8 @@ export interface Discovery {
   start(at: Whereabouts): Promise<void>
   /** What may have gone deaf is opened anew, or asked, and others hear of us at once: we slept, or our network was away. */
   renew(): Promise<void>
+  /** Whether start() did not do all of it, and is to be called again in a moment. */
+  readonly isPartial?: boolean
   /** Says goodbye, and closes. */
   stop(): Promise<void>
   handleTimeout(now: number): void

@@ -25,7 +25,18 @@ t.test(
     machine.at(12_900)
     t.match(machine.discover(1, other), [/^send 1 ping/])
     machine.say(-1, PING_OK)
-    for (let second = 14; second <= 40; second++) {
+    for (const second of [16, 17, 18, 19]) {
+      machine.at(900 + 1_000 * second)
+      t.notMatch(machine.discover(1, other).join(), 'ping', 'that it is not heard at home is known')
+    }
+    machine.discover(1)
+    for (const second of [20, 21, 22]) {
+      machine.at(900 + 1_000 * second)
+      const said = machine.discover(1, other).join()
+      t.equal(/ping/.test(said), second === 22, 'since it was, it is asked anew')
+    }
+    machine.say(-1, PING_OK)
+    for (let second = 23; second <= 40; second++) {
       machine.at(900 + 1_000 * second)
       machine.say(-1, PING)
       t.notMatch(machine.discover(1, other).join(), 'ping 3', 'whose octets come is not asked')

@@ -8,6 +8,7 @@ import { Mailbox } from '../../protocol/mailbox.ts'
 import type { Invariant } from '../../sim/index.ts'
 import { MessageMesh } from '../../sim/mesh.ts'
 import { BeaconDiscovery } from '../../src/discovery/beacon.ts'
+import { Lookout } from '../../src/lookout.ts'
 import { Lyre } from '../../src/lyre.ts'
 import { Mesh } from '../../src/mesh.ts'
 
@@ -17,7 +18,7 @@ export type Mutant = {
   readonly breaks: readonly Invariant[]
   /** How it is found: 'soak' and no faults where nothing else is said. */
   readonly faults?: string
-  readonly workload?: 'book' | 'soak' | 'rolling'
+  readonly workload?: 'book' | 'soak' | 'roam' | 'rolling'
   readonly fidelity?: 'wire' | 'message'
   /** Takes the place of methods. @returns what puts them back. */
   readonly make: () => () => void
@@ -470,6 +471,24 @@ export const MUTANTS: readonly Mutant[] = [
         const mailbox = self as Mailbox
         mailbox.confirm(mailbox.mark())
         return original()
+      }),
+  },
+  {
+    name: 'does not look whether its machine has other addresses',
+    breaks: ['I8', 'I11', 'I13'],
+    workload: 'roam',
+    make: () =>
+      wrap(Lookout.prototype, 'look', (original) => original() && { sleptMs: 0, isNews: false }),
+  },
+  {
+    name: 'believes that everybody is where it entered',
+    breaks: ['I11', 'I8'],
+    workload: 'roam',
+    make: () =>
+      wrap(Harmony.prototype, 'handleDiscovered', (original, self, args) => {
+        const [node, now] = args as unknown as [{ uuid: string }, number]
+        const { endpoint } = (self as Harmony).peer(node.uuid) ?? {}
+        return original(...([endpoint ? { ...node, endpoint } : node, now] as never[]))
       }),
   },
 ]

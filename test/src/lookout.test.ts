@@ -51,7 +51,7 @@ class Tested {
     this.world.interfaces = interfaces
     this.world.now += ms
     const glimpse = this.lookout.look(this.world.now)
-    const move = glimpse.isNews ? await this.lookout.follow() : undefined
+    const move = glimpse?.isNews ? await this.lookout.follow() : undefined
     const told = this.told.splice(0)
     return { ...glimpse, ...move, told, endpoint: this.lookout.situation.endpoint }
   }
@@ -69,7 +69,7 @@ t.test('it looks every two seconds, and as long as nothing changes, nothing happ
   const tested = await opened(LO, ETH)
   t.equal(tested.lookout.pollTimeout(), 2_000)
   const quiet = { sleptMs: 0, isNews: false, told: [], endpoint: 'tcp://10.0.0.1:7000' }
-  t.same(await tested.after(1_999, LO), quiet, 'it does not look before')
+  t.match(await tested.after(1_999, LO), { isNews: undefined }, 'it does not look before')
   t.same(await tested.after(1, LO, ETH), quiet)
   t.equal(tested.lookout.pollTimeout(), 4_000)
 })
