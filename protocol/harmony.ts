@@ -178,6 +178,7 @@ const CONFIRM_INTERVAL_MS = 100
 const ELSEWHERE_COUNT = 3
 const ELSEWHERE_MS = 2_500
 const ELSEWHERE_REST_COUNT = 27
+const BURST_MS = 100
 /** A dial that takes so long is begun anew when the peer's HELLO comes. */
 const UNANSWERED_MS = 1_000
 /** What a peer whose HELLO is here waits for our dial at most. */
@@ -850,7 +851,8 @@ export class Harmony {
       peer.elsewhereCount = Math.min(0, peer.elsewhereCount)
       return false
     }
-    if (++peer.elsewhereCount < ELSEWHERE_COUNT) return false
+    // What comes at once has waited somewhere: while we slept perhaps.
+    if (now - peer.beaconAt < BURST_MS || ++peer.elsewhereCount < ELSEWHERE_COUNT) return false
     peer.elsewhereCount = -ELSEWHERE_REST_COUNT
     return true
   }

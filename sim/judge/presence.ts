@@ -279,7 +279,9 @@ export class Presence implements Checker {
     // It is not where it was, or a datagram said so, or something is left of who was there before it.
     const isAway =
       peer.state !== 'started' ||
-      Math.max(peer.startedAt, peer.movedAt, this.#reroutedAt(party, peer)) > contact.at ||
+      // It may not have seen it by then.
+      peer.movedAt + MOVING_MS > contact.at ||
+      Math.max(peer.startedAt, this.#reroutedAt(party, peer)) > contact.at ||
       heard.trouble.doubtAt > contact.at ||
       this.#hasGhost(peer, contact)
     // Whose machine has another address closes what it had at the one before, whatever it asked just then.

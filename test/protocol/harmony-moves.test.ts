@@ -20,9 +20,11 @@ t.test(
       machine.discover(1)
       t.same(machine.discover(1, other), [], 'both are heard, and none is asked')
     }
-    machine.at(11_900)
-    t.same(machine.discover(1, other), [])
-    machine.at(12_900)
+    for (const at of [11_900, 12_900]) {
+      machine.at(at)
+      t.same(machine.discover(1, other), [])
+    }
+    machine.at(13_900)
     t.match(machine.discover(1, other), [/^send 1 ping/])
     machine.say(-1, PING_OK)
     for (const second of [16, 17, 18, 19]) {
@@ -200,5 +202,21 @@ t.test(
     t.same(machine.lines(), [])
     t.same(machine.at(3_603_500), ['send 1 ping 2', 'send 1 ping 3'])
     t.same(machine.at(3_604_500), ['send 1 ping 4', 'evasive p1'])
+  },
+)
+
+t.test(
+  'beacons that have waited for us come at once, and count as one (harmony.md 5.5)',
+  async (t) => {
+    const other = 'tcp://10.0.9.1:1'
+    const machine = new Machine()
+    machine.enter(1)
+    machine.at(900)
+    machine.discover(1, other)
+    machine.say(-1, PING_OK)
+    machine.at(4_900)
+    machine.lines()
+    for (let count = 0; count < 10; count++) t.same(machine.discover(1, other), [])
+    t.equal(machine.diagnostics().counters['endpoint-changed'], 1, 'it is not asked')
   },
 )

@@ -93,7 +93,10 @@ for (const fidelity of FIDELITIES) {
       simulation.switch(used, true)
       simulation.plug(ada, used)
       await simulation.run(60_000)
-      t.same(exitsOf(told), [], 'nor does anybody when it is back')
+      // Who was on the one that failed alone may have been missed, and begins anew.
+      const cut = lyres[used === 'left' ? 2 : 3] as Lyre
+      const exits = exitsOf(told).filter((line) => !line.includes(cut.name))
+      t.same(exits, [], 'nor does anybody when it is back')
       t.same(
         lyres.map((lyre) => lyre.peers().length),
         [3, 3, 2, 2],

@@ -296,4 +296,30 @@ export const SEEDS: readonly Seed[] = [
     ms: 300_000,
     found: 'judge: a node sees only after some seconds that its machine moved',
   },
+  {
+    seed: 26,
+    workload: 'roam',
+    faults: 'none',
+    fidelity: 'message',
+    nodes: 8,
+    ms: 300_000,
+    found:
+      'node: who was asked where it is, was not asked again for half a minute, whatever was heard',
+  },
+  {
+    seed: 208,
+    workload: 'roam',
+    fidelity: 'wire',
+    nodes: 8,
+    ms: 300_000,
+    found: 'node: where no socket was left when it moved, it never beaconed again',
+  },
+  {
+    seed: 109,
+    workload: 'roam',
+    fidelity: 'message',
+    nodes: 8,
+    ms: 300_000,
+    found: 'judge: a node may enter before it has seen that its machine moved',
+  },
 ]
