@@ -14,16 +14,30 @@ import {
   FrameWriter,
   MORE,
 } from './frames.ts'
+import {
+  type Command,
+  commandName,
+  IDENTITY_BYTES_MAX,
+  type Mechanism,
+  type Metadata,
+  printable,
+  type SocketType,
+} from './mechanism.ts'
 
-/** What we can be, and whom each may talk to (zmtp.md 4.2). */
-export type SocketType = 'ROUTER' | 'DEALER'
+export {
+  type Command,
+  IDENTITY_BYTES_MAX,
+  type Mechanism,
+  type Metadata,
+  NullMechanism,
+  type SocketType,
+} from './mechanism.ts'
+
+/** Whom each of what we can be may talk to (zmtp.md 4.2). */
 const PARTNERS: Readonly<Record<SocketType, readonly string[]>> = {
   ROUTER: ['REQ', 'DEALER', 'ROUTER'],
   DEALER: ['REP', 'DEALER', 'ROUTER'],
 }
-
-/** Properties that a side tells in its handshake; keys are lower case, the last of two equal ones wins. */
-export type Metadata = ReadonlyMap<string, Uint8Array>
 
 /** The limits of one connection, all checked before anything is allocated. */
 export interface ZmtpLimits {
@@ -44,29 +58,6 @@ export const ZMTP_LIMITS: ZmtpLimits = {
 
 /** Octets of a PING's context that come back in its PONG (zmtp.md 5.2). */
 export const PING_CONTEXT_BYTES_MAX = 16
-/** Octets of an identity (zmtp.md 4.4). */
-export const IDENTITY_BYTES_MAX = 255
-
-/**
- * How the two sides let each other in: NULL here; CURVE has the same shape. It gets each command of the other side and
- * says what to send; `peer` is there once the handshake is done.
- */
-export interface Mechanism {
-  /** As in the greeting: at most 20 upper-case ASCII characters. */
-  readonly name: string
-  /** The other side's properties, once it is let in. */
-  readonly peer: Metadata | undefined
-  /** @throws WireError on what the handshake does not allow. */
-  handleCommand(command: Command): void
-  /** The next command of ours; undefined when it is the other side's turn. */
-  pollCommand(): Uint8Array | undefined
-}
-
-/** A command: its name, and the octets behind it as a view. */
-export interface Command {
-  readonly name: string
-  readonly data: Uint8Array
-}
 
 /** What a connection found out; `error` says in `message` what a person should know. */
 export type ZmtpEvent =
@@ -82,8 +73,6 @@ const GREETING_BYTES = 64
 const FRAMES_AT_ONCE = 8
 /** Answers that may wait to be written. Who asks faster than it reads gets no more of them (zmtp.md 5.3). */
 const PONGS_MAX = 16
-/** Properties of a handshake: nobody needs so many, and each takes much more memory than octets. */
-const PROPERTIES_MAX = 64
 /** What a frame of an unfinished message takes beside its octets, about. */
 const FRAME_COST_BYTES = 256
 /** The rule by which the other side's own ERROR ends a connection. */
@@ -93,7 +82,6 @@ const EMPTY = new Uint8Array(0)
 const NO_FRAMES: Uint8Array[] = []
 // What never changes is written once: a crowd says PING and PONG more often than anything else.
 const GREETINGS = new Map<string, Uint8Array>()
-const READY = commandName('READY')
 const ERROR = commandName('ERROR')
 const PING = commandName('PING')
 /** With a TTL of 0 (zmtp.md 5.1). */
@@ -483,59 +471,6 @@ export class ZmtpConnection {
   }
 }
 
-/** The mechanism that lets everybody in: each side says READY, with its properties (zmtp.md 4.3). */
-export class NullMechanism implements Mechanism {
-  readonly name = 'NULL'
-  #ready: Uint8Array | undefined
-  #peer: Metadata | undefined
-
-  /**
-   * @param properties what we tell about ourselves: `Socket-Type`, `Identity` of 0 to 255 octets, and what an application
-   * adds, with names that begin with `X-`.
-   */
-  constructor(properties: {
-    readonly socketType: SocketType
-    readonly identity: Uint8Array
-    readonly others?: Metadata
-  }) {
-    const { socketType, identity, others = [] } = properties
-    assert(identity.length <= IDENTITY_BYTES_MAX, 'our identity is too long')
-    const writer = new Writer().bytes(READY).text1('Socket-Type').text4(socketType)
-    writer.text1('Identity').u32(identity.length).bytes(identity)
-    for (const [name, value] of others) writer.text1(name).u32(value.length).bytes(value)
-    this.#ready = writer.finish()
-  }
-
-  get peer(): Metadata | undefined {
-    return this.#peer
-  }
-
-  handleCommand(command: Command): void {
-    if (command.name !== 'READY') {
-      throw new WireError('zmtp.md 4.3', `a command ${printable(command.name)} in place of READY`)
-    }
-    this.#peer = decodeMetadata(command.data)
-  }
-
-  pollCommand(): Uint8Array | undefined {
-    const ready = this.#ready
-    this.#ready = undefined
-    return ready
-  }
-}
-
-/** Names are compared without case (zmtp.md 4.8). @throws WireError when the octets are not properties to the end. */
-function decodeMetadata(data: Uint8Array): Metadata {
-  const reader = new Reader(data, 'zmtp.md 4.3')
-  const metadata = new Map<string, Uint8Array>()
-  while (reader.left > 0) {
-    if (metadata.size >= PROPERTIES_MAX) throw new WireError('zmtp.md 4.3', 'too many properties')
-    const name = reader.text1().toLowerCase()
-    metadata.set(name, reader.bytes(reader.u32()))
-  }
-  return metadata
-}
-
 /** The 64 octets that each side begins with, once for each mechanism. */
 function greetingOf(name: string): Uint8Array {
   const known = GREETINGS.get(name)
@@ -561,10 +496,6 @@ function begins(body: Uint8Array, name: Uint8Array): boolean {
   return true
 }
 
-function commandName(name: string): Uint8Array {
-  return new Writer().text1(name).finish()
-}
-
 function decodeCommand(body: Uint8Array): Command | undefined {
   const size = body[0]
   if (size === undefined || size >= body.length) return undefined
@@ -587,9 +518,4 @@ function decodeHandshakeCommand(body: Uint8Array): Command {
 function refusal(data: Uint8Array): WireError {
   const reason = new Reader(data, REFUSED).text1()
   return new WireError(REFUSED, `the peer refused the connection: ${printable(reason)}`)
-}
-
-/** A peer's text as a person may read it in a log: cut, and nothing in it that a terminal obeys. */
-function printable(text: string): string {
-  return JSON.stringify(text.slice(0, 64)).replace(/[^\x20-\x7e]/g, '?')
 }
