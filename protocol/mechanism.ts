@@ -6,7 +6,7 @@ import { Reader, Writer } from './bytes.ts'
 import { WireError } from './errors.ts'
 
 /** What we can be. */
-export type SocketType = 'ROUTER' | 'DEALER'
+export type SocketType = 'ROUTER' | 'DEALER' | 'PUB' | 'SUB'
 
 /** Properties that a side tells in its handshake; keys are lower case, the last of two equal ones wins. */
 export type Metadata = ReadonlyMap<string, Uint8Array>
@@ -17,6 +17,7 @@ export const IDENTITY_BYTES_MAX = 255
 /** Properties of a handshake: nobody needs so many, and each takes much more memory than octets. */
 const PROPERTIES_MAX = 64
 const READY = commandName('READY')
+const NO_IDENTITY = new Uint8Array(0)
 
 /**
  * How the two sides let each other in: NULL here; CURVE has the same shape. It gets each command of the other side and
@@ -46,18 +47,20 @@ export class NullMechanism implements Mechanism {
   #peer: Metadata | undefined
 
   /**
-   * @param properties what we tell about ourselves: `Socket-Type`, `Identity` of 0 to 255 octets, and what an application
-   * adds, with names that begin with `X-`.
+   * @param properties what we tell about ourselves: `Socket-Type`, of a ROUTER and a DEALER `Identity` of 0 to 255 octets,
+   * and what an application adds, with names that begin with `X-`.
    */
   constructor(properties: {
     readonly socketType: SocketType
-    readonly identity: Uint8Array
+    readonly identity?: Uint8Array
     readonly others?: Metadata
   }) {
-    const { socketType, identity, others = [] } = properties
+    const { socketType, identity = NO_IDENTITY, others = [] } = properties
     assert(identity.length <= IDENTITY_BYTES_MAX, 'our identity is too long')
     const writer = new Writer().bytes(READY).text1('Socket-Type').text4(socketType)
-    writer.text1('Identity').u32(identity.length).bytes(identity)
+    if (socketType === 'ROUTER' || socketType === 'DEALER') {
+      writer.text1('Identity').u32(identity.length).bytes(identity)
+    }
     for (const [name, value] of others) writer.text1(name).u32(value.length).bytes(value)
     this.#ready = writer.finish()
   }

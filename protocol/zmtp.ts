@@ -37,6 +37,8 @@ export {
 const PARTNERS: Readonly<Record<SocketType, readonly string[]>> = {
   ROUTER: ['REQ', 'DEALER', 'ROUTER'],
   DEALER: ['REP', 'DEALER', 'ROUTER'],
+  PUB: ['SUB', 'XSUB'],
+  SUB: ['PUB', 'XPUB'],
 }
 
 /** The limits of one connection, all checked before anything is allocated. */
@@ -58,12 +60,16 @@ export const ZMTP_LIMITS: ZmtpLimits = {
 
 /** Octets of a PING's context that come back in its PONG (zmtp.md 5.2). */
 export const PING_CONTEXT_BYTES_MAX = 16
+/** Octets of a topic, by which messages are subscribed to (zmtp.md 7.3). */
+export const TOPIC_BYTES_MAX = 255
 
 /** What a connection found out; `error` says in `message` what a person should know. */
 export type ZmtpEvent =
   | { readonly type: 'ready'; readonly identity: Uint8Array; readonly metadata: Metadata }
   | ZmtpMessage
   | { readonly type: 'pong'; readonly context: Uint8Array }
+  /** A PUB is asked for messages that begin with the topic, a view of what came, or not any more; each counts. */
+  | { readonly type: 'subscribe' | 'cancel'; readonly topic: Uint8Array }
   /** So many frames came that tell nothing yet; there may be more, but others may have their turn first. */
   | { readonly type: 'passed' }
   | { readonly type: 'closed'; readonly error: WireError }
@@ -87,6 +93,11 @@ const PING = commandName('PING')
 /** With a TTL of 0 (zmtp.md 5.1). */
 const OUR_PING = new Writer().bytes(PING).u16(0).finish()
 const PONG = commandName('PONG')
+/** By which octet each is said to, and by, a peer that speaks 3.0; and the command of those that speak 3.1 (zmtp.md 7.1). */
+const CANCELS = 0
+const SUBSCRIBES = 1
+const CANCEL = commandName('CANCEL')
+const SUBSCRIBE = commandName('SUBSCRIBE')
 
 /**
  * One whole message, until pollEvent() is called again: a connection has one such object for all. The first frame mostly is a
@@ -222,7 +233,10 @@ export class ZmtpConnection {
           if (this.#input?.idle) this.#input = undefined
           break
         }
-        if (event !== undefined) return event
+        if (event === undefined) continue
+        if (event.type !== 'message' || this.#socketType !== 'PUB') return event
+        const subscription = readSubscription(event)
+        if (subscription !== undefined) return subscription
       }
     } catch (error) {
       if (!(error instanceof WireError)) throw error
@@ -261,6 +275,16 @@ export class ZmtpConnection {
     this.#writer().command(OUR_PING, context)
   }
 
+  /** Asks for the messages that begin with these octets, 255 at most; only as a SUB that is ready. */
+  subscribe(topic: Uint8Array): void {
+    this.#tell(SUBSCRIBE, topic)
+  }
+
+  /** Takes one subscribe() back. */
+  cancel(topic: Uint8Array): void {
+    this.#tell(CANCEL, topic)
+  }
+
   /** The next octets to write to the stream, which must not change until release(); undefined when there are none. */
   pollOutput(): Uint8Array | undefined {
     const bytes = this.#output?.poll()
@@ -296,6 +320,18 @@ export class ZmtpConnection {
   /** Octets that pollOutput() has still to give. */
   get outputBytes(): number {
     return this.#output?.size ?? 0
+  }
+
+  /** As libzmq does: by a command where the other side knows it, which came with 3.1, and else by a message. */
+  #tell(command: Uint8Array, topic: Uint8Array): void {
+    assert(this.#socketType === 'SUB' && this.ready, 'who subscribes is a SUB after its handshake')
+    assert(topic.length <= TOPIC_BYTES_MAX, 'a topic is too long')
+    const isOld = this.#minor === 0
+    const head = isOld ? [command === SUBSCRIBE ? SUBSCRIBES : CANCELS] : command
+    const body = new Uint8Array(head.length + topic.length)
+    body.set(head)
+    body.set(topic, head.length)
+    this.#writer().frame(isOld ? 0 : COMMAND, body)
   }
 
   #writer(): FrameWriter {
@@ -442,6 +478,9 @@ export class ZmtpConnection {
       this.#handlePing(body, now)
     } else if (begins(body, ERROR)) {
       throw refusal(body.subarray(ERROR.length))
+    } else if (this.#socketType === 'PUB') {
+      if (begins(body, SUBSCRIBE)) return subscription('subscribe', body.subarray(SUBSCRIBE.length))
+      if (begins(body, CANCEL)) return subscription('cancel', body.subarray(CANCEL.length))
     }
     return undefined
   }
@@ -469,6 +508,21 @@ export class ZmtpConnection {
     this.#input = undefined
     this.#forget()
   }
+}
+
+/** What a message to a PUB says: undefined where it says nothing to it (zmtp.md 7.1, 7.2). */
+function readSubscription({ octets, start, end, rest }: ZmtpMessage): ZmtpEvent | undefined {
+  if (rest.length > 0 || start === end) return undefined
+  const topic = octets.subarray(start + 1, end)
+  if (octets[start] === SUBSCRIBES) return subscription('subscribe', topic)
+  return octets[start] === CANCELS ? subscription('cancel', topic) : undefined
+}
+
+function subscription(type: 'subscribe' | 'cancel', topic: Uint8Array): ZmtpEvent {
+  if (topic.length > TOPIC_BYTES_MAX) {
+    throw new WireError('zmtp.md 7.3', `a topic of ${topic.length} octets`)
+  }
+  return { type, topic }
 }
 
 /** The 64 octets that each side begins with, once for each mechanism. */
