@@ -9,6 +9,9 @@ import type { Machine, Process } from './network.ts'
 import type { Random } from './random.ts'
 import { End, type EndHandlers, Server } from './streams.ts'
 
+/** When simulations take place: the first of January 2000. */
+const BEGINNING = 946_684_800_000
+
 /**
  * Makes the host of a process.
  * @param random what its node draws from. @param surface takes what a handler of the application threw.
@@ -57,6 +60,7 @@ function createClock(process: Process): Clock {
   const defer = (callback: () => void) => clock.defer(() => process.run(callback))
   return {
     now: () => process.now,
+    utc: () => BEGINNING + Math.floor(process.now),
     timer: (callback) => new VirtualTimer(process, clock, callback),
     defer,
     // A turn takes no time here, so there is none to be saved.

@@ -33,6 +33,8 @@ export interface Host {
 export interface Clock {
   /** Milliseconds on a clock that never goes back, with any beginning. */
   now(): number
+  /** Whole milliseconds since 1970, as far as it is known here: for others to read, as it may be wrong, and be set at any time. */
+  utc(): number
   /** A timer that is not set. */
   timer(callback: () => void): Timer
   /** Calls back soon, once everything that is ready to be read has been. */

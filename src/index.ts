@@ -5,10 +5,20 @@ import type { LyreOptions } from './options.ts'
 import { systemHost } from './system/index.ts'
 
 export type {
+  CollectedEvent,
   ExitCause,
   GossipKind,
   Headers,
   HeardTuple,
+  LogEventName,
+  LogFields,
+  LoggingNode,
+  LoggingNodeDiagnostics,
+  LogLevel,
+  LogRecord,
+  LogRecordV1,
+  LogRecordV2,
+  LogRefusal,
   MdnsInstance,
   MdnsKind,
   Peer,
@@ -32,6 +42,8 @@ export type { ChosenInterface, InterfaceChoice } from './discovery/interfaces.ts
 export type { MdnsDiagnostics } from './discovery/mdns.ts'
 export { NetworkError, TimeoutError, UsageError } from './errors.ts'
 export { type EventOf, type LyreEvent, type LyreEvents, type OverrunEvent, text } from './events.ts'
+export type { LogReceiverDiagnostics } from './log/receiver.ts'
+export type { LogSenderDiagnostics, LogTargetDiagnostics } from './log/sender.ts'
 export type { Content, Diagnostics } from './lyre.ts'
 export type { LyreLimits, LyreOptions } from './options.ts'
 export type { Lyre }

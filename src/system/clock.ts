@@ -8,6 +8,7 @@ const DELAY_MAX_MS = 2 ** 31 - 1
 /** The clock of this process: it counts from its start. */
 export const systemClock: Clock = {
   now: () => performance.now(),
+  utc: () => Date.now(),
   timer: (callback) => new SystemTimer(callback),
   defer: (callback) => void setImmediate(callback),
   gather(callback, amount) {

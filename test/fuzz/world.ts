@@ -49,6 +49,7 @@ export class QuickWorld extends World {
     const host = super.host()
     const clock = {
       now: host.clock.now,
+      utc: host.clock.utc,
       timer: (callback: () => void): Timer => {
         const timer = { at: NEVER, callback }
         this.#quickTimers.push(timer)
