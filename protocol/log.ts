@@ -3,7 +3,7 @@
 // Spec: log.md, after zguide chapter 8 and 20/ZRELOG.
 
 import { bytesToUuid, cut, Reader, type Uuid, utf8, uuidToBytes, Writer } from './bytes.ts'
-import { parseEndpoint } from './endpoints.ts'
+import { formatEndpoint, parseEndpoint } from './endpoints.ts'
 import { WireError } from './errors.ts'
 import { TEXT_BYTES_MAX } from './zre.ts'
 
@@ -280,9 +280,12 @@ export function decodeSource(value: Uint8Array | undefined): LogSource | undefin
 /**
  * Where a peer that has such a header wants to have records: undefined where that is no endpoint, or at an address that is
  * none of its own (log.md 5.7).
- * @param addresses where the peer is for certain, as we are connected to it there, or it to us from there.
+ * @param addresses where the peer is for certain, as we are connected to it there, or it to us from there; the best one first.
  */
 export function collectorOf(header: string, addresses: readonly string[]): string | undefined {
-  const host = parseEndpoint(header)?.host
-  return host !== undefined && addresses.includes(host) ? header : undefined
+  const at = parseEndpoint(header)
+  const [best] = addresses
+  if (at === undefined || best === undefined) return undefined
+  if (at.host === '*') return formatEndpoint(best, at.port)
+  return addresses.includes(at.host) ? header : undefined
 }

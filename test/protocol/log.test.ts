@@ -222,11 +222,12 @@ t.test('a PUB says whose records it has (log.md 5.2)', async (t) => {
 t.test('a header names an address of its own peer, or nothing (log.md 5.7)', async (t) => {
   const addresses = ['10.0.0.1', '10.0.0.2']
   t.equal(collectorOf('tcp://10.0.0.2:9000', addresses), 'tcp://10.0.0.2:9000')
+  t.equal(collectorOf('tcp://*:9000', addresses), 'tcp://10.0.0.1:9000', 'the best one')
+  t.equal(collectorOf('tcp://*:9000', []), undefined)
   for (const header of [
     'tcp://10.0.0.3:9000',
     'tcp://127.0.0.1:9000',
     'tcp://0.0.0.0:9000',
-    'tcp://*:9000',
     'tcp://collector:9000',
     'tcp://10.0.0.1',
     'udp://10.0.0.1:9000',
