@@ -75,6 +75,16 @@ export function fromUtf8(bytes: Uint8Array): string {
   return text
 }
 
+/** As much of the beginning of a text as has so many octets of UTF-8, and no half of a character. */
+export function cut(text: string, bytesMax: number): string {
+  if (text.length * 3 <= bytesMax) return text
+  const bytes = utf8(text)
+  if (bytes.length <= bytesMax) return text
+  let end = bytesMax
+  while (((bytes[end] as number) & 0xc0) === 0x80) end--
+  return fromUtf8(bytes.subarray(0, end))
+}
+
 // Names of groups are read again and again, and each text made of octets is looked up in maps, which hash it anew: the one
 // that was read before is hashed already. Measured: half a microsecond of a JOIN, and 300 octets of garbage.
 const TEXTS = 256
@@ -159,6 +169,13 @@ export class Reader {
     return this.u16() * 0x10000 + this.u16()
   }
 
+  /** @throws WireError above 2^53 - 1, too: nothing counts so far. */
+  u64(): number {
+    const value = this.u32() * 0x100000000 + this.u32()
+    if (!Number.isSafeInteger(value)) throw new WireError(this.#rule, 'a number above 2^53 - 1')
+    return value
+  }
+
   skip(count: number): void {
     this.#take(count)
   }
@@ -234,6 +251,11 @@ export class Writer {
 
   u32(value: number): this {
     return this.u16(value >>> 16).u16(value & 0xffff)
+  }
+
+  /** A whole number from 0 to 2^53 - 1. */
+  u64(value: number): this {
+    return this.u32(Math.floor(value / 0x100000000)).u32(value % 0x100000000)
   }
 
   /** A text with a 1-octet length; at most 255 octets of UTF-8. */

@@ -14,16 +14,32 @@ import {
   FrameWriter,
   MORE,
 } from './frames.ts'
+import {
+  type Command,
+  commandName,
+  IDENTITY_BYTES_MAX,
+  type Mechanism,
+  type Metadata,
+  printable,
+  type SocketType,
+} from './mechanism.ts'
 
-/** What we can be, and whom each may talk to (zmtp.md 4.2). */
-export type SocketType = 'ROUTER' | 'DEALER'
+export {
+  type Command,
+  IDENTITY_BYTES_MAX,
+  type Mechanism,
+  type Metadata,
+  NullMechanism,
+  type SocketType,
+} from './mechanism.ts'
+
+/** Whom each of what we can be may talk to (zmtp.md 4.2). */
 const PARTNERS: Readonly<Record<SocketType, readonly string[]>> = {
   ROUTER: ['REQ', 'DEALER', 'ROUTER'],
   DEALER: ['REP', 'DEALER', 'ROUTER'],
+  PUB: ['SUB', 'XSUB'],
+  SUB: ['PUB', 'XPUB'],
 }
-
-/** Properties that a side tells in its handshake; keys are lower case, the last of two equal ones wins. */
-export type Metadata = ReadonlyMap<string, Uint8Array>
 
 /** The limits of one connection, all checked before anything is allocated. */
 export interface ZmtpLimits {
@@ -44,35 +60,16 @@ export const ZMTP_LIMITS: ZmtpLimits = {
 
 /** Octets of a PING's context that come back in its PONG (zmtp.md 5.2). */
 export const PING_CONTEXT_BYTES_MAX = 16
-/** Octets of an identity (zmtp.md 4.4). */
-export const IDENTITY_BYTES_MAX = 255
-
-/**
- * How the two sides let each other in: NULL here; CURVE has the same shape. It gets each command of the other side and
- * says what to send; `peer` is there once the handshake is done.
- */
-export interface Mechanism {
-  /** As in the greeting: at most 20 upper-case ASCII characters. */
-  readonly name: string
-  /** The other side's properties, once it is let in. */
-  readonly peer: Metadata | undefined
-  /** @throws WireError on what the handshake does not allow. */
-  handleCommand(command: Command): void
-  /** The next command of ours; undefined when it is the other side's turn. */
-  pollCommand(): Uint8Array | undefined
-}
-
-/** A command: its name, and the octets behind it as a view. */
-export interface Command {
-  readonly name: string
-  readonly data: Uint8Array
-}
+/** Octets of a topic, by which messages are subscribed to (zmtp.md 7.3). */
+export const TOPIC_BYTES_MAX = 255
 
 /** What a connection found out; `error` says in `message` what a person should know. */
 export type ZmtpEvent =
   | { readonly type: 'ready'; readonly identity: Uint8Array; readonly metadata: Metadata }
   | ZmtpMessage
   | { readonly type: 'pong'; readonly context: Uint8Array }
+  /** A PUB is asked for messages that begin with the topic, a view of what came, or not any more; each counts. */
+  | { readonly type: 'subscribe' | 'cancel'; readonly topic: Uint8Array }
   /** So many frames came that tell nothing yet; there may be more, but others may have their turn first. */
   | { readonly type: 'passed' }
   | { readonly type: 'closed'; readonly error: WireError }
@@ -82,8 +79,6 @@ const GREETING_BYTES = 64
 const FRAMES_AT_ONCE = 8
 /** Answers that may wait to be written. Who asks faster than it reads gets no more of them (zmtp.md 5.3). */
 const PONGS_MAX = 16
-/** Properties of a handshake: nobody needs so many, and each takes much more memory than octets. */
-const PROPERTIES_MAX = 64
 /** What a frame of an unfinished message takes beside its octets, about. */
 const FRAME_COST_BYTES = 256
 /** The rule by which the other side's own ERROR ends a connection. */
@@ -93,12 +88,16 @@ const EMPTY = new Uint8Array(0)
 const NO_FRAMES: Uint8Array[] = []
 // What never changes is written once: a crowd says PING and PONG more often than anything else.
 const GREETINGS = new Map<string, Uint8Array>()
-const READY = commandName('READY')
 const ERROR = commandName('ERROR')
 const PING = commandName('PING')
 /** With a TTL of 0 (zmtp.md 5.1). */
 const OUR_PING = new Writer().bytes(PING).u16(0).finish()
 const PONG = commandName('PONG')
+/** By which octet each is said to, and by, a peer that speaks 3.0; and the command of those that speak 3.1 (zmtp.md 7.1). */
+const CANCELS = 0
+const SUBSCRIBES = 1
+const CANCEL = commandName('CANCEL')
+const SUBSCRIBE = commandName('SUBSCRIBE')
 
 /**
  * One whole message, until pollEvent() is called again: a connection has one such object for all. The first frame mostly is a
@@ -239,7 +238,10 @@ export class ZmtpConnection {
           if (this.#input?.idle) this.#input = undefined
           break
         }
-        if (event !== undefined) return event
+        if (event === undefined) continue
+        if (event.type !== 'message' || this.#socketType !== 'PUB') return event
+        const subscription = readSubscription(event)
+        if (subscription !== undefined) return subscription
       }
     } catch (error) {
       if (!(error instanceof WireError)) throw error
@@ -278,6 +280,16 @@ export class ZmtpConnection {
     this.#writer().command(OUR_PING, context)
   }
 
+  /** Asks for the messages that begin with these octets, 255 at most; only as a SUB that is ready. */
+  subscribe(topic: Uint8Array): void {
+    this.#tell(SUBSCRIBE, topic)
+  }
+
+  /** Takes one subscribe() back. */
+  cancel(topic: Uint8Array): void {
+    this.#tell(CANCEL, topic)
+  }
+
   /** The next octets to write to the stream, which must not change until release(); undefined when there are none. */
   pollOutput(): Uint8Array | undefined {
     const bytes = this.#output?.poll()
@@ -313,6 +325,18 @@ export class ZmtpConnection {
   /** Octets that pollOutput() has still to give. */
   get outputBytes(): number {
     return this.#output?.size ?? 0
+  }
+
+  /** As libzmq does: by a command where the other side knows it, which came with 3.1, and else by a message. */
+  #tell(command: Uint8Array, topic: Uint8Array): void {
+    assert(this.#socketType === 'SUB' && this.ready, 'who subscribes is a SUB after its handshake')
+    assert(topic.length <= TOPIC_BYTES_MAX, 'a topic is too long')
+    const isOld = this.#minor === 0
+    const head = isOld ? [command === SUBSCRIBE ? SUBSCRIBES : CANCELS] : command
+    const body = new Uint8Array(head.length + topic.length)
+    body.set(head)
+    body.set(topic, head.length)
+    this.#writer().frame(isOld ? 0 : COMMAND, body)
   }
 
   #writer(): FrameWriter {
@@ -459,6 +483,9 @@ export class ZmtpConnection {
       this.#handlePing(body, now)
     } else if (begins(body, ERROR)) {
       throw refusal(body.subarray(ERROR.length))
+    } else if (this.#socketType === 'PUB') {
+      if (begins(body, SUBSCRIBE)) return subscription('subscribe', body.subarray(SUBSCRIBE.length))
+      if (begins(body, CANCEL)) return subscription('cancel', body.subarray(CANCEL.length))
     }
     return undefined
   }
@@ -488,57 +515,19 @@ export class ZmtpConnection {
   }
 }
 
-/** The mechanism that lets everybody in: each side says READY, with its properties (zmtp.md 4.3). */
-export class NullMechanism implements Mechanism {
-  readonly name = 'NULL'
-  #ready: Uint8Array | undefined
-  #peer: Metadata | undefined
-
-  /**
-   * @param properties what we tell about ourselves: `Socket-Type`, `Identity` of 0 to 255 octets, and what an application
-   * adds, with names that begin with `X-`.
-   */
-  constructor(properties: {
-    readonly socketType: SocketType
-    readonly identity: Uint8Array
-    readonly others?: Metadata
-  }) {
-    const { socketType, identity, others = [] } = properties
-    assert(identity.length <= IDENTITY_BYTES_MAX, 'our identity is too long')
-    const writer = new Writer().bytes(READY).text1('Socket-Type').text4(socketType)
-    writer.text1('Identity').u32(identity.length).bytes(identity)
-    for (const [name, value] of others) writer.text1(name).u32(value.length).bytes(value)
-    this.#ready = writer.finish()
-  }
-
-  get peer(): Metadata | undefined {
-    return this.#peer
-  }
-
-  handleCommand(command: Command): void {
-    if (command.name !== 'READY') {
-      throw new WireError('zmtp.md 4.3', `a command ${printable(command.name)} in place of READY`)
-    }
-    this.#peer = decodeMetadata(command.data)
-  }
-
-  pollCommand(): Uint8Array | undefined {
-    const ready = this.#ready
-    this.#ready = undefined
-    return ready
-  }
+/** What a message to a PUB says: undefined where it says nothing to it (zmtp.md 7.1, 7.2). */
+function readSubscription({ octets, start, end, rest }: ZmtpMessage): ZmtpEvent | undefined {
+  if (rest.length > 0 || start === end) return undefined
+  const topic = octets.subarray(start + 1, end)
+  if (octets[start] === SUBSCRIBES) return subscription('subscribe', topic)
+  return octets[start] === CANCELS ? subscription('cancel', topic) : undefined
 }
 
-/** Names are compared without case (zmtp.md 4.8). @throws WireError when the octets are not properties to the end. */
-function decodeMetadata(data: Uint8Array): Metadata {
-  const reader = new Reader(data, 'zmtp.md 4.3')
-  const metadata = new Map<string, Uint8Array>()
-  while (reader.left > 0) {
-    if (metadata.size >= PROPERTIES_MAX) throw new WireError('zmtp.md 4.3', 'too many properties')
-    const name = reader.text1().toLowerCase()
-    metadata.set(name, reader.bytes(reader.u32()))
+function subscription(type: 'subscribe' | 'cancel', topic: Uint8Array): ZmtpEvent {
+  if (topic.length > TOPIC_BYTES_MAX) {
+    throw new WireError('zmtp.md 7.3', `a topic of ${topic.length} octets`)
   }
-  return metadata
+  return { type, topic }
 }
 
 /** The 64 octets that each side begins with, once for each mechanism. */
@@ -566,10 +555,6 @@ function begins(body: Uint8Array, name: Uint8Array): boolean {
   return true
 }
 
-function commandName(name: string): Uint8Array {
-  return new Writer().text1(name).finish()
-}
-
 function decodeCommand(body: Uint8Array): Command | undefined {
   const size = body[0]
   if (size === undefined || size >= body.length) return undefined
@@ -592,9 +577,4 @@ function decodeHandshakeCommand(body: Uint8Array): Command {
 function refusal(data: Uint8Array): WireError {
   const reason = new Reader(data, REFUSED).text1()
   return new WireError(REFUSED, `the peer refused the connection: ${printable(reason)}`)
-}
-
-/** A peer's text as a person may read it in a log: cut, and nothing in it that a terminal obeys. */
-function printable(text: string): string {
-  return JSON.stringify(text.slice(0, 64)).replace(/[^\x20-\x7e]/g, '?')
 }

@@ -79,7 +79,7 @@ export class MachineClock {
 
   /** What the one on the wall shows, in milliseconds, at a true instant, in microseconds. */
   wallMs(nowUs: number): number {
-    return EPOCH_MS + nowUs / 1_000 + this.wrongMs
+    return EPOCH_MS + Math.floor(nowUs / 1_000 + this.wrongMs)
   }
 
   /** It stood still since it showed `ms`, as that of a machine that sleeps. */

@@ -40,8 +40,8 @@ export interface Clock {
   /** Milliseconds on a clock that never goes back, with any beginning. */
   now(): number
   /**
-   * Milliseconds on the clock on the wall: it goes on while the machine sleeps, and may be set to any time. Only what it does
-   * beside now() says anything.
+   * Whole milliseconds since 1970 by the clock on the wall, as far as it is known here: it goes on while the machine sleeps, and
+   * may be wrong, and set to any time. What it does beside now() says something; the rest is for others to read.
    */
   wall(): number
   /** A timer that is not set. */

@@ -5,10 +5,20 @@ import type { LyreOptions } from './options.ts'
 import { systemHost } from './system/index.ts'
 
 export type {
+  CollectedEvent,
   ExitCause,
   GossipKind,
   Headers,
   HeardTuple,
+  LogEventName,
+  LogFields,
+  LoggingNode,
+  LoggingNodeDiagnostics,
+  LogLevel,
+  LogRecord,
+  LogRecordV1,
+  LogRecordV2,
+  LogRefusal,
   MdnsInstance,
   MdnsKind,
   Peer,
@@ -50,6 +60,8 @@ export {
   type SeedEvidence,
   type Severity,
 } from './findings.ts'
+export type { LogReceiverDiagnostics } from './log/receiver.ts'
+export type { LogSenderDiagnostics, LogTargetDiagnostics } from './log/sender.ts'
 export type { Content, Diagnostics } from './lyre.ts'
 export type { LyreLimits, LyreOptions } from './options.ts'
 export type { RememberedPeer, StateDiagnostics } from './state.ts'

@@ -18,7 +18,6 @@ import {
   Places,
   parseEndpoint,
   SEQUENCE_PROPERTY,
-  type SocketType,
   type Uuid,
   WireError,
   writeHeader,
@@ -173,7 +172,7 @@ export class Mesh {
   readonly #handlers: MeshHandlers
   readonly #identity: Uint8Array
   /** What a connection of each type is held to. */
-  readonly #limits: Readonly<Record<SocketType, ZmtpLimits>>
+  readonly #limits: Readonly<Record<'ROUTER' | 'DEALER', ZmtpLimits>>
   readonly #links = new Map<ConnectionId, Link>()
   /** Links with a deadline: a handshake, or the TTL that a peer set itself. */
   readonly #timed = new Set<Link>()
@@ -410,7 +409,7 @@ export class Mesh {
     return link
   }
 
-  #zmtp(socketType: SocketType, sequence?: number): ZmtpConnection {
+  #zmtp(socketType: 'ROUTER' | 'DEALER', sequence?: number): ZmtpConnection {
     // The inbox names itself too, which Zyre's does not: so a Lyre peer sees whom it has reached.
     const others = new Map<string, Uint8Array>()
     if (sequence !== undefined) others.set(SEQUENCE_PROPERTY, encodeSequence(sequence))

@@ -55,6 +55,16 @@ export async function hostCompliance(t: Test, subject: HostUnderTest): Promise<v
 
 async function clock(t: Test, { host }: HostUnderTest): Promise<void> {
   const { clock } = host
+  t.test('it knows what time it is, more or less', async (t) => {
+    const from = clock.wall()
+    const at = clock.now()
+    t.ok(Number.isSafeInteger(from) && from >= Date.UTC(2000), `${from}`)
+    const heard = new Heard<number>()
+    clock.timer(() => heard.add(clock.wall())).set(at + 20)
+    const passed = (await heard.next('the timer')) - from
+    // A clock may be set at any time, though not in a test, and be slewed.
+    t.ok(passed >= 15 && passed <= 60_000, `${passed} ms passed`)
+  })
   t.test('it never goes back', async (t) => {
     let last = clock.now()
     for (let index = 0; index < 10_000; index++) {

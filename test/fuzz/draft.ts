@@ -294,8 +294,9 @@ export function writeCommand(draft: Draft, random: Random): void {
     draft.u8(4).ascii('PING')
     draft.u16(random.once(4) ? random.below(300) : 0).noise(random, random.below(20))
   } else if (drawn < 11) draft.u8(4).ascii('PONG').noise(random, random.below(20))
-  else if (drawn < 14) draft.u8(3).ascii('FOO').noise(random, random.below(9))
-  else if (drawn < 15) draft.u8(random.below(9)).noise(random, random.below(9))
+  else if (drawn < 14) {
+    draft.text1(random.pick(['FOO', 'SUBSCRIBE', 'CANCEL'])).noise(random, random.below(9))
+  } else if (drawn < 15) draft.u8(random.below(9)).noise(random, random.below(9))
   else draft.noise(random, random.below(3))
   draft.close(start, long)
 }

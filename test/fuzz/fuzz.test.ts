@@ -45,6 +45,7 @@ t.test('what once broke, and what foreign nodes say, breaks nothing', async (t) 
     loadVectors('beacon'),
     loadVectors('zre'),
     loadVectors('gossip'),
+    loadVectors('log'),
     loadVectors('mdns'),
     loadZmtpVectors(),
   ]

@@ -3,6 +3,7 @@
 import { beaconTarget, framesTarget, zreTarget } from './codecs.ts'
 import { gossipTarget } from './gossip.ts'
 import { harmonyTarget } from './harmony.ts'
+import { logTarget } from './log.ts'
 import { mdnsTarget } from './mdns.ts'
 import { nodeTarget } from './node.ts'
 import { Random } from './random.ts'
@@ -18,6 +19,7 @@ export const TARGETS: readonly Target[] = [
   mdnsTarget,
   nodeTarget,
   gossipTarget,
+  logTarget,
 ]
 
 /** Runs that making a failure smaller may take. */

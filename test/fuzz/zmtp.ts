@@ -8,6 +8,7 @@ import {
   NullMechanism,
   PING_CONTEXT_BYTES_MAX,
   type SocketType,
+  TOPIC_BYTES_MAX,
   ZmtpConnection,
   type ZmtpEvent,
   type ZmtpLimits,
@@ -42,6 +43,8 @@ const LIMITS: readonly ZmtpLimits[] = [
   { handshakeTimeoutMs: 5_000, messageBytesMax: 65_600, messageFramesMax: 1_024 },
   { handshakeTimeoutMs: 100, messageBytesMax: 1_000, messageFramesMax: 8 },
 ]
+/** Who talks to each. */
+const OTHERS = { ROUTER: 'DEALER', DEALER: 'ROUTER', PUB: 'SUB', SUB: 'PUB' } as const
 /** A greeting, READY and ERROR of ours, and 16 PONGs: what may wait without a word of our own. */
 const OUTPUT_BYTES_MAX = 64 + 2 * 300 + 16 * (2 + 5 + PING_CONTEXT_BYTES_MAX)
 /** What a frame of an unfinished message counts beside its octets (harmony.md 7.9). */
@@ -65,7 +68,7 @@ class ZmtpTrial implements Trial {
   #bytesMax: number
   #held: Uint8Array = NOTHING
   /** Whether all that came so far was right: then it must not be closed. */
-  #faultless = true
+  #faultless: boolean
   #now = 0
   #phase: 'greeting' | 'handshake' | 'traffic' = 'greeting'
   #ready = false
@@ -76,14 +79,15 @@ class ZmtpTrial implements Trial {
 
   constructor(random: Random, tally: Tally) {
     this.#tally = tally
-    this.#socketType = random.once(3) ? 'DEALER' : 'ROUTER'
+    this.#socketType = random.pick(['ROUTER', 'ROUTER', 'ROUTER', 'DEALER', 'DEALER', 'PUB', 'SUB'])
+    // What looks like a subscription to a topic that is too long, is one.
+    this.#faultless = this.#socketType !== 'PUB'
     this.#limits = random.pick(LIMITS)
     this.#bytesMax = this.#limits.messageBytesMax
     this.#whole = connection(this.#socketType, this.#limits)
     this.#cut = connection(this.#socketType, this.#limits)
     const [lenient = this.#limits] = LIMITS
-    const otherType = this.#socketType === 'ROUTER' ? 'DEALER' : 'ROUTER'
-    this.#other = connection(otherType, { ...lenient, handshakeTimeoutMs: 1e15 })
+    this.#other = connection(OTHERS[this.#socketType], { ...lenient, handshakeTimeoutMs: 1e15 })
   }
 
   get over(): boolean {
@@ -128,7 +132,8 @@ class ZmtpTrial implements Trial {
       if (random.once(4)) draft.octets[8] = 18
       this.#phase = 'handshake'
     } else {
-      const socketType = this.#socketType === 'DEALER' ? 'ROUTER' : random.pick(['DEALER', 'REQ'])
+      const isRouter = this.#socketType === 'ROUTER' && random.once(2)
+      const socketType = isRouter ? 'REQ' : OTHERS[this.#socketType]
       const identity = random.once(3) ? NOTHING : IDENTITY
       const other = random.once(8)
       if (other) {
@@ -270,6 +275,12 @@ class ZmtpTrial implements Trial {
       case 'pong':
         digest.octets(event.context)
         break
+      case 'subscribe':
+      case 'cancel':
+        expect(this.#socketType === 'PUB', 'nobody but a PUB is subscribed to')
+        expect(event.topic.length <= TOPIC_BYTES_MAX, 'octets of a topic')
+        digest.octets(event.topic)
+        break
       case 'closed':
         digest.word(event.error.message)
         break
@@ -348,7 +359,8 @@ class ZmtpTrial implements Trial {
     for (const connection of [this.#whole, this.#cut]) {
       if (!connection.ready) continue
       const before = connection.outputBytes
-      if (kind > 1) connection.send(frames)
+      if (this.#socketType === 'SUB') connection.subscribe(context)
+      else if (kind > 1) connection.send(frames)
       else if (connection.heartbeats) connection.ping(context)
       if (connection === this.#whole) this.#ownBytes += connection.outputBytes - before
     }
@@ -386,7 +398,7 @@ function connection(socketType: SocketType, limits: ZmtpLimits): ZmtpConnection 
 
 /** A whole stream, from its greeting on, at once and octet by octet, to a socket of each type. */
 function replay(octets: Uint8Array): void {
-  for (const socketType of ['ROUTER', 'DEALER'] as const) {
+  for (const socketType of ['ROUTER', 'DEALER', 'PUB', 'SUB'] as const) {
     for (const limits of LIMITS) {
       const texts = [[octets], Array.from(octets, (octet) => Uint8Array.of(octet))].map((parts) => {
         const zmtp = connection(socketType, limits)

@@ -30,6 +30,8 @@ const LOOPBACK: NetworkInterface = {
 }
 
 const NOTHING = new Uint8Array(0)
+/** When the time of a world begins, in milliseconds since 1970. */
+export const EPOCH = 1_700_000_000_000
 /** Octets that are read at once where a receiver has no room for them. */
 const SHARED_BYTES = 65_536
 /** What memory holds that nobody has written to, or that has left. */
@@ -290,7 +292,7 @@ export class World {
     return {
       clock: {
         now: () => this.now,
-        wall: () => this.now + this.wallAheadMs,
+        wall: () => EPOCH + Math.floor(this.now + this.wallAheadMs),
         timer: (callback) => {
           const timer = new FakeTimer(callback)
           this.#timers.add(timer)

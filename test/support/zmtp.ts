@@ -83,7 +83,7 @@ export function fill(connection: ZmtpConnection, octets: Uint8Array, now = 0): s
   return told
 }
 
-/** An event as one line: `ready 01`, `message 6162 - 63`, `pong 78`, `closed zmtp.md 2.1`. */
+/** An event as one line: `ready 01`, `message 6162 - 63`, `pong 78`, `subscribe aa`, `closed zmtp.md 2.1`. */
 export function plain(event: KeptEvent | ZmtpEvent): string {
   switch (event.type) {
     case 'ready':
@@ -92,6 +92,9 @@ export function plain(event: KeptEvent | ZmtpEvent): string {
       return `message ${event.frames.map((frame) => digest(frame) || '-').join(' ')}`
     case 'pong':
       return `pong ${toHex(event.context) || '-'}`
+    case 'subscribe':
+    case 'cancel':
+      return `${event.type} ${toHex(event.topic) || '-'}`
     case 'passed':
       return 'passed'
     case 'closed':

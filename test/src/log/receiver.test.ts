@@ -1,0 +1,185 @@
+import t from 'tap'
+import { encodeLog } from '../../../protocol/index.ts'
+import { NetworkError } from '../../../src/errors.ts'
+import { EPOCH, World } from '../../support/host.ts'
+import { entryOf, NODE, PEER } from '../../support/log.ts'
+import { AT, announce, PORT, Raw, receiverOf, senderOf } from '../../support/log-world.ts'
+import { findVector, loadVectors, toHex } from '../../support/vectors.ts'
+
+const ENTER = findVector(loadVectors('log'), 'log-info-enter').bytes
+
+t.test('records of two nodes come in one order', async (t) => {
+  const world = new World()
+  const { receiver, events, lines } = await receiverOf(world)
+  const senders = [senderOf(world), senderOf(world, { uuid: PEER.uuid, name: 'hall' })]
+  for (const [index, sender] of senders.entries()) {
+    for (const count of [1, 2, 3]) {
+      world.now += 1
+      sender.log(entryOf(`${index} ${count}`))
+    }
+  }
+  for (const sender of senders) announce(sender)
+  await world.advance(60)
+  t.same(lines(), ['0 1', '0 2', '0 3', '1 1', '1 2', '1 3'])
+  t.match(events[0], {
+    type: 'record',
+    node: { uuid: NODE, name: 'kitchen', address: '127.0.0.1' },
+    timeMs: EPOCH + 1,
+    offsetMs: 0,
+  })
+  senders[1]?.log(entryOf('one'))
+  world.now += 1
+  senders[0]?.log(entryOf('other'))
+  await world.advance(49)
+  t.equal(lines().length, 6, 'they wait for others')
+  await world.advance(2)
+  t.same(lines().slice(6), ['one', 'other'])
+  const { nodes, held, connections, endpoints } = receiver.diagnostics()
+  t.match(nodes, [
+    { name: 'kitchen', records: 4, lost: 0 },
+    { name: 'hall', records: 4, lost: 0 },
+  ])
+  t.same({ held, connections, endpoints }, { held: 0, connections: 2, endpoints: [AT] })
+  await Promise.all([world.settle(), receiver.stop(), ...senders.map((sender) => sender.stop())])
+})
+
+t.test('a level that is changed holds for nodes that are connected', async (t) => {
+  const world = new World()
+  const { receiver, lines } = await receiverOf(world, { level: 'warning' })
+  const sender = senderOf(world)
+  announce(sender)
+  const say = async (text: string) => {
+    for (const level of [1, 2, 3, 4]) sender.log(entryOf(`${text} ${level}`, { level }))
+    await world.advance(60)
+  }
+  await say('first')
+  t.same(lines(), ['first 1', 'first 2'])
+  receiver.setLevel('info')
+  await world.advance(60)
+  t.same(lines().slice(2), ['first 3'], 'what is in the ring comes as well')
+  receiver.setLevel('error')
+  await world.settle()
+  await say('then')
+  t.same(lines().slice(3), ['then 1'])
+  await Promise.all([world.settle(), receiver.stop(), sender.stop()])
+})
+
+t.test('who speaks version 1 is understood, and asked for both', async (t) => {
+  const world = new World()
+  const { receiver, events, lines } = await receiverOf(world, { level: 'error' })
+  const raw = Raw.connect(world)
+  await world.settle()
+  t.same(
+    raw.events.map((event) => event.type === 'subscribe' && toHex(event.topic)),
+    [false, 'aaa20101', 'aaa20201'],
+  )
+  raw.send(ENTER, Uint8Array.of(1, 2, 3), ENTER)
+  await world.advance(60)
+  t.match(events, [{ node: { hash: 42_535, uuid: undefined } }, { type: 'record' }])
+  t.same(lines(), ['', ''])
+  t.match(receiver.diagnostics().refused, { malformed: 1 })
+  t.equal(raw.over, '')
+  await Promise.all([world.settle(), receiver.stop()])
+  t.equal(raw.over, 'closed by the peer')
+})
+
+t.test('a collector that dies and comes back names what it missed', async (t) => {
+  const world = new World()
+  const sender = senderOf(world)
+  const first = await receiverOf(world)
+  announce(sender)
+  await world.settle()
+  for (const text of ['1', '2']) sender.log(entryOf(text))
+  await Promise.all([world.settle(), first.receiver.stop()])
+  t.same(first.lines(), ['1', '2'], 'what was held is given at the end')
+  for (let count = 3; count <= 5_000; count++) sender.log(entryOf(String(count)))
+  const second = await receiverOf(world)
+  await world.advance(6_000)
+  sender.log(entryOf('last'))
+  await world.advance(60)
+  t.equal(second.lines()[0], String(5_000 - 4_096 + 1), 'the ring has the latest')
+  t.equal(second.lines().length, 4_097)
+  t.match(second.receiver.diagnostics().nodes, [{ lost: 0 }])
+  await Promise.all([world.settle(), second.receiver.stop(), sender.stop()])
+})
+
+t.test('whoever says what no PUB says is sent away, and no one else', async (t) => {
+  const world = new World()
+  const { receiver, lines } = await receiverOf(world, { connectionsMax: 2 })
+  const [good, bad] = [Raw.connect(world), Raw.connect(world)]
+  await world.settle()
+  bad.send(new Uint8Array(40_000))
+  await world.settle()
+  t.equal(bad.over, 'closed by the peer')
+  const wrong = Raw.connect(world, 'SUB')
+  await world.settle()
+  t.equal(wrong.over, 'closed by the peer')
+  t.equal(receiver.diagnostics().connections, 1)
+  const more = [Raw.connect(world), Raw.connect(world)]
+  await world.settle()
+  t.equal(receiver.diagnostics().connections, 2)
+  t.equal([good, ...more].filter(({ over }) => over !== '').length, 1)
+  const last = more.find(({ over }) => over === '')
+  last?.send(ENTER)
+  await world.advance(60)
+  t.same(lines(), [''])
+  t.match(receiver.diagnostics().counters, {
+    'refused: zmtp.md 3.3': 1,
+    'refused: zmtp.md 4.2': 1,
+    'too many connections': 1,
+  })
+  await Promise.all([world.settle(), receiver.stop()])
+})
+
+t.test('who never ends its handshake has to go', async (t) => {
+  const world = new World()
+  const { receiver } = await receiverOf(world)
+  let reason = ''
+  const silent = {
+    open() {},
+    receive() {},
+    drain() {},
+    close: (why: string) => {
+      reason = why
+    },
+  }
+  world.host().streams.connect({ address: '127.0.0.1', port: PORT }, silent)
+  await world.advance(4_999)
+  t.equal(reason, '')
+  await world.advance(1)
+  t.equal(reason, 'closed by the peer')
+  t.match(receiver.diagnostics().counters, { 'refused: zmtp.md 4.5': 1 })
+  await Promise.all([world.settle(), receiver.stop()])
+})
+
+t.test('who says very much lets others have their turn, and is heard to the end', async (t) => {
+  const world = new World()
+  const { receiver } = await receiverOf(world)
+  const raw = Raw.connect(world)
+  await world.settle()
+  const rest = {
+    level: 3,
+    event: 16,
+    epoch: 1,
+    timeMs: EPOCH,
+    node: NODE,
+    peer: undefined,
+  } as const
+  const records = Array.from({ length: 1_000 }, (_, index) =>
+    encodeLog({ version: 2, ...rest, sequence: index + 1, group: '', text: '', fields: undefined }),
+  )
+  raw.send(...records)
+  world.step()
+  world.step()
+  const { records: count = 0 } = receiver.diagnostics().nodes[0] ?? {}
+  t.ok(count > 0 && count < 1_000, `${count} at first`)
+  await world.settle()
+  t.match(receiver.diagnostics().nodes, [{ records: 1_000 }])
+  await Promise.all([world.settle(), receiver.stop()])
+})
+
+t.test('a port that is taken is a NetworkError', async (t) => {
+  const world = new World()
+  world.taken.add(PORT)
+  await t.rejects(receiverOf(world), NetworkError)
+})

@@ -1,0 +1,241 @@
+import t from 'tap'
+import { decodeLog, type LogRecord, topicOf } from '../../../protocol/index.ts'
+import type { Address, Host, StreamHandlers } from '../../../src/host.ts'
+import type { LogSender } from '../../../src/log/sender.ts'
+import { EPOCH, World } from '../../support/host.ts'
+import { entryOf, NODE } from '../../support/log.ts'
+import { AT, announce, Raw, receiverOf, senderOf } from '../../support/log-world.ts'
+
+function recordsOf(raw: Raw | undefined): LogRecord[] {
+  return (raw?.messages ?? []).map((octets) => decodeLog([octets]) as LogRecord)
+}
+
+function textsOf(raw: Raw | undefined): string[] {
+  return recordsOf(raw).map(({ text }) => text)
+}
+
+/** One more who is connected, and has subscribed to info of version 2. */
+async function subscribe(world: World, raws: readonly Raw[]): Promise<Raw> {
+  await world.settle()
+  const raw = raws.at(-1) as Raw
+  raw.zmtp.subscribe(topicOf(2, 3))
+  raw.flush()
+  await world.settle()
+  return raw
+}
+
+async function stopped(world: World, sender: LogSender): Promise<void> {
+  await Promise.all([world.settle(), sender.stop()])
+}
+
+t.test('a collector gets what there was, and then what comes', async (t) => {
+  const world = new World()
+  const raws = await Raw.listen(world)
+  const sender = senderOf(world)
+  sender.log(entryOf('before'))
+  t.ok(announce(sender))
+  const raw = await subscribe(world, raws)
+  sender.log(entryOf('after'))
+  sender.log(entryOf('debug', { level: 4 }))
+  await world.settle()
+  t.match(recordsOf(raw), [
+    { node: NODE, epoch: EPOCH, timeMs: EPOCH, sequence: 1, text: 'before' },
+    { sequence: 2, text: 'after' },
+  ])
+  t.match(sender.diagnostics(), {
+    records: 3,
+    kept: 3,
+    collectors: [{ endpoint: AT, state: 'connected', lastError: null, sent: 2, dropped: 0 }],
+  })
+  await stopped(world, sender)
+  t.equal(sender.pollTimeout(), Number.POSITIVE_INFINITY)
+  sender.log(entryOf('too late'))
+  await world.settle()
+  t.equal(recordsOf(raw).length, 2)
+})
+
+t.test('records of one turn are one write', async (t) => {
+  const world = new World()
+  const raws = await Raw.listen(world)
+  const sender = senderOf(world)
+  announce(sender)
+  const raw = await subscribe(world, raws)
+  const before = world.streams[0]?.written.length ?? 0
+  for (let count = 0; count < 50; count++) sender.log(entryOf(String(count)))
+  await world.settle()
+  t.equal(world.streams[0]?.written.length, before + 1)
+  t.equal(recordsOf(raw).length, 50)
+  await stopped(world, sender)
+})
+
+t.test('the level may be changed, and be none', async (t) => {
+  const world = new World()
+  const raws = await Raw.listen(world)
+  const sender = senderOf(world, { level: 'off' })
+  announce(sender)
+  const raw = await subscribe(world, raws)
+  t.equal(sender.level, 'off')
+  for (const level of ['off', 'warning', 'info', 'off'] as const) {
+    sender.level = level
+    t.equal(sender.level, level)
+    sender.log(entryOf(level))
+  }
+  await world.settle()
+  t.same(textsOf(raw), ['info'])
+  await stopped(world, sender)
+})
+
+t.test('who is nobody we may connect to is not dialled', async (t) => {
+  const world = new World()
+  const sender = senderOf(world)
+  t.notOk(sender.announce('1', 'tcp://10.0.0.9:9000', ['127.0.0.1']))
+  t.notOk(sender.announce('1', 'tcp://localhost:9000', ['127.0.0.1']))
+  await world.settle()
+  t.same(world.streams, [])
+})
+
+t.test('four collectors are served, and the next when one has gone', async (t) => {
+  const world = new World()
+  const ports = [1, 2, 3, 4, 5].map((index) => 9_000 + index)
+  const raws = await Promise.all(ports.map((port) => Raw.listen(world, port)))
+  const sender = senderOf(world)
+  for (const port of ports) announce(sender, `tcp://127.0.0.1:${port}`)
+  await world.settle()
+  t.same(
+    raws.map(({ length }) => length),
+    [1, 1, 1, 1, 0],
+  )
+  sender.forget(`tcp://127.0.0.1:${ports[1]}`)
+  await world.settle()
+  t.equal(raws[1]?.[0]?.over, 'closed by the peer')
+  t.equal(raws[4]?.length, 1)
+  await stopped(world, sender)
+})
+
+t.test('a collector that is not there is dialled less and less often', async (t) => {
+  const world = new World()
+  const dials: number[] = []
+  const host = world.host()
+  const connect = (to: Address, handlers: StreamHandlers) => {
+    dials.push(world.now)
+    return host.streams.connect(to, handlers)
+  }
+  const counted: Host = { ...host, streams: { ...host.streams, connect } }
+  const sender = senderOf(world, {}, counted)
+  sender.log(entryOf('before'))
+  announce(sender)
+  await world.advance(60_000)
+  const waits = dials.slice(1).map((at, index) => at - (dials[index] as number))
+  for (const [index, waitMs] of waits.entries()) {
+    const most = Math.min(5_000, 100 * 2 ** index)
+    t.ok(waitMs >= most / 2 && waitMs <= most, `${waitMs} of ${most} ms`)
+  }
+  t.match(sender.diagnostics().collectors, [{ state: 'waiting', lastError: /nobody listens/ }])
+  const { lines } = await receiverOf(world)
+  await world.advance(5_100)
+  t.same(lines(), ['before'])
+  sender.forget(AT)
+  const count = dials.length
+  await world.advance(60_000)
+  t.equal(dials.length, count, 'who is gone is not dialled')
+  await stopped(world, sender)
+})
+
+t.test('a collector that does not read takes no memory, and says what it missed', async (t) => {
+  const world = new World()
+  const raws = await Raw.listen(world)
+  const sender = senderOf(world)
+  announce(sender)
+  const raw = await subscribe(world, raws)
+  const ours = world.streams[0]
+  if (ours === undefined) throw new Error('there is no stream')
+  ours.stalled = true
+  const text = 'x'.repeat(1_000)
+  for (let count = 0; count < 20_000; count++) {
+    sender.log(entryOf(text))
+    if (count % 100 === 0) await world.settle()
+  }
+  await world.settle()
+  const { kept, keptBytes, collectors, records } = sender.diagnostics()
+  t.ok(ours.backlogBytes < 400_000, `${ours.backlogBytes} octets wait`)
+  t.ok(keptBytes <= 1_048_576 && kept <= 4_096)
+  const { sent = 0, dropped = 0 } = collectors[0] ?? {}
+  t.ok(dropped > 15_000, `${dropped} records were dropped`)
+  t.equal(sent + dropped + kept, records)
+  ours.stalled = false
+  ours.backlogBytes = 0
+  ours.handlers?.drain()
+  await world.settle()
+  // What had been written while it was stalled never came, as it only seemed to leave.
+  const sequences = recordsOf(raw).map((record) => record.version === 2 && record.sequence)
+  t.equal(sequences.at(-1), records)
+  t.equal(sequences.length, kept)
+  await stopped(world, sender)
+})
+
+t.test('who subscribes to too much is told so, and tried again', async (t) => {
+  const world = new World()
+  const raws = await Raw.listen(world)
+  const sender = senderOf(world)
+  announce(sender)
+  await world.settle()
+  for (let index = 0; index <= 64; index++) raws[0]?.zmtp.subscribe(Uint8Array.of(index))
+  raws[0]?.flush()
+  await world.settle()
+  t.equal(raws[0]?.over, 'closed by the peer')
+  const { counters, collectors } = sender.diagnostics()
+  t.same(counters, { 'refused: zmtp.md 7.6': 1 })
+  t.match(collectors, [{ state: 'waiting', lastError: 'more than 64 topics (zmtp.md 7.6)' }])
+  await world.advance(1_000)
+  t.equal(raws.length, 2)
+  raws[1]?.stream.write(Uint8Array.of(2, 0, 0, 0, 0, 0, 0, 1, 1))
+  await world.settle()
+  t.match(sender.diagnostics().counters, { 'refused: zmtp.md 3.3': 1 })
+  await stopped(world, sender)
+})
+
+t.test('what was cancelled is not told', async (t) => {
+  const world = new World()
+  const raws = await Raw.listen(world)
+  const sender = senderOf(world)
+  announce(sender)
+  const raw = await subscribe(world, raws)
+  raw.zmtp.cancel(topicOf(2, 3))
+  raw.flush()
+  await world.settle()
+  sender.log(entryOf('unheard'))
+  await world.settle()
+  t.same(textsOf(raw), [])
+  await stopped(world, sender)
+})
+
+t.test('who stops says its last words first', async (t) => {
+  const world = new World()
+  const { lines } = await receiverOf(world)
+  const sender = senderOf(world)
+  announce(sender)
+  await world.settle()
+  sender.log(entryOf('last words'))
+  await Promise.all([world.settle(), sender.stop(1_000)])
+  await world.advance(100)
+  t.same(lines(), ['last words'])
+})
+
+t.test('who stops does not wait for one that does not read', async (t) => {
+  const world = new World()
+  const raws = await Raw.listen(world)
+  const sender = senderOf(world)
+  announce(sender)
+  await subscribe(world, raws)
+  const ours = world.streams[0]
+  if (ours !== undefined) ours.stalled = true
+  let isOver = false
+  const over = sender.stop(1_000).then(() => {
+    isOver = true
+  })
+  await world.advance(999)
+  t.notOk(isOver)
+  await world.advance(1)
+  await over
+  t.equal(raws[0]?.over, 'closed by the peer')
+})
