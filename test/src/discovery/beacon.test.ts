@@ -2,6 +2,7 @@ import t from 'tap'
 import { decodeBeacon, encodeBeacon } from '../../../protocol/index.ts'
 import { BeaconDiscovery } from '../../../src/discovery/beacon.ts'
 import type { Place } from '../../../src/discovery/discovery.ts'
+import { NetworkError } from '../../../src/errors.ts'
 import type { Datagrams } from '../../../src/host.ts'
 import { World, whereabouts } from '../../support/host.ts'
 import { fromHex, loadVectors } from '../../support/vectors.ts'
@@ -225,4 +226,48 @@ t.test('a beacon of C Zyre is heard', async (t) => {
   )
   world.broadcast(alive?.bytes as Uint8Array, { port: PORT }, FROM)
   t.equal(told.length, 1)
+})
+
+t.test('after a sleep it hears and beacons by new sockets, or by the old ones', async (t) => {
+  const world = new World()
+  const host = world.host()
+  const open = new Set<object>()
+  let isShort = false
+  let openedCount = 0
+  const datagrams: Datagrams = {
+    async open(wanted, handlers) {
+      if (isShort) throw new NetworkError('no socket is left')
+      const socket = await host.datagrams.open(wanted, handlers)
+      openedCount++
+      open.add(socket)
+      const close = async () => {
+        open.delete(socket)
+        await socket.close()
+      }
+      return { send: (bytes, to) => socket.send(bytes, to), close }
+    },
+  }
+  const options = { uuid: ALICE, port: PORT, intervalMs: 1_000 }
+  const beacon = new BeaconDiscovery({ ...host, datagrams }, options, { alive() {}, goodbye() {} })
+  await beacon.renew()
+  t.equal(openedCount, 0, 'not before it is started')
+  isShort = true
+  await t.rejects(beacon.start(whereabouts(world, 49_152)), { name: 'NetworkError' })
+  isShort = false
+  await beacon.start(whereabouts(world, 49_152))
+  await beacon.renew()
+  t.same([openedCount, open.size, beacon.isPartial], [4, 2, false])
+  isShort = true
+  await beacon.renew()
+  t.same([open.size, beacon.isPartial], [2, false])
+  t.match(beacon.diagnostics(), { sent: 3, sendErrors: 2, lastError: 'no socket is left' })
+  await beacon.start(whereabouts(world, 49_153))
+  t.equal(beacon.isPartial, true, 'it is to be started again')
+  isShort = false
+  await beacon.start(whereabouts(world, 49_153))
+  t.equal(beacon.isPartial, false)
+  await world.settle()
+  t.match(beacon.diagnostics().heard, { own: 4 })
+  await beacon.stop()
+  t.equal(open.size, 0)
 })
