@@ -6,7 +6,7 @@
 
 import type { Uuid } from './bytes.ts'
 import { Dials } from './dials.ts'
-import { type Home, homeFor, parseEndpoint, reachable } from './endpoints.ts'
+import { type Home, helloEndpoint, homeFor, parseEndpoint, reachable } from './endpoints.ts'
 import { createTally, type Letter, Mailbox, type MailboxLimits, type Tally } from './mailbox.ts'
 import {
   type ConnectionId,
@@ -160,12 +160,14 @@ const RETURN_TIMEOUT_MS = 5_000
 const CONFIRM_INTERVAL_MS = 100
 /** A peer that is heard at its other endpoint so often, and nowhere else for so long, is asked; then not for so many beacons. */
 const ELSEWHERE_COUNT = 3
+const ELSEWHERE_SPAN_MS = 1_500
 const ELSEWHERE_MS = 2_500
 const ELSEWHERE_REST_COUNT = 27
 /** A dial that takes so long is begun anew when the peer's HELLO comes. */
 const UNANSWERED_MS = 1_000
-/** What a peer whose HELLO is here waits for our dial at most. */
+/** What a peer whose HELLO is here waits for our dial at most; and so many times that if it will have dialled us anew by then. */
 const GREETED_WAIT_MS = 100
+const CROSSED_WAITS = 4
 /** A link that lived this long was a good one: its next loss begins with the shortest back-off again. */
 const STABLE_MS = 10_000
 const NO_HELLO = 'our link to it is up, but its HELLO never came: can it reach our inbox?'
@@ -285,7 +287,7 @@ export class Harmony {
     const peer = this.#peers.get(node.uuid)
     if (peer === undefined) {
       this.#create(node, now)
-    } else if (node.endpoint === peer.endpoint || node.endpoint === peer.otherEndpoint) {
+    } else if (peer.isKnownAt(node.endpoint)) {
       // Who tells it by gossip has perhaps not heard of it for long (gossip.md 5.2).
       if (node.source === 'gossip') return
       if (this.#isElsewhere(peer, node.endpoint, now)) {
@@ -549,7 +551,7 @@ export class Harmony {
     }
     const mailbox = new Mailbox(this.#tally, this.#options.limits)
     const peer = new PeerRecord(node, mailbox, now)
-    peer.teller = teller
+    peer.toldFrom(teller)
     this.#peers.set(node.uuid, peer)
     if (isHearsay(node.source)) this.#strangers.take(peer, peer.teller)
     this.#watchFrom(now)
@@ -679,7 +681,7 @@ export class Harmony {
     const { host } = parseEndpoint(peer.endpoint) as { readonly host: string }
     peer.mailbox.begin({
       type: 'hello',
-      endpoint: homeFor(host, this.#homes) ?? (this.#endpoint as string),
+      endpoint: helloEndpoint(homeFor(host, this.#homes) ?? (this.#endpoint as string)),
       groups: [...this.#ownGroups],
       status: this.#ownStatus,
       name: this.#options.name,
@@ -719,7 +721,10 @@ export class Harmony {
       if (peer.elsewhereCount > 0) peer.elsewhereCount = 0
       return false
     }
-    if (++peer.elsewhereCount < ELSEWHERE_COUNT) return false
+    if (++peer.elsewhereCount === 1) peer.elsewhereAt = now
+    // One that has several other addresses beacons by all of them at once.
+    const isLong = now - peer.elsewhereAt >= ELSEWHERE_SPAN_MS
+    if (peer.elsewhereCount < ELSEWHERE_COUNT || !isLong) return false
     peer.elsewhereCount = -ELSEWHERE_REST_COUNT
     return true
   }
@@ -862,7 +867,8 @@ export class Harmony {
     this.#connections.set(connection, peer)
     peer.inbound = connection
     peer.heardAt = now
-    peer.teller = arrival.address
+    peer.toldFrom(arrival.address)
+    let waitMs = GREETED_WAIT_MS
     if (endpoint !== peer.endpoint) {
       peer.otherEndpoint = endpoint
       const isElsewhere = parseEndpoint(peer.endpoint)?.host !== arrival.address
@@ -871,6 +877,8 @@ export class Harmony {
         // We are with whoever hearsay named, and its HELLO comes from elsewhere: anybody can name any uuid.
         this.#count('greeted-elsewhere')
         this.#takeBack(peer, 'its HELLO names another endpoint')
+        // It may be one that has dialled us at another address than we it: only one of us changes its mind (harmony.md 2.13).
+        if (this.#options.uuid < uuid) waitMs *= CROSSED_WAITS
       }
     }
     if (peer.link === 'dialling' && now - peer.dialledAt >= UNANSWERED_MS) {
@@ -885,7 +893,7 @@ export class Harmony {
     }
     this.#effects.push({ type: 'hold', connection })
     // It is there, so its dial need not wait for long, but never so little that a peer could keep us busy.
-    const dialAt = Math.min(peer.dialAt, now + GREETED_WAIT_MS)
+    const dialAt = Math.min(peer.dialAt, now + waitMs)
     if (peer.state === 'discovered') this.#wait(peer, dialAt)
   }
 
@@ -1280,9 +1288,8 @@ export class Harmony {
   #clear(peer: PeerRecord): void {
     if (!peer.whole) return // A lost link is no question that a late answer settles.
     this.#settle(peer)
-    // It answers where we know it, and is said to be there too: a node on two networks.
-    if (peer.newEndpoint !== '') peer.otherEndpoint = peer.newEndpoint
-    peer.newEndpoint = ''
+    // It answers where we know it, and is said to be there too: a node on two networks, or of two kinds of addresses.
+    if (peer.newEndpoint !== '') peer.knowAlso(peer.newEndpoint)
     const rival = this.#rivalOf(peer)
     if (rival === undefined) return
     this.#count('second-connection')

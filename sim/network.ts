@@ -30,7 +30,7 @@ export interface Subnet {
   hostCount: number
 }
 
-/** A computer, with one address; processes on it share its ports. */
+/** A computer, with one address, of IPv4: there is no IPv6 in a box. Processes on it share its ports. */
 export class Machine {
   readonly index: number
   readonly name: string
