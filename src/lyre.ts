@@ -19,6 +19,7 @@ import {
   type Peer,
   type PeerDiagnostics,
   parseEndpoint,
+  publicEndpoint,
   type Source,
   type Tally,
   TEXT_BYTES_MAX,
@@ -479,7 +480,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       const found = this.#createDiscoveries()
       discoveries = found.discoveries
       const interfaces = this.#host.interfaces()
-      const choice = chooseInterfaces(interfaces, this.#settings.interfaces)
+      const choice = chooseInterfaces(interfaces, this.#settings.interfaces, this.#settings)
       const situation = await this.#listen(mesh, choice)
       const timer = clock.timer(() => this.#timeout())
       this.#harmony.start(situation.endpoint, situation.homes)
@@ -525,7 +526,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     const [home] = homes
     if (home === undefined) throw failure
     const choice = { chosen: places.map((place) => place.chosen), skipped: [...skipped, ...failed] }
-    return { choice, places, homes, endpoint: home.endpoint }
+    return { choice, places, homes, endpoint: publicEndpoint(home.endpoint) }
   }
 
   /** Looks whether the machine has other addresses now; where it has, the node is there from now on. */
@@ -546,7 +547,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
     if (this.#session !== session || this.#state !== 'started') return
     const { mesh, discoveries, situation: before } = session
     try {
-      const choice = chooseInterfaces(interfaces, this.#settings.interfaces)
+      const held = before.places.map(({ chosen }) => chosen.address)
+      const { interfaces: wanted, ipv6 } = this.#settings
+      const choice = chooseInterfaces(interfaces, wanted, { ipv6, held })
       session.situation = await this.#listen(mesh, choice)
     } catch (error) {
       if (!(error instanceof NetworkError || error instanceof UsageError)) throw error
