@@ -878,7 +878,7 @@ export class Harmony {
         this.#count('greeted-elsewhere')
         this.#takeBack(peer, 'its HELLO names another endpoint')
         // It may be one that has dialled us at another address than we it: only one of us changes its mind (harmony.md 2.13).
-        if (this.#options.uuid < uuid) waitMs *= CROSSED_WAITS
+        if (isElsewhere && this.#options.uuid < uuid) waitMs *= CROSSED_WAITS
       }
     }
     if (peer.link === 'dialling' && now - peer.dialledAt >= UNANSWERED_MS) {
