@@ -66,7 +66,7 @@ export function isNear(one: string, other: string, bits: number): boolean {
   if (isLinkLocal(one) && zoneOf(one) !== zoneOf(other)) return false
   const groups = groupsOf(one)
   const others = groupsOf(other)
-  if (groups === undefined || groups.length !== others?.length) return false
+  if (groups.length === 0 || groups.length !== others.length) return false
   return groups.every((group, index) => {
     const shift = 16 - Math.max(0, Math.min(16, bits - 16 * index))
     return group >> shift === (others[index] as number) >> shift
@@ -75,7 +75,7 @@ export function isNear(one: string, other: string, bits: number): boolean {
 
 /** The network that an address is on, by the first of its bits: `10.1.0.0/20`, `fd00:7::/64`, `fe80::%eth0/64`. */
 export function formatNetwork(address: string, bits: number): string {
-  const groups = (groupsOf(address) ?? []).map((group, index) => {
+  const groups = groupsOf(address).map((group, index) => {
     const shift = 16 - Math.max(0, Math.min(16, bits - 16 * index))
     return (group >> shift) << shift
   })
@@ -89,8 +89,7 @@ export function formatNetwork(address: string, bits: number): string {
 
 /** How many bits of a netmask are set: of `255.255.0.0` and `ffff::` it is 16. */
 export function bitsOf(netmask: string): number {
-  const groups = groupsOf(netmask) ?? []
-  return groups.reduce((bits, group) => bits + Math.min(16, Math.clz32(~group << 16)), 0)
+  return groupsOf(netmask).reduce((bits, group) => bits + Math.min(16, Math.clz32(~group << 16)), 0)
 }
 
 /**
@@ -103,10 +102,10 @@ export function holderOf(address: string): string {
   return formatNetwork(address, OWNED_BITS)
 }
 
-/** Two groups of 16 bits, or eight. */
-function groupsOf(address: string): readonly number[] | undefined {
+/** Two groups of 16 bits, or eight; none of what is no address. */
+function groupsOf(address: string): readonly number[] {
   const text = withoutZone(address)
-  return text.includes(':') ? ipv6Groups(text) : ipv4Groups(text)
+  return (text.includes(':') ? ipv6Groups(text) : ipv4Groups(text)) ?? []
 }
 
 function ipv4Groups(text: string): readonly number[] | undefined {
@@ -115,15 +114,15 @@ function ipv4Groups(text: string): readonly number[] | undefined {
   return [256 * first + second, 256 * third + fourth]
 }
 
-function ipv6Groups(text: string): readonly number[] | undefined {
-  const [, front, dotted] = text.includes('.') ? (DOTTED_TAIL.exec(text) ?? []) : []
-  const last = dotted === undefined ? undefined : ipv4Groups(dotted)
-  if (text.includes('.') && last === undefined) return undefined
-  const whole = last?.reduce(
-    (so, group, index) => `${so}${index > 0 ? ':' : ''}${group.toString(16)}`,
-    front ?? '',
-  )
-  const [before = '', after, more] = (whole ?? text).split('::')
+function ipv6Groups(given: string): readonly number[] | undefined {
+  let text = given
+  if (given.includes('.')) {
+    const [, front, dotted = ''] = DOTTED_TAIL.exec(given) ?? []
+    const last = ipv4Groups(dotted)
+    if (last === undefined) return undefined
+    text = `${front}${last.map((group) => group.toString(16)).join(':')}`
+  }
+  const [before = '', after, more] = text.split('::')
   if (more !== undefined) return undefined
   const head = before === '' ? [] : before.split(':')
   const tail = after === undefined || after === '' ? [] : after.split(':')

@@ -131,6 +131,8 @@ interface Situation extends Whereabouts {
   readonly choice: InterfaceChoice
   /** Which of our addresses each network is told in HELLO. */
   readonly homes: readonly Home[]
+  /** Whether an address has just come, and cannot be used for a moment. */
+  readonly isTentative: boolean
 }
 
 /**
@@ -484,7 +486,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
       const situation = await this.#listen(mesh, choice)
       const timer = clock.timer(() => this.#timeout())
       this.#harmony.start(situation.endpoint, situation.homes)
-      const seen = { seen: signatureOf(interfaces), seenAt: clock.now() }
+      const seen = {
+        seen: situation.isTentative ? '' : signatureOf(interfaces),
+        seenAt: clock.now(),
+      }
       const armedAt = Number.POSITIVE_INFINITY
       this.#session = { mesh, ...found, timer, armedAt, situation, ...seen }
       for (const discovery of discoveries) await discovery.start(situation)
@@ -526,7 +531,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
     const [home] = homes
     if (home === undefined) throw failure
     const choice = { chosen: places.map((place) => place.chosen), skipped: [...skipped, ...failed] }
-    return { choice, places, homes, endpoint: publicEndpoint(home.endpoint) }
+    const endpoint = publicEndpoint(home.endpoint)
+    return { choice, places, homes, endpoint, isTentative: isTentative(failure) }
   }
 
   /** Looks whether the machine has other addresses now; where it has, the node is there from now on. */
@@ -554,10 +560,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
     } catch (error) {
       if (!(error instanceof NetworkError || error instanceof UsageError)) throw error
       // Where there is none to use, it stays as it is, and looks again once something changes.
+      if (isTentative(error)) session.seen = ''
       this.#trace({ type: 'interfaces', reason: error.message })
       return
     }
     const { places, endpoint, homes } = session.situation
+    if (session.situation.isTentative) session.seen = ''
     this.#harmony.move(endpoint, homes)
     this.#trace({ type: 'interfaces', endpoint, reason: 'the addresses of this machine changed' })
     const addresses = places.map(({ chosen }) => chosen.address)
@@ -844,6 +852,12 @@ const BACKLOG_BYTES_MAX = 1_048_576
 
 /** The header of a SHOUT with the longest group: content and header together keep to the limit of a message. */
 const HEADER_BYTES_MAX = 7 + TEXT_BYTES_MAX
+
+/** Whether an inbox could not be had since nobody may use its address yet: IPv6 first asks whether it is another's. */
+function isTentative(failure: unknown): boolean {
+  const { cause } = (failure ?? {}) as { readonly cause?: { readonly code?: unknown } }
+  return cause?.code === 'EADDRNOTAVAIL'
+}
 
 /** What of the interfaces makes a difference. */
 function signatureOf(interfaces: readonly NetworkInterface[]): string {
