@@ -12,6 +12,7 @@ import {
   zoneOf,
 } from '../../protocol/addresses.ts'
 import {
+  canonicalEndpoint,
   formatEndpoint,
   helloEndpoint,
   parseEndpoint,
@@ -163,6 +164,7 @@ t.test('an endpoint is read with brackets and without (harmony.md 2.12)', async 
   ] as const) {
     t.same(parseEndpoint(endpoint), { host, port }, endpoint)
     t.same(parseEndpoint(formatEndpoint(host, port)), { host, port })
+    t.equal(canonicalEndpoint(endpoint), formatEndpoint(host, port))
   }
   for (const endpoint of [
     'tcp://::1',
@@ -172,6 +174,7 @@ t.test('an endpoint is read with brackets and without (harmony.md 2.12)', async 
     'tcp://:1',
   ]) {
     t.equal(parseEndpoint(endpoint), undefined, endpoint)
+    t.equal(canonicalEndpoint(endpoint), undefined)
   }
 })
 
