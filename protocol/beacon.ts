@@ -9,6 +9,8 @@ import { WireError } from './errors.ts'
 export const BEACON_PORT = 5670
 /** Where a beacon goes on a loopback interface that has no broadcast, as macOS and the BSDs have it (beacon.md 2.7). */
 export const BEACON_MULTICAST = '239.255.22.38'
+/** Where a beacon goes with IPv6: all nodes of a link, as those of C Zyre (beacon.md 2.8). */
+export const BEACON_MULTICAST_IPV6 = 'ff02::1'
 /** Octets of a beacon of version 1: a node that talks in the clear. */
 export const BEACON_BYTES = 22
 /** Octets of a beacon of version 3: a node that talks CURVE only, with its public key. */

@@ -2,8 +2,8 @@
 // places of others.
 // Spec: harmony.md 2.8 and 7.3.
 
+import { isLoopback } from './addresses.ts'
 import type { Uuid } from './bytes.ts'
-import { isLoopback } from './endpoints.ts'
 import { Heap, type Heaped } from './heap.ts'
 import type { PeerRecord } from './peers.ts'
 
@@ -46,7 +46,7 @@ export class Dials {
   /** Of peers whose HELLO was here before, and of others. */
   readonly #proven = createLine()
   readonly #strange = createLine()
-  /** How many dials are in flight because of whom: the addresses that told of nodes that never entered. */
+  /** How many dials are in flight because of whom: the holders of the addresses that told of nodes that never entered. */
   readonly #byTeller = new Map<string, number>()
 
   constructor({ uuid, dialsMax }: { readonly uuid: Uuid; readonly dialsMax: number }) {
@@ -126,9 +126,9 @@ export class Dials {
     dials.add(peer)
     peer.dialAt = NEVER
     peer.dialledAt = now
-    peer.dialTeller = peer.met || isLoopback(peer.teller) ? '' : peer.teller
+    peer.dialTeller = peer.met || isLoopback(peer.teller) ? '' : peer.tellerHolder
     if (peer.dialTeller !== '') {
-      this.#byTeller.set(peer.teller, (this.#byTeller.get(peer.teller) ?? 0) + 1)
+      this.#byTeller.set(peer.dialTeller, (this.#byTeller.get(peer.dialTeller) ?? 0) + 1)
     }
     return isFull ? oldest : undefined
   }
@@ -203,8 +203,8 @@ export class Dials {
   }
 
   /** Dials in flight because of the same address; 0 for whoever entered once. */
-  #told({ met, teller }: PeerRecord): number {
-    return met ? 0 : (this.#byTeller.get(teller) ?? 0)
+  #told({ met, tellerHolder }: PeerRecord): number {
+    return met ? 0 : (this.#byTeller.get(tellerHolder) ?? 0)
   }
 
   #lineOf({ proven }: PeerRecord): Line {

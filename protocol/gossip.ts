@@ -4,7 +4,7 @@
 // Spec: gossip.md, after czmq's zgossip and what C Zyre says by it.
 
 import { isUuid, Reader, type Uuid, Writer } from './bytes.ts'
-import { parseEndpoint, reachable } from './endpoints.ts'
+import { formatEndpoint, parseEndpoint, publicEndpoint, reachable } from './endpoints.ts'
 import { WireError } from './errors.ts'
 import { Places } from './places.ts'
 import { Queue } from './queue.ts'
@@ -79,11 +79,13 @@ const Z85_KEY = /^[0-9a-zA-Z.\-:+=^!/*?&<>()[\]{}@%$#]{40}$/
 /** What the value of a tuple says, or undefined where that is no location (gossip.md 3.7). */
 export function parseLocation(value: string): Location | undefined {
   const bar = value.indexOf('|')
-  const endpoint = bar < 0 ? value : value.slice(0, bar)
+  const text = bar < 0 ? value : value.slice(0, bar)
   const publicKey = bar < 0 ? undefined : value.slice(bar + 1)
-  if (parseEndpoint(endpoint) === undefined || !fits(endpoint, TEXT_BYTES_MAX)) return undefined
+  const place = parseEndpoint(text)
+  if (place === undefined || !fits(text, TEXT_BYTES_MAX)) return undefined
   if (publicKey !== undefined && !Z85_KEY.test(publicKey)) return undefined
-  return { endpoint, publicKey }
+  // A zone that another machine tells is its own (harmony.md 2.12).
+  return { endpoint: publicEndpoint(formatEndpoint(place.host, place.port)), publicKey }
 }
 
 /** Who is at the other end of a connection: its address, what it is for us, and whether both understand leases. */
@@ -424,13 +426,14 @@ export class GossipTable {
     const evicted = this.#places.take(uuid, line.address)
     if (evicted !== undefined) this.#tuples.delete(evicted)
     if (evicted === uuid) return 'full'
-    const isReachable = reachable(endpoint, line.address) === endpoint
+    const there = reachable(endpoint, line.address)
+    const isReachable = publicEndpoint(there) === endpoint
     const isLeased = leaseMs > 0
     const tuple: Tuple = {
       uuid,
       key,
       value,
-      endpoint,
+      endpoint: isReachable ? there : endpoint,
       publicKey,
       dialable: isReachable && publicKey === undefined,
       state: isLeased ? 'leased' : 'hearsay',

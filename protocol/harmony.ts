@@ -4,13 +4,14 @@
 // Past 600 lines because a peer's whole life, from discovered to gone, is one machine.
 // Spec: harmony.md, after 36/ZRE and the Harmony pattern of the ZeroMQ guide, chapter 8.
 
+import { isLoopback } from './addresses.ts'
 import type { Uuid } from './bytes.ts'
 import { Dials } from './dials.ts'
 import {
   formatEndpoint,
   type Home,
+  helloEndpoint,
   homeFor,
-  isLoopback,
   parseEndpoint,
   reachable,
 } from './endpoints.ts'
@@ -174,15 +175,16 @@ const DIAL_TIMEOUT_MS = 15_000
 const RETURN_TIMEOUT_MS = 5_000
 /** How soon after it was written the other side is asked whether it has read it (harmony.md 5.8). */
 const CONFIRM_INTERVAL_MS = 100
-/** A peer that is heard at its other endpoint so often, and nowhere else for so long, is asked; then not for so many beacons. */
+/** A peer that is heard at other endpoints so often, and nowhere else for so long, is asked; then not for so many beacons. */
 const ELSEWHERE_COUNT = 3
 const ELSEWHERE_MS = 2_500
 const ELSEWHERE_REST_COUNT = 27
 const BURST_MS = 100
 /** A dial that takes so long is begun anew when the peer's HELLO comes. */
 const UNANSWERED_MS = 1_000
-/** What a peer whose HELLO is here waits for our dial at most. */
+/** What a peer whose HELLO is here waits for our dial at most; and so many times that if it will have dialled us anew by then. */
 const GREETED_WAIT_MS = 100
+const CROSSED_WAITS = 4
 /** A link that lived this long was a good one: its next loss begins with the shortest back-off again. */
 const STABLE_MS = 10_000
 const NO_HELLO = 'our link to it is up, but its HELLO never came: can it reach our inbox?'
@@ -338,7 +340,7 @@ export class Harmony {
     const peer = this.#peers.get(node.uuid)
     if (peer === undefined) {
       this.#create(node, now)
-    } else if (node.endpoint === peer.endpoint || node.endpoint === peer.otherEndpoint) {
+    } else if (peer.isKnownAt(node.endpoint)) {
       // Who tells it by gossip has perhaps not heard of it for long (gossip.md 5.2).
       if (node.source === 'gossip') return
       if (this.#isElsewhere(peer, node.endpoint, now)) {
@@ -617,7 +619,7 @@ export class Harmony {
     }
     const mailbox = new Mailbox(this.#tally, this.#options.limits)
     const peer = new PeerRecord(node, mailbox, now)
-    peer.teller = teller
+    peer.toldFrom(teller)
     this.#peers.set(node.uuid, peer)
     if (isHearsay(node.source)) this.#strangers.take(peer, peer.teller)
     this.#watchFrom(now)
@@ -798,7 +800,7 @@ export class Harmony {
   /** The seed whose HELLO this is: it comes from where our link to it leads, so nobody else can claim it (harmony.md 8.2). */
   #seedOf({ address }: Arrival, { endpoint }: Hello): PeerRecord | undefined {
     const { port } = parseEndpoint(endpoint) as { readonly port: number }
-    for (const host of [address, '127.0.0.1']) {
+    for (const host of [address, '127.0.0.1', '::1']) {
       const owner = this.#endpoints.get(formatEndpoint(host, port))
       if (owner?.nameless && this.#leadsTo(address, owner)) return owner
     }
@@ -812,10 +814,10 @@ export class Harmony {
     return host === address || (isLoopback(host) && this.#homes.some(isOurs))
   }
 
-  /** Which of our endpoints a peer is told (harmony.md 2.11). */
+  /** Which of our endpoints a peer is told, as a HELLO has it (harmony.md 2.11, 2.12). */
   #homeFor({ endpoint }: PeerRecord): string {
     const { host } = parseEndpoint(endpoint) as { readonly host: string }
-    return homeFor(host, this.#homes) ?? (this.#endpoint as string)
+    return helloEndpoint(homeFor(host, this.#homes) ?? (this.#endpoint as string))
   }
 
   /** Its ZMTP has read all that we had written when it was asked. */
@@ -839,7 +841,7 @@ export class Harmony {
   }
 
   /**
-   * Whether an entered peer of two endpoints is heard at the other one alone: some beacons in a row came from there, and nothing
+   * Whether an entered peer of several endpoints is heard at the others alone: some beacons in a row came from there, and nothing
    * from where our link leads. Where that is as it should be, it is asked so often and no more (harmony.md 5.5).
    */
   #isElsewhere(peer: PeerRecord, endpoint: string, now: number): boolean {
@@ -851,7 +853,7 @@ export class Harmony {
       peer.elsewhereCount = Math.min(0, peer.elsewhereCount)
       return false
     }
-    // What comes at once has waited somewhere: while we slept perhaps.
+    // What comes at once has waited somewhere, while we slept perhaps, or is of all its other addresses.
     if (now - peer.beaconAt < BURST_MS || ++peer.elsewhereCount < ELSEWHERE_COUNT) return false
     peer.elsewhereCount = -ELSEWHERE_REST_COUNT
     return true
@@ -1008,7 +1010,8 @@ export class Harmony {
     this.#connections.set(connection, peer)
     peer.inbound = connection
     peer.heardAt = now
-    peer.teller = arrival.address
+    peer.toldFrom(arrival.address)
+    let waitMs = GREETED_WAIT_MS
     if (endpoint !== peer.endpoint) {
       peer.otherEndpoint = endpoint
       const isElsewhere = !this.#leadsTo(arrival.address, peer)
@@ -1017,6 +1020,8 @@ export class Harmony {
         // We are with whoever hearsay named, and its HELLO comes from elsewhere: anybody can name any uuid.
         this.#count('greeted-elsewhere')
         this.#takeBack(peer, 'its HELLO names another endpoint')
+        // It may be one that has dialled us at another address than we it: only one of us changes its mind (harmony.md 2.13).
+        if (isElsewhere && this.#options.uuid < uuid) waitMs *= CROSSED_WAITS
       }
     }
     if (this.#isUnanswered(peer, now)) {
@@ -1032,7 +1037,7 @@ export class Harmony {
     }
     this.#effects.push({ type: 'hold', connection })
     // It is there, so its dial need not wait for long, but never so little that a peer could keep us busy.
-    const dialAt = Math.min(peer.dialAt, now + GREETED_WAIT_MS)
+    const dialAt = Math.min(peer.dialAt, now + waitMs)
     if (peer.state === 'discovered') this.#wait(peer, dialAt)
   }
 
@@ -1435,9 +1440,8 @@ export class Harmony {
     if (!peer.whole) return // A lost link is no question that a late answer settles.
     peer.superseded = false
     this.#settle(peer)
-    // It answers where we know it, and is said to be there too: a node on two networks.
-    if (peer.newEndpoint !== '') peer.otherEndpoint = peer.newEndpoint
-    peer.newEndpoint = ''
+    // It answers where we know it, and is said to be there too: a node on two networks, or of two kinds of addresses.
+    if (peer.newEndpoint !== '') peer.knowAlso(peer.newEndpoint)
     const rival = this.#rivalOf(peer)
     if (rival === undefined) return
     this.#count('second-connection')

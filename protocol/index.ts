@@ -1,8 +1,24 @@
 // What 'lyre/protocol' exports: the codecs and machines, for those who build something else on the same wire.
 
+export {
+  bitsOf,
+  canonicalIpv6,
+  formatNetwork,
+  isAddress,
+  isIpv4,
+  isLinkLocal,
+  isNear,
+  withoutZone,
+} from './addresses.ts'
 export * from './beacon.ts'
 export { isUuid, type Uuid, utf8, uuidToBytes, type Writer } from './bytes.ts'
-export { formatEndpoint, type Home, isAddress, isIpv4, parseEndpoint } from './endpoints.ts'
+export {
+  canonicalEndpoint,
+  formatEndpoint,
+  type Home,
+  parseEndpoint,
+  publicEndpoint,
+} from './endpoints.ts'
 export { WireError } from './errors.ts'
 export type { Allocate } from './frames.ts'
 export * from './gossip.ts'

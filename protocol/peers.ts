@@ -1,6 +1,7 @@
 // What harmony.ts knows of one peer, and what it shows of it to others. A peer is one small flat object: a node in a full
 // mesh of a thousand holds a thousand of them, and a simulation of it a million (harmony.md 7).
 
+import { holderOf } from './addresses.ts'
 import type { Uuid } from './bytes.ts'
 import type { Mailbox, Mark } from './mailbox.ts'
 import { type Headers, NO_HEADERS } from './zre.ts'
@@ -56,6 +57,9 @@ export type ExitCause =
   | 'refused'
   | 'stop'
 
+/** A node on three networks, with two kinds of addresses on each, has four beside the two that we would dial. */
+const MORE_ENDPOINTS_MAX = 6
+
 const NO_GROUPS: readonly string[] = Object.freeze([])
 
 /** The record of one peer. Only harmony.ts changes it; instants are Infinity where there is none. */
@@ -67,6 +71,8 @@ export class PeerRecord {
   endpoint: string
   /** Where else it might be: its HELLO and its beacon do not always say the same. */
   otherEndpoint = ''
+  /** Where it was said to be besides, and answered all the same; undefined while there are none, as with most. */
+  moreEndpoints: string[] | undefined = undefined
   /** Where it is said to have moved to since it entered; empty once it answers where we know it. */
   newEndpoint = ''
   /** Beacons in a row that came from the other endpoint alone; below 0 it was asked about that, and has a rest. */
@@ -110,8 +116,9 @@ export class PeerRecord {
   dialAt = Number.POSITIVE_INFINITY
   failedAt = Number.NEGATIVE_INFINITY
   failureCount = 0
-  /** The address from which we were told of it, and the one for which its dial in flight counts: empty is none. */
+  /** The address from which we were told of it, whose that is, and for whom its dial in flight counts: empty is none. */
   teller = ''
+  tellerHolder = ''
   dialTeller = ''
   /** When its last dial began. */
   dialledAt = Number.NEGATIVE_INFINITY
@@ -176,6 +183,12 @@ export class PeerRecord {
     return this.#view
   }
 
+  /** Somebody at that address told us of it. */
+  toldFrom(address: string): void {
+    this.teller = address
+    this.tellerHolder = holderOf(address)
+  }
+
   /** To be called when anything but `state` has changed. */
   changed(): void {
     this.#view = undefined
@@ -188,6 +201,23 @@ export class PeerRecord {
     this.endpoint = this.otherEndpoint
     this.otherEndpoint = endpoint
     this.changed()
+  }
+
+  /** Whether it is told of there already. */
+  isKnownAt(endpoint: string): boolean {
+    const isOneOfTwo = endpoint === this.endpoint || endpoint === this.otherEndpoint
+    return isOneOfTwo || this.moreEndpoints?.includes(endpoint) === true
+  }
+
+  /** It is said to be there too, and is where we know it: a node on several networks is (harmony.md 5.5). */
+  knowAlso(endpoint: string): void {
+    this.newEndpoint = ''
+    const known = this.moreEndpoints ?? []
+    const others = [this.otherEndpoint, ...known].filter(
+      (other) => other !== endpoint && other !== '',
+    )
+    this.otherEndpoint = endpoint
+    if (others.length > 0) this.moreEndpoints = others.slice(0, MORE_ENDPOINTS_MAX)
   }
 
   /** Forgets what its HELLO told: the next one tells all of it again. */

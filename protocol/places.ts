@@ -1,12 +1,14 @@
 // A bounded number of places for connections of strangers, or for nodes that somebody told of. When all are taken, no address
 // keeps more than its share of them: whoever opens or invents thousands does not keep others out.
-// Spec: harmony.md 7.1 and 7.4.
+// Spec: harmony.md 7.1, 7.4 and 7.10.
+
+import { holderOf } from './addresses.ts'
 
 /** Who has a place, and because of which address. */
 export class Places<Key> {
   readonly #max: number
-  /** Addresses of those that have a place, the oldest first; and how many each address has. */
-  readonly #addresses = new Map<Key, string>()
+  /** Holders of the addresses of those that have a place, the oldest first; and how many each holder has. */
+  readonly #holders = new Map<Key, string>()
   readonly #counts = new Map<string, number>()
 
   constructor(max: number) {
@@ -14,7 +16,7 @@ export class Places<Key> {
   }
 
   get count(): number {
-    return this.#addresses.size
+    return this.#holders.size
   }
 
   /**
@@ -29,35 +31,36 @@ export class Places<Key> {
       if (evicted === undefined) return newcomer
       this.free(evicted)
     }
-    this.#addresses.set(newcomer, address)
-    this.#counts.set(address, (this.#counts.get(address) ?? 0) + 1)
+    const holder = holderOf(address)
+    this.#holders.set(newcomer, holder)
+    this.#counts.set(holder, (this.#counts.get(holder) ?? 0) + 1)
     return evicted
   }
 
   /** It needs its place no longer, if it has one. */
   free(key: Key): void {
-    const address = this.#addresses.get(key)
-    if (address === undefined) return
-    this.#addresses.delete(key)
-    const count = this.#counts.get(address) as number
-    if (count > 1) this.#counts.set(address, count - 1)
-    else this.#counts.delete(address)
+    const holder = this.#holders.get(key)
+    if (holder === undefined) return
+    this.#holders.delete(key)
+    const count = this.#counts.get(holder) as number
+    if (count > 1) this.#counts.set(holder, count - 1)
+    else this.#counts.delete(holder)
   }
 
   clear(): void {
-    this.#addresses.clear()
+    this.#holders.clear()
     this.#counts.clear()
   }
 
   /** Who has a place for longest. */
   oldest(): Key | undefined {
-    for (const key of this.#addresses.keys()) return key
+    for (const key of this.#holders.keys()) return key
     return undefined
   }
 
   /** Who has to make place for one more of an address, if anybody. */
   rival(address: string): Key | undefined {
-    const ownCount = this.#counts.get(address) ?? 0
+    const ownCount = this.#counts.get(holderOf(address)) ?? 0
     // The usual flood, from one address, does not make us look through all places each time.
     if (ownCount * this.#counts.size >= this.count) return undefined
     let most = ''
@@ -67,7 +70,7 @@ export class Places<Key> {
       most = other
       mostCount = count
     }
-    for (const [key, other] of this.#addresses) if (other === most) return key
+    for (const [key, other] of this.#holders) if (other === most) return key
     return undefined
   }
 }

@@ -2,8 +2,9 @@
 // one of them is, is a matter of harmony.ts, which tells what came of it.
 // Spec: harmony.md 8.
 
+import { canonicalIpv6, isAddress } from './addresses.ts'
 import type { Uuid } from './bytes.ts'
-import { formatEndpoint, isAddress, parseEndpoint } from './endpoints.ts'
+import { formatEndpoint, parseEndpoint } from './endpoints.ts'
 import type { ExitCause } from './peers.ts'
 import { Queue } from './queue.ts'
 
@@ -118,7 +119,9 @@ export class Seeds {
   ): void {
     for (const plant of this.#plants) {
       if (plant.stage.type !== 'resolving' || plant.host !== host) continue
-      const endpoints = addresses.map((address) => formatEndpoint(address, plant.port))
+      const endpoints = addresses.map((address) =>
+        formatEndpoint(canonicalIpv6(address) ?? address, plant.port),
+      )
       plant.lastReason = reason
       this.#dial(plant, endpoints.slice(0, ADDRESSES_MAX), now)
     }
@@ -177,7 +180,7 @@ export class Seeds {
       }
       plant.attemptCount++
       if (isAddress(plant.host)) {
-        this.#dial(plant, [plant.endpoint], now)
+        this.#dial(plant, [formatEndpoint(plant.host, plant.port)], now)
       } else {
         plant.stage = { type: 'resolving' }
         this.#effects.push({ type: 'resolve', host: plant.host })

@@ -53,7 +53,7 @@ export class Card {
   }
 }
 
-/** A computer, with an address on each subnet that it is on; processes on it share its ports. */
+/** A computer, with an address on each subnet that it is on, of IPv4: there is no IPv6 in a box. Processes on it share its ports. */
 export class Machine {
   readonly index: number
   readonly name: string

@@ -1,12 +1,14 @@
 // Why a node hears nobody, or does not reach whom it hears, as far as its diagnostics tell: what was seen, why that matters, and
 // what to do about it. Pure, so that a warning, a verb of the command and a test with a broken set-up all hear the same.
+// Past 600 lines because it is one list of all that can be wrong, and most of it is what is said of that.
 
-import type { PeerDiagnostics } from '../protocol/index.ts'
+import { isLinkLocal, type PeerDiagnostics } from '../protocol/index.ts'
 import type { BeaconDiagnostics, SendFailure } from './discovery/beacon.ts'
 import type { GossipDiagnostics } from './discovery/gossip.ts'
 import {
   type ChosenInterface,
   type InterfaceChoice,
+  IPV6_OFF,
   isAskedFor,
   kindOf,
   networkOf,
@@ -134,7 +136,7 @@ const WORSE = {
   },
   'link-local': {
     code: 'only-link-local',
-    why: 'no DHCP server gave this machine an address: others may be on another network than 169.254.0.0/16',
+    why: 'no router and no DHCP server gave this machine an address: it finds only who is on the same link, and has such an address, too',
     remedy: 'look at the cable or the WiFi, and whether the router gives addresses',
   },
   loopback: {
@@ -146,18 +148,28 @@ const WORSE = {
 
 function ofInterfaces({ interface: choice }: Evidence): Finding[] {
   if (choice === null) return []
-  const used = choice.chosen.map((chosen): Finding => {
-    const seen = `beacons leave by ${nameOf(chosen)} to ${chosen.beaconsTo}: ${chosen.reason}`
-    const kind = kindOf(chosen)
-    if (kind === 'network' || isAskedFor(chosen)) return fine('interface-used', seen)
-    return { severity: 'warning', seen, ...WORSE[kind] }
-  })
+  const used = choice.chosen.map((chosen) => ofChosen(chosen, choice))
   const skipped = new Map<string, Skipped[]>()
   for (const each of choice.skipped) {
     skipped.set(each.reason, [...(skipped.get(each.reason) ?? []), each])
   }
   const names = choice.chosen.map(({ name }) => name)
   return [...used, ...[...skipped].map(([reason, all]) => ofSkipped(reason, { all, names }))]
+}
+
+function ofChosen(chosen: ChosenInterface, choice: InterfaceChoice): Finding {
+  const { beaconsTo, reason, quiet } = chosen
+  if (quiet) return fine('interface-used', `${nameOf(chosen)} can be dialled: ${reason}`)
+  const seen = `beacons leave by ${nameOf(chosen)} to ${beaconsTo}: ${reason}`
+  const kind = kindOf(chosen)
+  // One of IPv6 is there beside those that a network gives.
+  const isBeside = isLinkLocal(chosen.address) && choice.chosen.some(isNetwork)
+  if (kind === 'network' || isBeside || isAskedFor(chosen)) return fine('interface-used', seen)
+  return { severity: 'warning', seen, ...WORSE[kind] }
+}
+
+function isNetwork(chosen: ChosenInterface): boolean {
+  return kindOf(chosen) === 'network'
 }
 
 type Skipped = InterfaceChoice['skipped'][number]
@@ -184,7 +196,10 @@ function ofSkipped(
     severity: 'note',
     seen,
     why: 'nodes that can be reached by it alone are not found',
-    remedy: 'if they are there, ask for it by name, address or pattern (interface, --interface)',
+    remedy:
+      reason === IPV6_OFF
+        ? 'if they are there, leave out ipv6: false'
+        : 'if they are there, ask for it by name, address or pattern (interface, --interface)',
   }
 }
 
@@ -211,7 +226,8 @@ function ofNoBeacons({ gossip, mdns, peers, seeds = [] }: Evidence): Finding[] {
 }
 
 function ofBeacons({ interface: choice, peers }: Evidence, beacon: BeaconDiagnostics): Finding[] {
-  const chosen = choice?.chosen ?? []
+  // Who is quiet sends none that could come back.
+  const chosen = choice?.chosen.filter(({ quiet }) => quiet === undefined) ?? []
   const { alive, secure, foreign, otherVersion, impostor } = beacon.heard
   const isAlone = !peers.some(isThere)
   const failing = beacon.failures.map((failure) => ofFailure(beacon, failure))
@@ -293,14 +309,25 @@ function isOver({ intervalMs }: BeaconDiagnostics, msAgo: number): boolean {
 function ofDeafness(beacon: BeaconDiagnostics, chosen: ChosenInterface): Finding {
   const { port, networks } = beacon
   const others = networks[networkOf(chosen)]?.alive ?? 0
+  const code = 'own-beacons-missing'
+  const seen = `not even our own beacons to ${chosen.beaconsTo}, port ${port}, come back on ${nameOf(chosen)}`
+  if (chosen.family === 'IPv6' && !chosen.broadcasts) {
+    return {
+      code,
+      severity: 'warning',
+      seen,
+      why: 'loopback has no multicast of IPv6 on this system, unless a route says so',
+      remedy: `use 127.0.0.1, too, or sudo ip -6 route add local ff02::1 dev ${chosen.name} table local`,
+    }
+  }
   return {
-    code: 'own-beacons-missing',
+    code,
     severity: others > 0 ? 'warning' : 'problem',
-    seen: `not even our own beacons to ${chosen.beaconsTo}, port ${port}, come back on ${nameOf(chosen)}`,
+    seen,
     why:
       others > 0
         ? 'others are heard there; whether they hear us is not known'
-        : 'a machine hears what it broadcasts itself, so something on this machine keeps UDP out: a firewall, mostly',
+        : 'a machine hears what it sends to everybody itself, so something on this machine keeps UDP out: a firewall, mostly',
     remedy: `let UDP port ${port} in: sudo ufw allow ${port}/udp, or sudo firewall-cmd --add-port=${port}/udp`,
   }
 }
@@ -311,16 +338,20 @@ function ofSolitude(
   isAlone: boolean,
 ): Finding {
   const isLocal = hearing.every(({ loopback }) => loopback)
+  const hasIpv4 = hearing.some(({ family }) => family === 'IPv4')
+  const hasIpv6 = hearing.some(({ family }) => family === 'IPv6')
+  const other = hasIpv4 && hasIpv6 ? '' : `or on ${hasIpv4 ? 'IPv6' : 'IPv4'} alone, `
+  const [all, one] = hasIpv4 ? ['*', 'ITS-ADDRESS'] : ['[::]', '[ITS-ADDRESS]']
   return {
     code: 'only-own-beacons',
     severity: isAlone ? 'warning' : 'note',
     seen: `our own beacons come back on ${listOf(hearing.map(nameOf))}, port ${port}, and nobody else's`,
     why: isLocal
       ? 'no other node of this machine uses this beacon port'
-      : 'either nobody else is there, or they are on another subnet or port, or the network does not carry broadcasts: an access point that keeps its clients apart, a guest network, a VPN, a cloud',
+      : `either nobody else is there, or they are on another subnet or port, ${other}or the network does not carry broadcasts and multicasts: an access point that keeps its clients apart, a guest network, a VPN, a cloud`,
     remedy: isLocal
       ? `start one with beaconPort ${port} (--port ${port}), on an interface that this one is on, too`
-      : 'compare network and port with those of the others; where broadcasts are not carried, let one node be a hub and name it to all: --gossip-bind tcp://*:5671 there, --gossip-connect tcp://ITS-ADDRESS:5671 here',
+      : `compare network and port with those of the others; where broadcasts are not carried, let one node be a hub and name it to all: --gossip-bind tcp://${all}:5671 there, --gossip-connect tcp://${one}:5671 here`,
   }
 }
 

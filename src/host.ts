@@ -21,7 +21,7 @@ export interface Host {
   readonly multicastDns: MulticastDns
   readonly storage: Storage
   /**
-   * Looks up the IPv4 addresses of a host by its name, the best first.
+   * Looks up the addresses of a host by its name, the best first: of IPv4, then of IPv6.
    * @throws NetworkError when it has none.
    */
   resolve(name: string): Promise<readonly string[]>
@@ -65,20 +65,29 @@ export interface Timer {
 export interface NetworkInterface {
   readonly name: string
   readonly family: 'IPv4' | 'IPv6'
+  /** Of IPv6, as in an Address. */
   readonly address: string
   readonly netmask: string
   readonly loopback: boolean
-  /** Whether its broadcast address reaches its network: loopback has none with some systems. */
+  /**
+   * Whether its broadcast address reaches its network, or ff02::1 where it is of IPv6: with some systems loopback has no
+   * broadcast, or no multicast.
+   */
   readonly broadcasts: boolean
+  /** What stands for the interface behind the `%` of an IPv6 address: its name, or a number. Default: its name. */
+  readonly zone?: string
 }
 
-/** An IPv4 address, and a UDP or TCP port; 0 is any port, where one is opened. */
+/**
+ * An IPv4 or IPv6 address, and a UDP or TCP port; 0 is any port, where one is opened. One of IPv6 is in its canonical text and,
+ * where it is link-local, has its zone: `fe80::1%eth0`.
+ */
 export interface Address {
   readonly address: string
   readonly port: number
 }
 
-/** UDP over IPv4. */
+/** UDP over IPv4 and IPv6; a socket is of the family of its address. */
 export interface Datagrams {
   /**
    * Opens a socket.
@@ -94,8 +103,10 @@ export interface DatagramOptions extends Address {
   /** It may send to everybody. */
   readonly broadcast: boolean
   /**
-   * A multicast group on loopback, where that has no broadcast: the socket hears what is sent to it on this machine, and
-   * what it sends to it leaves by loopback, so that no network hears it.
+   * A multicast group. Of IPv4, it is for loopback, where that has no broadcast: the socket hears what is sent to it on this
+   * machine, and what it sends to it leaves by loopback, so that no network hears it. Of IPv6, it has a zone: a socket at `::`
+   * hears what is sent to it by that interface alone, this machine included; one at any other address sends to it by that
+   * interface, to nobody beyond its link.
    */
   readonly multicast?: string | null
 }
@@ -168,7 +179,7 @@ export interface Folder {
   claim(): () => void
 }
 
-/** TCP over IPv4. */
+/** TCP over IPv4 and IPv6, each by itself: who listens at `::` hears nobody by IPv4. */
 export interface Streams {
   /**
    * Listens; `accept` gets each new connection and gives its handlers.

@@ -2,7 +2,13 @@
 // whether the machine has other addresses, and whether the machine or this process has slept, which no system tells.
 // An address that is gone may be back in a moment: what goes on there is kept as long. One that another has replaced is not.
 
-import { formatEndpoint, type Home, parseEndpoint } from '../protocol/index.ts'
+import {
+  formatEndpoint,
+  type Home,
+  isLinkLocal,
+  parseEndpoint,
+  publicEndpoint,
+} from '../protocol/index.ts'
 import type { Place, Whereabouts } from './discovery/discovery.ts'
 import { chooseInterfaces, type InterfaceChoice, isSame, prefixOf } from './discovery/interfaces.ts'
 import { NetworkError, UsageError } from './errors.ts'
@@ -19,6 +25,7 @@ export interface Situation extends Whereabouts {
 /** Where it may be, and what others are told. */
 export interface LookoutOptions {
   readonly interfaces: readonly string[]
+  readonly ipv6: boolean | undefined
   readonly mailboxPorts: PortRange
   readonly advertise: string | undefined
 }
@@ -88,7 +95,7 @@ export class Lookout {
   async open(): Promise<Situation> {
     const interfaces = this.#host.interfaces()
     this.#note(interfaces)
-    this.#situation = await this.#listen(chooseInterfaces(interfaces, this.#options.interfaces))
+    this.#situation = await this.#listen(this.#choose(interfaces, []))
     return this.#situation
   }
 
@@ -124,8 +131,7 @@ export class Lookout {
     }
     let failure = ''
     try {
-      const choice = chooseInterfaces(interfaces, this.#options.interfaces)
-      this.#situation = await this.#listen(choice)
+      this.#situation = await this.#listen(this.#choose(interfaces, before.places))
     } catch (error) {
       if (!(error instanceof NetworkError || error instanceof UsageError)) throw error
       failure = error.message
@@ -142,6 +148,13 @@ export class Lookout {
     this.#seen = interfaces
       .map(({ name, address, netmask }) => `${name} ${address} ${netmask}`)
       .join()
+  }
+
+  /** Of several addresses that are as good, one that is in use stays in use. */
+  #choose(interfaces: readonly NetworkInterface[], places: readonly Place[]): InterfaceChoice {
+    const { interfaces: wanted, ipv6 } = this.#options
+    const held = places.map(({ chosen }) => chosen.address)
+    return chooseInterfaces(interfaces, wanted, { ipv6, held })
   }
 
   async #listen({ chosen, skipped }: InterfaceChoice): Promise<Situation> {
@@ -168,7 +181,7 @@ export class Lookout {
     // An address that has just come may not be usable for a moment: it is tried again.
     this.#isPartial = failed.length > 0
     const choice = { chosen: places.map((place) => place.chosen), skipped: [...skipped, ...failed] }
-    return { choice, places, homes, endpoint: home.endpoint }
+    return { choice, places, homes, endpoint: publicEndpoint(home.endpoint) }
   }
 
   /** Ends what there is at addresses that are not ours any more. */
@@ -176,15 +189,13 @@ export class Lookout {
     const now = this.#host.clock.now()
     const { places } = this.situation
     for (const { chosen } of before) {
-      const { name, address } = chosen
+      const { address } = chosen
       if (interfaces.some((found) => found.address === address)) {
         // It is there, and something better is: what goes on there may go on.
         if (!places.some((place) => place.chosen.address === address)) {
           this.#inboxes.unlisten(address)
         }
-      } else if (
-        interfaces.some((found) => found.name === name && found.family === chosen.family)
-      ) {
+      } else if (interfaces.some((found) => isInPlaceOf(found, chosen))) {
         this.#inboxes.leave(address)
         this.#gone.delete(address)
       } else if (!this.#gone.has(address)) {
@@ -202,6 +213,12 @@ export class Lookout {
       }
     }
   }
+}
+
+/** Whether an address may have replaced another. A link-local one replaces no other: it is there beside it, and before it. */
+function isInPlaceOf(found: NetworkInterface, gone: NetworkInterface): boolean {
+  const isAlike = found.name === gone.name && found.family === gone.family
+  return isAlike && isLinkLocal(found.address) === isLinkLocal(gone.address)
 }
 
 function isSamePlace(one: Situation, other: Situation): boolean {

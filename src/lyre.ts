@@ -6,6 +6,7 @@ import { EventEmitter } from 'eventemitter3'
 import { v4 } from 'uuid'
 import {
   type ConnectionId,
+  canonicalEndpoint,
   type Effect,
   type Frames,
   fits,
@@ -18,7 +19,6 @@ import {
   type LinkChange,
   type Peer,
   type PeerDiagnostics,
-  parseEndpoint,
   type Seed,
   type SeedDiagnostics,
   type Source,
@@ -322,11 +322,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
    * Dials a node that no beacon may tell of, and goes on until it is there or `expiredTimeoutMs` have passed.
    * @throws UsageError on a malformed uuid or endpoint, or when we are not started.
    */
-  requirePeer({ uuid, endpoint }: { readonly uuid: Uuid; readonly endpoint: string }): void {
+  requirePeer({ uuid, endpoint: given }: { readonly uuid: Uuid; readonly endpoint: string }): void {
     if (!isUuid(uuid)) throw new UsageError(`${String(uuid)} is no uuid`)
-    if (parseEndpoint(endpoint) === undefined) {
-      throw new UsageError(`${endpoint} is no endpoint: tcp://host:port`)
-    }
+    const endpoint = canonicalEndpoint(given)
+    if (endpoint === undefined) throw new UsageError(`${given} is no endpoint: tcp://host:port`)
     if (this.#state !== 'started')
       throw new UsageError('requirePeer() needs a node that is started')
     this.#harmony.handleDiscovered({ uuid, endpoint, source: 'manual' }, this.#now())

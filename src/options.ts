@@ -2,11 +2,12 @@
 
 import {
   BEACON_PORT,
+  canonicalEndpoint,
   fits,
   HEADER_VALUE_BYTES_MAX,
   HELLO_HEADERS_MAX,
   type Headers,
-  isIpv4,
+  isAddress,
   LEASE_MAX_MS,
   type OverflowPolicy,
   parseEndpoint,
@@ -65,8 +66,15 @@ export interface LyreOptions {
    */
   readonly mdns?: boolean
   /**
-   * The interfaces to use: a name (`eth0`), an IPv4 address, a network (`10.0.0.0/8`), or a pattern of these with `*` and `?`;
-   * one, or several. `!docker*` leaves out what fits. `127.0.0.1` stays on this machine. Default: all that reach a network and
+   * Whether to use IPv6, beside IPv4: beacons go to `ff02::1`, as those of C Zyre do with `ZSYS_IPV6=1`, from one address of each
+   * interface, and there is an inbox there. Default: only on interfaces that have no IPv4 address, and where `interface` names an
+   * IPv6 address or network: a second family doubles beacons and inboxes, and a global address may be reached from far away.
+   * False: nowhere.
+   */
+  readonly ipv6?: boolean
+  /**
+   * The interfaces to use: a name (`eth0`), an address, a network (`10.0.0.0/8`, `fd00::/8`), or a pattern of these with `*` and
+   * `?`; one, or several. `!docker*` leaves out what fits. `127.0.0.1` stays on this machine. Default: all that reach a network and
    * do not look like a container's or a tunnel's, or else what is worse, loopback last; `diagnostics()` says which, and why.
    */
   readonly interface?: string | readonly string[]
@@ -78,7 +86,7 @@ export interface LyreOptions {
   /** Endpoint that others are told to dial, `tcp://host:port`, where it is not the one we listen at. Default: that one. */
   readonly advertise?: string
   /**
-   * Where to be a hub of gossip, `tcp://ADDRESS:PORT`: an IPv4 address of this machine, or `*` for all of them, and a port from 1
+   * Where to be a hub of gossip, `tcp://ADDRESS:PORT`: an address of this machine, or `*` for all of IPv4, and a port from 1
    * to 65535, or `*` for any that is free; or `inproc://NAME`, for nodes of this process alone. Default: nowhere.
    */
   readonly gossipBind?: string
@@ -209,6 +217,8 @@ export interface Settings {
   readonly beaconPort: number
   readonly beaconIntervalMs: number
   readonly mdns: boolean
+  /** Undefined: where an interface has no IPv4 address. */
+  readonly ipv6: boolean | undefined
   readonly interfaces: readonly string[]
   readonly mailboxPorts: { readonly from: number; readonly to: number }
   readonly advertise: string | undefined
@@ -251,6 +261,7 @@ export function resolveOptions(options: LyreOptions): Settings {
       max: 60_000,
     }),
     mdns: typed('mdns', options.mdns, 'boolean') ?? false,
+    ipv6: typed('ipv6', options.ipv6, 'boolean'),
     interfaces: resolveInterfaces(options.interface ?? []),
     mailboxPorts: { from, to: integer('mailboxPort', ports.to, { min: from, max: 65_535 }) },
     advertise: resolveAdvertise(options.advertise),
@@ -280,6 +291,7 @@ const KEYS = new Set([
   'beaconPort',
   'beaconIntervalMs',
   'mdns',
+  'ipv6',
   'interface',
   'mailboxPort',
   'advertise',
@@ -367,11 +379,19 @@ function resolveSeeds(given: string | readonly string[] | undefined): readonly s
   if (!Array.isArray(seeds) || seeds.length > SEEDS_MAX) {
     throw new UsageError(`seeds has to be one endpoint, or a list of up to ${SEEDS_MAX}`)
   }
-  for (const seed of seeds) {
-    if (typeof seed === 'string' && parseEndpoint(seed) !== undefined) continue
+  return [...new Set(seeds.map(resolveSeed))]
+}
+
+function resolveSeed(seed: unknown): string {
+  const endpoint = typeof seed === 'string' ? canonicalEndpoint(seed) : undefined
+  if (endpoint === undefined) {
     throw new UsageError(`seeds has to be tcp://HOST:PORT, or a list of these, not ${String(seed)}`)
   }
-  return [...new Set(seeds)]
+  if (endpoint.startsWith('tcp://[fe80:') && !endpoint.includes('%')) {
+    const example = endpoint.replace(']', '%eth0]')
+    throw new UsageError(`a seed with a link-local address needs its interface, as in ${example}`)
+  }
+  return endpoint
 }
 
 function resolveInterfaces(given: string | readonly string[]): readonly string[] {
@@ -382,8 +402,9 @@ function resolveInterfaces(given: string | readonly string[]): readonly string[]
 
 function isPattern(pattern: unknown): boolean {
   if (typeof pattern !== 'string' || !fits(pattern, TEXT_BYTES_MAX)) return false
-  const [, bits = '0'] = /^!?[\d.]+\/(.*)$/.exec(pattern) ?? []
-  return /^!?[^!\s]/.test(pattern) && /^\d+$/.test(bits) && Number(bits) <= 32
+  const [, address = '', bits = '0'] = /^!?([\d.]+|[\da-f]*:[\da-f:.]*)\/(.*)$/i.exec(pattern) ?? []
+  const bitsMax = address.includes(':') ? 128 : 32
+  return /^!?[^!\s]/.test(pattern) && /^\d+$/.test(bits) && Number(bits) <= bitsMax
 }
 
 function resolveAdvertise(advertise: string | undefined): string | undefined {
@@ -395,7 +416,7 @@ function resolveAdvertise(advertise: string | undefined): string | undefined {
 }
 
 const INPROC = /^inproc:\/\/(\S{1,255})$/
-const GOSSIP_BIND = /^tcp:\/\/(\*|[0-9.]+):(\*|[0-9]{1,5})$/
+const GOSSIP_BIND = /^tcp:\/\/(\*|[0-9.]+|\[[^\]]+\]):(\*|[0-9]{1,5})$/
 const GOSSIP_HUBS_MAX = 16
 
 function resolveGossipBind(given: string | undefined): Settings['gossipBind'] {
@@ -403,11 +424,11 @@ function resolveGossipBind(given: string | undefined): Settings['gossipBind'] {
   const [, name] = INPROC.exec(String(given)) ?? []
   if (name !== undefined) return { name }
   const [, host = '', digits] = GOSSIP_BIND.exec(String(given)) ?? []
-  const address = host === '*' ? '0.0.0.0' : host
+  const address = host === '*' ? '0.0.0.0' : host.replace(/[[\]]/g, '')
   const port = digits === '*' ? 0 : Number(digits)
-  if (isIpv4(address) && port <= 65_535 && (port > 0 || digits === '*')) return { address, port }
+  if (isAddress(address) && port <= 65_535 && (port > 0 || digits === '*')) return { address, port }
   throw new UsageError(
-    `gossipBind has to be tcp://ADDRESS:PORT, an IPv4 address or *, or inproc://NAME, not ${given}`,
+    `gossipBind has to be tcp://ADDRESS:PORT, an IP address or *, or inproc://NAME, not ${given}`,
   )
 }
 

@@ -78,8 +78,8 @@ function ofFailure(failure: StartFailure, { beaconPort }: Examined): Diagnosis {
       return {
         ...problem,
         code: 'no-interface',
-        why: 'without an address nobody is found; this version is on IPv4 alone',
-        remedy: 'look at ip address: the network is down, or it gives IPv6 addresses only',
+        why: 'without an address nobody is found',
+        remedy: 'look at ip address: the network is down, or gave this machine no address',
       }
     case 'beacon-port':
       return code === 'EACCES'
@@ -122,6 +122,12 @@ function ofFailure(failure: StartFailure, { beaconPort }: Examined): Diagnosis {
 
 // Firewalls.
 
+/** Those that are about one kind of addresses alone. */
+const FAMILIES: Readonly<Partial<Record<Firewall['kind'], 'IPv4' | 'IPv6'>>> = {
+  iptables: 'IPv4',
+  ip6tables: 'IPv6',
+}
+
 function ofFirewalls(examined: Examined, found: readonly Finding[]): Diagnosis[] {
   const isBlamed = found.some(
     ({ code, severity }) =>
@@ -129,13 +135,19 @@ function ofFirewalls(examined: Examined, found: readonly Finding[]): Diagnosis[]
       code === 'inbound-blocked' ||
       code === 'send-failed',
   )
-  return examined.facts.firewalls.map((firewall): Diagnosis => {
+  const families = examined.node?.interface?.chosen.map(({ family }) => family) ?? []
+  const firewalls = examined.facts.firewalls.filter(({ kind }) => {
+    const family = FAMILIES[kind]
+    return family === undefined || families.length === 0 || families.includes(family)
+  })
+  return firewalls.map((firewall): Diagnosis => {
     const { kind, rules } = firewall
     const shown = rules.slice(0, RULES_MAX).join('; ')
     const more = rules.length > RULES_MAX ? `; and ${rules.length - RULES_MAX} more` : ''
     const ports = examined.mailboxPorts
     const isOut = rules.some((rule) => /output/i.test(rule))
-    const out = kind === 'iptables' && isOut ? ` && ${commandOut(examined)}` : ''
+    const isTables = kind === 'iptables' || kind === 'ip6tables'
+    const out = isTables && isOut ? ` && ${commandOut(kind, examined)}` : ''
     const fixed =
       ports === undefined ? ', and start nodes with --mailbox-port 49152-49160 (mailboxPort)' : ''
     return {
@@ -155,8 +167,8 @@ function rangeOf({ mailboxPorts: { from, to } = SUGGESTED }: Examined, between: 
 }
 
 /** What lets our beacons out. */
-function commandOut({ beaconPort }: Examined): string {
-  return `sudo iptables -I OUTPUT -p udp --dport ${beaconPort} -j ACCEPT`
+function commandOut(tool: 'iptables' | 'ip6tables', { beaconPort }: Examined): string {
+  return `sudo ${tool} -I OUTPUT -p udp --dport ${beaconPort} -j ACCEPT`
 }
 
 /** What lets our ports in. */
@@ -168,7 +180,8 @@ function commandsOf(kind: Firewall['kind'], examined: Examined): string {
     case 'firewalld':
       return `sudo firewall-cmd --permanent --add-port=${udp}/udp --add-port=${rangeOf(examined, '-')}/tcp && sudo firewall-cmd --reload`
     case 'iptables':
-      return `sudo iptables -I INPUT -p udp --dport ${udp} -j ACCEPT && sudo iptables -I INPUT -p tcp --dport ${rangeOf(examined, ':')} -j ACCEPT`
+    case 'ip6tables':
+      return `sudo ${kind} -I INPUT -p udp --dport ${udp} -j ACCEPT && sudo ${kind} -I INPUT -p tcp --dport ${rangeOf(examined, ':')} -j ACCEPT`
     case 'nftables':
       return `sudo nft insert rule inet filter input udp dport ${udp} accept && sudo nft insert rule inet filter input tcp dport ${rangeOf(examined, '-')} accept, with the names of your table and chain`
     case 'macOS':

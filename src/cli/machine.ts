@@ -23,7 +23,7 @@ export interface Machine {
 
 /** A packet filter that is switched on, and what in its rules drops something, as far as it can be read. */
 export interface Firewall {
-  readonly kind: 'ufw' | 'firewalld' | 'iptables' | 'nftables' | 'macOS'
+  readonly kind: 'ufw' | 'firewalld' | 'iptables' | 'ip6tables' | 'nftables' | 'macOS'
   readonly rules: readonly string[]
 }
 
@@ -143,10 +143,11 @@ async function firewallsOf(machine: Machine): Promise<Firewall[]> {
     return /enabled/i.test(state ?? '') ? [{ kind: 'macOS', rules: [] }] : []
   }
   if (platform !== 'linux') return []
-  const [state, ports, tables, ruleset] = await Promise.all([
+  const [state, ports, tables, tables6, ruleset] = await Promise.all([
     run('firewall-cmd', ['--state']),
     run('firewall-cmd', ['--list-ports']),
     run('iptables', ['-S']),
+    run('ip6tables', ['-S']),
     run('nft', ['list', 'ruleset']),
   ])
   const found: Firewall[] = []
@@ -158,12 +159,15 @@ async function firewallsOf(machine: Machine): Promise<Firewall[]> {
   // Both of these are theirs, and a list of all they do would say little.
   if (found.length > 0) return found
   const dropping = (tables ?? '').split('\n').filter(isDropping)
-  if (dropping.length > 0) return [{ kind: 'iptables', rules: dropping }]
+  const dropping6 = (tables6 ?? '').split('\n').filter(isDropping)
+  if (dropping.length > 0) found.push({ kind: 'iptables', rules: dropping })
+  if (dropping6.length > 0) found.push({ kind: 'ip6tables', rules: dropping6 })
+  if (found.length > 0) return found
   const rules = droppingRules(ruleset ?? '')
   return rules.length > 0 ? [{ kind: 'nftables', rules }] : []
 }
 
-/** A line of `iptables -S` by which something is not let in or out. */
+/** A line of `iptables -S`, or of `ip6tables -S`, by which something is not let in or out. */
 function isDropping(line: string): boolean {
   if (/^-P (INPUT|OUTPUT) DROP$/.test(line)) return true
   return /^-A /.test(line) && / -j (DROP|REJECT)\b/.test(line) && !/^-A (FORWARD|DOCKER)/.test(line)

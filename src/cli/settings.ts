@@ -22,6 +22,7 @@ export interface NodeSettings {
   /** Milliseconds. */
   readonly beaconInterval?: number
   readonly mdns?: boolean
+  readonly ipv6?: boolean
   readonly group?: readonly string[]
   readonly header?: Readonly<Record<string, string>>
   readonly json?: true
@@ -30,7 +31,7 @@ export interface NodeSettings {
 /** The options of the node that a command line asks for; what it does not say is left to the defaults. */
 export function nodeOptions(settings: NodeSettings): LyreOptions {
   const { name, port, mailboxPort, advertise, beaconInterval, mdns, header } = settings
-  const { connect, state, remember, gossipBind, gossipConnect } = settings
+  const { connect, state, remember, gossipBind, gossipConnect, ipv6 } = settings
   return {
     ...(name !== undefined && { name }),
     ...(settings.interface !== undefined && { interface: settings.interface }),
@@ -44,6 +45,7 @@ export function nodeOptions(settings: NodeSettings): LyreOptions {
     ...(gossipConnect !== undefined && { gossipConnect }),
     ...(beaconInterval !== undefined && { beaconIntervalMs: beaconInterval }),
     ...(mdns !== undefined && { mdns }),
+    ...(ipv6 !== undefined && { ipv6 }),
     ...(header !== undefined && { headers: header }),
   }
 }
@@ -110,7 +112,8 @@ export function withNetwork(command: Command): Command {
     'longest time between two beacons; 1s, unless given',
     parseInterval,
   )
-  return shared(command, '--mdns', 'finds others by multicast DNS as well, and shows there')
+  shared(command, '--mdns', 'finds others by multicast DNS as well, and shows there')
+  return shared(command, '--ipv6', 'uses IPv6 beside IPv4; otherwise where there is no IPv4')
 }
 
 /** Adds --group, as a list of groups to join. */

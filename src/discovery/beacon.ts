@@ -6,12 +6,14 @@ import {
   decodeBeacon,
   encodeBeacon,
   formatEndpoint,
+  formatNetwork,
   isBeaconOf,
+  isLinkLocal,
   type Uuid,
   WireError,
 } from '../../protocol/index.ts'
 import { NetworkError } from '../errors.ts'
-import type { Address, DatagramSocket, Host } from '../host.ts'
+import type { Address, DatagramHandlers, DatagramSocket, Host } from '../host.ts'
 import type { Discovery, Place, Whereabouts } from './discovery.ts'
 import { type ChosenInterface, isSame, networkOf, onNetwork } from './interfaces.ts'
 
@@ -85,8 +87,8 @@ export interface BeaconDiagnostics {
   /** Who was heard last, for each kind that was. */
   readonly last: Readonly<Partial<Record<BeaconKind, HeardBeacon>>>
   /**
-   * The same by network: ours, which are there from the start, and others by the first three octets of where they came from;
-   * `other` beyond 32 of them, `not IPv4` for what that is.
+   * The same by network: ours, which are there from the start, and others by the first three octets of where they came from,
+   * or the first 64 bits of IPv6; `other` beyond 32 of them.
    */
   readonly networks: Readonly<Record<string, BeaconCounts>>
 }
@@ -119,6 +121,8 @@ interface Tally {
 /** What beacons on an interface. */
 interface Voice extends Place {
   readonly socket: DatagramSocket
+  /** What hears there, with IPv6; all places of IPv4 have one ear. */
+  readonly ear: DatagramSocket | undefined
   readonly beacon: Uint8Array
 }
 
@@ -133,6 +137,8 @@ const NOTHING_HEARD: Readonly<Record<BeaconKind, number>> = {
   noise: 0,
 }
 const NETWORKS_MAX = 32
+/** However many neighbours are new. */
+const ANSWER_INTERVAL_MS = 100
 /** Beacons that are known again, so that they need not be judged anew; past it all are forgotten, and judged once more. */
 const VERDICTS_MAX = 4_096
 
@@ -151,11 +157,14 @@ export class BeaconDiscovery implements Discovery {
   #places: readonly Place[] = []
   #voices: readonly Voice[] = []
   #beaconAt = Number.POSITIVE_INFINITY
+  #answeredAt = Number.NEGATIVE_INFINITY
   #sentCount = 0
   #errorCount = 0
   #lastError: string | null = null
   /** By our address there. */
   readonly #failures = new Map<string, SendFailure>()
+  /** Why a place could not be used, the last time. */
+  #failure: NetworkError | undefined
 
   constructor(host: Host, options: BeaconOptions, handlers: BeaconHandlers) {
     this.#host = host
@@ -165,50 +174,76 @@ export class BeaconDiscovery implements Discovery {
 
   /**
    * Hears and beacons at these places from now on, and no longer at others; beacons at once.
-   * @throws NetworkError when the port cannot be had. A place where none can be sent from is told in the errors alone.
+   * @throws NetworkError when the port cannot be had; with IPv6 alone, when no place has it. A place where none can be sent from
+   * is told in the errors alone.
    */
   async start({ places }: Whereabouts): Promise<void> {
-    const multicast = places.find(({ chosen }) => !chosen.broadcasts)?.chosen.beaconsTo ?? null
-    if (this.#listener === undefined || this.#listener.multicast !== multicast) {
-      await this.#listen(multicast)
-    }
-    this.#places = places
-    for (const { chosen } of places) this.#networkFor(networkOf(chosen))
+    const isFirst = this.#isNew
+    const loud = places.filter(({ chosen }) => chosen.quiet === undefined)
+    await this.#follow(loud.filter(isIpv4))
+    this.#places = loud
+    for (const { chosen } of loud) this.#networkFor(networkOf(chosen))
     // What was from elsewhere may be from here now.
     this.#verdicts.clear()
     await this.#speak(this.#voices)
+    const isDeaf = this.#listener === undefined && this.#voices.length === 0
+    if (isFirst && isDeaf && this.#failure !== undefined) throw this.#failure
   }
 
   /** Whether there is a place where we should beacon, and cannot so far. */
   get isPartial(): boolean {
-    return this.#voices.length < this.#places.length
+    const isDeaf = this.#listener === undefined && this.#places.some(isIpv4)
+    return isDeaf || this.#voices.length < this.#places.length
   }
 
   /** Hears and beacons by new sockets, since old ones may have lost what they were members of; beacons at once. */
   async renew(): Promise<void> {
-    if (this.#listener === undefined) return
-    await this.#listen(this.#listener.multicast)
+    if (this.#places.length === 0) return
+    if (this.#listener !== undefined) await this.#listen(this.#listener.multicast)
     await this.#speak([])
   }
 
-  /** Opens what hears. One that is there already is better than none. */
+  /** Whether nothing was sent yet. */
+  get #isNew(): boolean {
+    return this.#beaconAt === Number.POSITIVE_INFINITY
+  }
+
+  /** One socket hears all that is of IPv4, where anything is. */
+  async #follow(places: readonly Place[]): Promise<void> {
+    const multicast = places.find(({ chosen }) => !chosen.broadcasts)?.chosen.beaconsTo ?? null
+    const there = this.#listener
+    if (places.length > 0) {
+      if (there?.multicast !== multicast) await this.#listen(multicast)
+      return
+    }
+    this.#listener = undefined
+    await there?.socket.close()
+  }
+
+  /** Opens what hears. One that is there already is better than none, and a node that runs goes on without. */
   async #listen(multicast: string | null): Promise<void> {
     const before = this.#listener
+    const { port } = this.#options
     try {
       const socket = await this.#host.datagrams.open(
-        { address: '0.0.0.0', port: this.#options.port, shared: true, broadcast: false, multicast },
-        {
-          receive: (bytes, from) => this.#receive(bytes, from),
-          fail: (error) => this.#fail(error),
-        },
+        { address: '0.0.0.0', port, shared: true, broadcast: false, multicast },
+        this.#ear(undefined),
       )
       this.#listener = { socket, multicast }
     } catch (error) {
-      if (before === undefined || !(error instanceof NetworkError)) throw error
+      if (this.#isNew || !(error instanceof NetworkError)) throw error
       this.#fail(error)
       return
     }
     await before?.socket.close()
+  }
+
+  /** @param at by which interface it hears, where it hears by no other. */
+  #ear(at: ChosenInterface | undefined): DatagramHandlers {
+    return {
+      receive: (bytes, from) => this.#receive(bytes, from, at),
+      fail: (error) => this.#fail(error),
+    }
   }
 
   /** Beacons at all places, by sockets that are there or by new ones. */
@@ -221,7 +256,7 @@ export class BeaconDiscovery implements Discovery {
       if (!addresses.includes(address)) this.#failures.delete(address)
     }
     this.#send()
-    await Promise.all(quiet.map(({ socket }) => socket.close()))
+    await Promise.all(quiet.flatMap(({ socket, ear }) => [socket.close(), ear?.close()]))
   }
 
   /** Says goodbye, and closes. */
@@ -229,7 +264,8 @@ export class BeaconDiscovery implements Discovery {
     this.#beaconAt = Number.POSITIVE_INFINITY
     const beacon = encodeBeacon({ uuid: this.#options.uuid, port: 0 })
     for (const voice of this.#voices) this.#transmit({ ...voice, beacon })
-    const sockets = [this.#listener?.socket, ...this.#voices.map(({ socket }) => socket)]
+    const sockets = this.#voices.flatMap(({ socket, ear }) => [socket, ear])
+    sockets.push(this.#listener?.socket)
     this.#voices = []
     this.#places = []
     this.#listener = undefined
@@ -244,18 +280,28 @@ export class BeaconDiscovery implements Discovery {
     const isThere = (voice: Voice) => isSame(voice.chosen, chosen) && voice.inboxPort === inboxPort
     const same = there.find(isThere)
     if (same !== undefined) return same
-    const { address, broadcasts: broadcast, beaconsTo } = chosen
-    const fail = (error: Error) => this.#fail(error, chosen)
+    const { address, family, broadcasts, beaconsTo } = chosen
+    const { datagrams } = this.#host
+    const broadcast = family === 'IPv4' && broadcasts
+    const multicast = broadcast ? null : beaconsTo
+    const { port, uuid } = this.#options
+    let ear: DatagramSocket | undefined
     try {
+      if (family === 'IPv6') {
+        const options = { address: '::', port, shared: true, broadcast: false, multicast }
+        ear = await datagrams.open(options, this.#ear(chosen))
+      }
       // A socket of its own sends, so that the one that hears is bound to no address; nobody answers a beacon by UDP.
-      const socket = await this.#host.datagrams.open(
-        { address, port: 0, shared: false, broadcast, multicast: broadcast ? null : beaconsTo },
-        { receive: () => {}, fail },
+      const socket = await datagrams.open(
+        { address, port: 0, shared: false, broadcast, multicast },
+        { receive: () => {}, fail: (error) => this.#fail(error, chosen) },
       )
-      const beacon = encodeBeacon({ uuid: this.#options.uuid, port: inboxPort })
-      return { socket, chosen, inboxPort, beacon }
+      const beacon = encodeBeacon({ uuid, port: inboxPort })
+      return { socket, ear, chosen, inboxPort, beacon }
     } catch (error) {
       if (!(error instanceof NetworkError)) throw error
+      await ear?.close()
+      this.#failure = error
       this.#fail(error, chosen)
       // An old one is better than none.
       return this.#voices.find(isThere)
@@ -316,8 +362,8 @@ export class BeaconDiscovery implements Discovery {
     socket.send(beacon, { address: chosen.beaconsTo, port: this.#options.port })
   }
 
-  #receive(bytes: Uint8Array, { address, port }: Address): void {
-    const verdict = this.#recall(bytes, address) ?? this.#judge(bytes, address)
+  #receive(bytes: Uint8Array, { address, port }: Address, at: ChosenInterface | undefined): void {
+    const verdict = this.#recall(bytes, address) ?? this.#judge(bytes, address, at)
     this.#note(verdict, port)
     const { kind, uuid } = verdict
     if (uuid === null) return
@@ -327,7 +373,7 @@ export class BeaconDiscovery implements Discovery {
 
   /** What we made of the same octets from the same address before. */
   #recall(bytes: Uint8Array, address: string): Verdict | undefined {
-    const verdict = this.#verdicts.get(keyOf(bytes))
+    const verdict = this.#verdicts.get(keyOf(bytes, address))
     if (verdict === undefined || verdict.address !== address || verdict.uuid === null) {
       return undefined
     }
@@ -335,7 +381,7 @@ export class BeaconDiscovery implements Discovery {
     return isBeaconOf(bytes, { uuid, port }) ? verdict : undefined
   }
 
-  #judge(bytes: Uint8Array, address: string): Verdict {
+  #judge(bytes: Uint8Array, address: string, at: ChosenInterface | undefined): Verdict {
     let beacon: Beacon
     try {
       beacon = decodeBeacon(bytes)
@@ -356,18 +402,32 @@ export class BeaconDiscovery implements Discovery {
       if (ours.includes(address)) return this.#remember(bytes, as('own'))
       return as('impostor', `it has our uuid, and our address is ${ours.join(', ')}`)
     }
-    if (this.#voiceFor(address) === undefined) {
+    // What came by one of our interfaces with IPv6 is from its link, whatever network its sender is on.
+    if (at === undefined && this.#voiceFor(address) === undefined) {
       const ours = this.#voices.map(({ chosen }) => networkOf(chosen)).join(', ')
       return as('foreign', `it is not on ${ours}, as we are`)
     }
     if (version === 3) return as('secure', 'it talks CURVE, which we do not')
-    return port === 0 ? as('goodbye') : this.#remember(bytes, as('alive'))
+    if (port === 0) return as('goodbye')
+    if (at !== undefined && isLinkLocal(address)) this.#answer(at)
+    return this.#remember(bytes, as('alive'))
+  }
+
+  /**
+   * To a neighbour that was not heard before: C Zyre dials a link-local address if it comes with a beacon, and cannot if our
+   * HELLO comes first (beacon.md, Deviations).
+   */
+  #answer(at: ChosenInterface): void {
+    const now = this.#host.clock.now()
+    if (now - this.#answeredAt < ANSWER_INTERVAL_MS) return
+    this.#answeredAt = now
+    for (const voice of this.#voices) if (voice.chosen === at) this.#transmit(voice)
   }
 
   #remember(bytes: Uint8Array, verdict: Verdict): Verdict {
     if (verdict.port === 0) return verdict
     if (this.#verdicts.size >= VERDICTS_MAX) this.#verdicts.clear()
-    this.#verdicts.set(keyOf(bytes), verdict)
+    this.#verdicts.set(keyOf(bytes, verdict.address), verdict)
     return verdict
   }
 
@@ -404,10 +464,9 @@ export class BeaconDiscovery implements Discovery {
   }
 
   #nameOf(address: string): string {
-    if (address.includes(':')) return 'not IPv4'
     const voice = this.#voiceFor(address)
     if (voice !== undefined) return networkOf(voice.chosen)
-    return `${address.slice(0, address.lastIndexOf('.'))}.0/24`
+    return formatNetwork(address, address.includes(':') ? 64 : 24)
   }
 
   #fail(error: Error, chosen?: ChosenInterface): void {
@@ -420,8 +479,16 @@ export class BeaconDiscovery implements Discovery {
   }
 }
 
-/** Of a beacon, by its uuid: 30 bits, which V8 keeps without memory of their own. */
-function keyOf(bytes: Uint8Array): number {
+function isIpv4({ chosen }: Place): boolean {
+  return chosen.family === 'IPv4'
+}
+
+/**
+ * Of a beacon, by its uuid: 30 bits, which V8 keeps without memory of their own. One that comes from two addresses of a node, as
+ * of IPv4 and of IPv6, mostly has two.
+ */
+function keyOf(bytes: Uint8Array, address: string): number {
   const octet = (index: number) => bytes[index] ?? 0
-  return ((octet(4) & 0x3f) << 24) | (octet(5) << 16) | (octet(6) << 8) | octet(7)
+  const key = ((octet(4) & 0x3f) << 24) | (octet(5) << 16) | (octet(6) << 8) | octet(7)
+  return key ^ ((address.length << 8) | address.charCodeAt(address.length - 1))
 }

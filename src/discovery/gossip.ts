@@ -81,8 +81,6 @@ const STABLE_MS = 10_000
 const BACKLOG_BYTES_MAX = 4_194_304
 /** Messages of one connection in a row, before others have their turn. */
 const MESSAGES_AT_ONCE = 128
-/** What a hub may take to answer after we slept, our network being up again perhaps. */
-const ANSWER_MS = 10_000
 const INPROC = 'inproc://'
 const NOTHING = new Uint8Array(0)
 const LEASES = new Map([[LEASE_PROPERTY, Uint8Array.of(1)]])
@@ -114,8 +112,6 @@ interface Line {
   counts: boolean
   isOpen: boolean
   resting: boolean
-  /** Until when it has to answer, since we slept; Infinity where it need not. */
-  answerAt: number
 }
 
 /** The gossip of one node; it is started and stopped once for each life of the node. */
@@ -174,21 +170,17 @@ export class GossipDiscovery implements Discovery {
     this.#settle(now)
   }
 
-  /** Says once more where we are, asks hubs whether they are still there, and dials the others without waiting. */
+  /** Says once more where we are, which a hub that is gone does not bear, and dials all others without waiting. */
   async renew(): Promise<void> {
     if (this.#isStopped) return
     const now = this.#host.clock.now()
     for (const hub of this.#hubs) {
       const { line } = hub
       hub.failureCount = 0
-      if (line?.zmtp.ready) {
-        if (!line.zmtp.heartbeats) continue
-        line.answerAt = now + ANSWER_MS
-        line.zmtp.ping(NOTHING)
-      } else {
-        if (line !== undefined) this.#close(line, 'we slept while it was dialled')
-        this.#dial(hub)
-      }
+      // Whether it still answers, the table asks.
+      if (line?.zmtp.ready) continue
+      if (line !== undefined) this.#close(line, 'we slept while it was dialled')
+      this.#dial(hub)
     }
     this.#table.publish(this.#endpoint, now)
     this.#settle(now)
@@ -218,7 +210,6 @@ export class GossipDiscovery implements Discovery {
     const isLate = now - this.#wakeAt > LATE_MS
     for (const line of [...this.#lines.values()]) {
       if (isLate) line.zmtp.excuse(now)
-      if (now >= line.answerAt) this.#close(line, 'it did not answer after we slept')
       if (now < line.zmtp.pollTimeout()) continue
       line.zmtp.handleTimeout(now)
       this.#read(line, now)
@@ -303,8 +294,7 @@ export class GossipDiscovery implements Discovery {
     const zmtp = new ZmtpConnection({ socketType, mechanism, limits: LIMITS }, now)
     const connection = ++this.#lineCount
     const stream = undefined as unknown as Stream
-    const state = { counts: true, isOpen: false, resting: false, answerAt: NEVER }
-    return { connection, hub, zmtp, stream, ...state }
+    return { connection, hub, zmtp, stream, counts: true, isOpen: false, resting: false }
   }
 
   #handlersOf(line: Line): StreamHandlers {
@@ -316,7 +306,6 @@ export class GossipDiscovery implements Discovery {
       receive: (bytes) => {
         if (!line.counts) return
         const now = this.#host.clock.now()
-        line.answerAt = NEVER
         line.zmtp.handleBytes(bytes, now)
         if (!line.resting) this.#read(line, now)
         this.#settle(now)
@@ -465,9 +454,7 @@ export class GossipDiscovery implements Discovery {
     this.#drain(now)
     for (const line of this.#lines.values()) if (line.zmtp.outputBytes > 0) this.#flush(line)
     let at = this.#table.pollTimeout()
-    for (const { zmtp, answerAt } of this.#lines.values()) {
-      at = Math.min(at, zmtp.pollTimeout(), answerAt)
-    }
+    for (const { zmtp } of this.#lines.values()) at = Math.min(at, zmtp.pollTimeout())
     for (const { dialAt } of this.#hubs) at = Math.min(at, dialAt)
     this.#wakeAt = this.#isStopped ? NEVER : at
     this.#handlers.sooner()

@@ -61,11 +61,14 @@ export class MdnsDiscovery implements Discovery {
   /** Says where we are, and hears who else is, once the port can be had: it never rejects. */
   async start({ places }: Whereabouts): Promise<void> {
     const before = this.#lines
-    this.#lines = places.map(
-      (place) =>
-        before.find((line) => line.isAt(place)) ??
-        new MdnsLine(this.#host, { ...this.#options, place }, this.#handlers),
-    )
+    // With IPv4 alone: there are no AAAA records, and nobody is asked at ff02::fb (mdns.md, Deviations).
+    this.#lines = places
+      .filter(({ chosen }) => chosen.family === 'IPv4')
+      .map(
+        (place) =>
+          before.find((line) => line.isAt(place)) ??
+          new MdnsLine(this.#host, { ...this.#options, place }, this.#handlers),
+      )
     const left = before.filter((line) => !this.#lines.includes(line))
     const added = this.#lines.filter((line) => !before.includes(line))
     await Promise.all([...left.map((line) => line.stop()), ...added.map((line) => line.start())])

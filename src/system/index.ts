@@ -30,27 +30,48 @@ export const systemHost: Host = {
   },
 }
 
-/** By whatever the system asks, as for a dial: a hosts file, DNS, or multicast DNS. */
+/**
+ * By whatever the system asks, as for a dial: a hosts file, DNS, or multicast DNS. Of `localhost`, whose two addresses are one
+ * machine, it is that of IPv4 where there are both.
+ */
 function resolve(name: string): Promise<readonly string[]> {
   return new Promise((found, failed) => {
-    lookup(name, { all: true, family: 4 }, (cause, addresses) => {
-      if (cause === null) found(addresses.map(({ address }) => address))
-      else failed(new NetworkError(`cannot look up ${name}: ${cause.message}`, { cause }))
+    lookup(name, { all: true, order: 'ipv4first' }, (cause, addresses) => {
+      if (cause === null) {
+        const all = addresses.map(({ address }) => address)
+        const isLocal = all.some((address) => address.startsWith('127.'))
+        found(all.filter((address) => address !== '::1' || !isLocal))
+      } else failed(new NetworkError(`cannot look up ${name}: ${cause.message}`, { cause }))
     })
   })
 }
 
 /** Where loopback has no broadcast: what is sent to 127.255.255.255 is refused, or reaches nobody. */
 const WITHOUT_LOOPBACK_BROADCAST: readonly string[] = ['darwin', 'freebsd', 'netbsd', 'openbsd']
+/** Where loopback has no multicast of IPv6, for lack of a route; and where the newest address of IPv6 is listed first. */
+const LINUX: readonly string[] = ['linux', 'android']
 
 function listInterfaces(): NetworkInterface[] {
-  const loopbackBroadcasts = !WITHOUT_LOOPBACK_BROADCAST.includes(process.platform)
+  const { platform } = process
+  const loopbackHas = {
+    IPv4: !WITHOUT_LOOPBACK_BROADCAST.includes(platform),
+    IPv6: !LINUX.includes(platform),
+  }
   const list: NetworkInterface[] = []
-  for (const [name, addresses] of Object.entries(networkInterfaces())) {
-    for (const { family, address, netmask, internal } of addresses ?? []) {
-      const broadcasts = !internal || loopbackBroadcasts
-      list.push({ name, family, address, netmask, loopback: internal, broadcasts })
-    }
+  for (const [name, found = []] of Object.entries(networkInterfaces())) {
+    // Windows numbers its zones, and tells the number with link-local addresses alone.
+    const scopes = found.map((one) => (one.family === 'IPv6' ? one.scopeid : 0))
+    const zone = platform === 'win32' ? String(Math.max(...scopes)) : name
+    const listed = found.map(({ family, address, netmask, internal: loopback }) => {
+      const broadcasts = !loopback || loopbackHas[family]
+      const one = { name, family, address, netmask, loopback, broadcasts }
+      if (family === 'IPv4') return one
+      return { ...one, address: address.startsWith('fe80:') ? `${address}%${zone}` : address, zone }
+    })
+    const ipv6 = listed.filter(({ family }) => family === 'IPv6')
+    // The oldest first: of several of one kind it is the one that is meant to stay (RFC 8981 has others that do not).
+    if (LINUX.includes(platform)) ipv6.reverse()
+    list.push(...listed.filter(({ family }) => family === 'IPv4'), ...ipv6)
   }
   return list
 }

@@ -21,7 +21,7 @@ export const systemStreams: Streams = {
       stream.tell(accept(stream))
     })
     try {
-      server.listen({ host: address, port, backlog: BACKLOG, exclusive: true })
+      server.listen({ host: address, port, backlog: BACKLOG, exclusive: true, ipv6Only: true })
       await once(server, 'listening')
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause)

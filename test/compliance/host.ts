@@ -22,6 +22,8 @@ export interface HostUnderTest {
   readonly host: Host
   /** An address of the host that can be listened at and connected to. */
   readonly address: string
+  /** One of IPv6, where the host has that, in its canonical text. */
+  readonly ipv6?: string
   /** Where datagrams go that everybody bound to a port hears. */
   readonly broadcast: string
   /** A UDP port that nobody has. */
@@ -50,7 +52,54 @@ export async function hostCompliance(t: Test, subject: HostUnderTest): Promise<v
     await t.test(`streams: end, ${way}`, (t) => ends(t, { ...subject, way }))
   }
   await t.test('storage', (t) => storage(t, subject))
+  const { ipv6 } = subject
+  if (ipv6 !== undefined) await t.test('IPv6', (t) => families(t, { ...subject, address: ipv6 }))
   await t.test('the rest', (t) => rest(t, subject))
+}
+
+/** The same with an address of IPv6, and what it has to do with IPv4: nothing. */
+async function families(t: Test, subject: HostUnderTest): Promise<void> {
+  const { host, address } = subject
+  await t.test('streams: beginning', (t) => beginnings(t, subject))
+  await t.test('streams: octets', (t) => octets(t, { ...subject, way: 'filled' }))
+  await t.test('streams: end', (t) => ends(t, { ...subject, way: 'received' }))
+
+  t.test('who listens at :: hears nobody by IPv4, who may have the same port', async (t) => {
+    const { server } = await listen(t, { ...subject, address: '::' })
+    const { port } = server
+    const dialled = dial(t, { ...subject, address: '127.0.0.1' }, port)
+    t.not(await dialled.closed(), '')
+    const other = await host.streams.listen({ address: '0.0.0.0', port }, () => new End().handlers)
+    t.equal(other.port, port)
+    other.close()
+    t.equal(await dial(t, subject, port).heard.next('open'), 'open')
+  })
+
+  t.test('datagrams of the one family are none of the other, at the same port', async (t) => {
+    const port = await subject.freePort()
+    const options = { port, shared: true, broadcast: false }
+    const ipv4 = await open(t, subject, { ...options, address: '0.0.0.0' })
+    const ipv6 = await open(t, subject, { ...options, address: '::' })
+    const sender = { port: 0, shared: false, broadcast: false }
+    for (const [from, to] of [
+      [address, ipv6],
+      ['127.0.0.1', ipv4],
+    ] as const) {
+      const { socket } = await open(t, subject, { ...sender, address: from })
+      socket.send(pattern(22), { address: from, port })
+      const heard = await to.heard.next('22 octets')
+      t.equal(heard.hex, digest(pattern(22)))
+      t.equal(heard.from.address, from)
+    }
+    t.equal(ipv4.heard.items.length + ipv6.heard.items.length, 2)
+  })
+
+  t.test('a group on an interface that is not there is a NetworkError', async (t) => {
+    const port = await subject.freePort()
+    const options = { address: '::', port, shared: true, broadcast: false }
+    const bad = open(t, subject, { ...options, multicast: 'ff02::1%no-such-link' })
+    await t.rejects(bad, { name: 'NetworkError', message: new RegExp(`${port}`) })
+  })
 }
 
 async function clock(t: Test, { host }: HostUnderTest): Promise<void> {

@@ -95,7 +95,7 @@ t.test('an interface that is not there is named, with those that are', async (t)
   const error = await lyre.start().catch((reason: unknown) => reason)
   t.type(error, UsageError)
   t.match(error, {
-    message: /no IPv4 interface with the name or address nowhere7; there are .*127\.0\.0\.1/,
+    message: /no interface to use with the name or address nowhere7; there are .*127\.0\.0\.1/,
   })
 })
 

@@ -172,7 +172,7 @@ t.test('what cannot be is an error that says why', async (t) => {
     [['sensor', '--every', 'often'], /--every has to be a number, not often/],
     [['sensor', '--again', '0'], /--again has to be from 0\.05/],
     [['controller', '--hot', ''], /--hot has to be a number/],
-    [['sensor', '--interface', 'eth99'], /no IPv4 interface with the name or address eth99/],
+    [['sensor', '--interface', 'eth99'], /no interface to use with the name or address eth99/],
     [['sensor', '--port', 'x', '--interface', '127.0.0.1'], /beaconPort/],
     [['sensor', '--mailbox-port', '70000', '--interface', '127.0.0.1'], /mailboxPort/],
   ] as const) {

@@ -76,7 +76,7 @@ export class Machine {
     this.#nextPort = nextPort
   }
 
-  /** Gives it an interface on a segment; an address is as of `10.1.0.1/24`. */
+  /** Gives it an interface on a segment; an address is as of `10.1.0.1/24`, or `fd00:7::1/64`. */
   plug(segment: Segment, { name, address }: { name: string; address: string }): Link {
     const port = this.#nextPort()
     const peer = ['peer', 'name', port, 'netns', segment.namespace]
@@ -170,11 +170,24 @@ export class Link {
     set(this.#interface, 'up')
   }
 
-  /** The interface has this address alone. */
+  /** The interface has this address alone, of its family. */
   address(address: string): void {
+    this.withdraw(address.includes(':') ? 'IPv6' : 'IPv4')
+    this.add(address)
+  }
+
+  /** It has this address, too. */
+  add(address: string): void {
     const { namespace, name } = this.#interface
-    ip('-n', namespace, '-4', 'addr', 'flush', 'dev', name)
-    ip('-n', namespace, 'addr', 'add', address, 'brd', '+', 'dev', name)
+    // Without the second or two in which it is asked whether anybody else has it.
+    const how = address.includes(':') ? ['nodad'] : ['brd', '+']
+    ip('-n', namespace, 'addr', 'add', address, ...how, 'dev', name)
+  }
+
+  /** It has no address of that family any more. */
+  withdraw(family: 'IPv4' | 'IPv6'): void {
+    const { namespace, name } = this.#interface
+    ip('-n', namespace, family === 'IPv4' ? '-4' : '-6', 'addr', 'flush', 'dev', name)
   }
 }
 

@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import t from 'tap'
 import {
   BEACON_MULTICAST,
+  BEACON_MULTICAST_IPV6,
   BEACON_PORT,
   decodeBeacon,
   encodeBeacon,
@@ -94,6 +95,14 @@ t.test(
     t.equal(256 * (third as number) + (fourth as number), BEACON_PORT)
   },
 )
+
+t.test('the group of IPv6 is all nodes of a link, where C Zyre is (beacon.md 2.8)', async (t) => {
+  t.equal(
+    BEACON_MULTICAST_IPV6,
+    'ff02::1',
+    'RFC 4291, 2.7.1, and zsys_ipv6_mcast_address() of czmq',
+  )
+})
 
 t.test('the port of another network is for others to choose', async (t) => {
   t.equal(BEACON_PORT, 5670)

@@ -184,6 +184,24 @@ t.test(
   },
 )
 
+t.test('a link-local location is on the link that it was told by (gossip.md 3.8)', async (t) => {
+  for (const [value, address, endpoint] of [
+    ['tcp://[fe80::2]:7', 'fe80::9%eth0', 'tcp://[fe80::2%eth0]:7'],
+    ['tcp://fe80::2%wlan7:7', 'fe80::9%eth0', 'tcp://[fe80::2%eth0]:7'],
+    ['tcp://fd00::2:7', '10.0.0.9', 'tcp://[fd00::2]:7'],
+    ['tcp://[fe80::2%eth0]:7', 'fd00::9', undefined],
+    ['tcp://[fe80::2]:7', '10.0.0.9', undefined],
+  ] as const) {
+    const table = alone()
+    table.handleOpen(1, { ...HUB, address }, 0)
+    drain(table)
+    table.handleMessage(1, publish(2, 0, value), 0)
+    const [told] = drain(table)
+    if (endpoint === undefined) t.match(told, { type: 'ask' }, value)
+    else t.match(told, { type: 'alive', endpoint }, value)
+  }
+})
+
 t.test('our uuid elsewhere is answered by our own tuple (gossip.md 3.9)', async (t) => {
   const table = alone()
   table.handleOpen(1, HUB, 0)

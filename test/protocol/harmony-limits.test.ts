@@ -107,6 +107,23 @@ t.test('an address that floods us makes place for others (harmony.md 7.4)', asyn
   t.match(machine.diagnostics(), { arrivals: 4, counters: { 'arrivals-limit': 5 } })
 })
 
+t.test('who has one IPv6 network counts as one address (harmony.md 7.10)', async (t) => {
+  const machine = new Machine({ limits: { arrivalsMax: 4, dialsMax: 4 } })
+  const arrive = (connection: number, address: string) =>
+    machine.up(connection, uuidOf(-connection), { address })
+  for (let connection = -1; connection >= -4; connection--) {
+    arrive(connection, `fd00:7::${-connection}:1`)
+  }
+  t.same(arrive(-5, 'fd00:7::5:1'), ['close -5'], 'it is the newcomer itself that has most')
+  t.same(arrive(-6, 'fd00:8::6'), ['close -1'])
+  t.same(arrive(-7, 'fe80::7%eth0'), ['close -2'])
+  t.same(arrive(-8, 'fe80::7%eth1'), ['close -3'], 'another link is another network')
+  t.same(arrive(-9, 'fe80::9%eth1'), ['close -9'])
+  t.same(machine.discover(11, 'tcp://[fd00:7::11]:1'), ['dial 1 tcp://[fd00:7::11]:1'])
+  t.same(machine.discover(12, 'tcp://[fd00:7::12]:1'), [], 'a quarter of the dials is taken')
+  t.same(machine.discover(13, 'tcp://[fd00:9::13]:1'), ['dial 2 tcp://[fd00:9::13]:1'])
+})
+
 t.test(
   'of peers that are in too many groups together, the one in most goes (harmony.md 7.2)',
   async (t) => {

@@ -2,7 +2,9 @@
 
 import t from 'tap'
 import { formatEndpoint, parseEndpoint } from '../../protocol/endpoints.ts'
+import { decodeZre } from '../../protocol/zre.ts'
 import { content, endpointOf, helloOf, line, Machine, UP, uuidOf } from '../support/harmony.ts'
+import { findVector, framesOf, loadVectors } from '../support/vectors.ts'
 
 const PING = { type: 'ping' } as const
 const PING_OK = { type: 'ping-ok' } as const
@@ -123,6 +125,26 @@ t.test('a HELLO without an address means where it comes from (harmony.md 2.5)', 
   }
 })
 
+t.test(
+  'a HELLO of C Zyre with IPv6 is dialled by the link it came by (harmony.md 2.12)',
+  async (t) => {
+    const { bytes } = findVector(loadVectors('zre'), 'hello-ipv6-link-local')
+    const hello = decodeZre(framesOf(bytes))
+    const machine = new Machine()
+    const cecil = 'tcp://[fe80::98cb:5bff:fe51:d871%eth0]:49152'
+    machine.discover(1, cecil)
+    machine.up(-1, uuidOf(1), { address: 'fe80::98cb:5bff:fe51:d871%eth0' })
+    t.same(machine.say(-1, hello), ['hold -1'], 'it is where its beacon came from')
+    machine.up(-2, uuidOf(2), { address: 'fe80::98cb:5bff:fe51:d871%eth1' })
+    const other = cecil.replace('eth0', 'eth1')
+    t.same(
+      machine.say(-2, hello),
+      ['hold -2', `dial 2 ${other}`],
+      'that of another link is another',
+    )
+  },
+)
+
 t.test('an endpoint is put together and taken apart', async (t) => {
   t.same(parseEndpoint(formatEndpoint('fe80::1', 1)), { host: 'fe80::1', port: 1 })
   t.same(parseEndpoint('tcp://kitchen:65535'), { host: 'kitchen', port: 65_535 })
@@ -177,8 +199,13 @@ t.test('a dial that nobody answers is begun anew for a HELLO (harmony.md 2.6)', 
 t.test(
   'its own HELLO from another host goes before what a beacon told (harmony.md 2.6)',
   async (t) => {
-    for (const reached of [false, true]) {
-      const machine = new Machine()
+    // Whose uuid is the greater one changes its mind, the other waits for that (harmony.md 2.13).
+    for (const [reached, node] of [
+      [false, 0],
+      [true, 0],
+      [true, 9],
+    ] as const) {
+      const machine = new Machine({ node })
       machine.discover(1, 'tcp://10.0.9.1:1')
       if (reached) machine.up(1, uuidOf(1))
       t.same(
@@ -187,7 +214,9 @@ t.test(
         'whoever is there names its uuid, or not',
       )
       t.same(machine.discover(1, 'tcp://10.0.9.1:2'), [], 'and no beacon changes it')
-      t.same(machine.at(100), ['dial 2 tcp://10.0.0.1:49152'])
+      const waitMs = node === 9 ? 100 : 400
+      t.same(machine.at(waitMs - 1), [])
+      t.same(machine.at(waitMs), ['dial 2 tcp://10.0.0.1:49152'])
       t.same(machine.up(2, uuidOf(1)), ['send 2 hello 1', 'enter p1', 'resume -1'])
       t.equal(machine.count('greeted-elsewhere'), 1)
     }

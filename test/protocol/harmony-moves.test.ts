@@ -97,6 +97,31 @@ t.test('and followed back when that network fails soon after (harmony.md 5.5)', 
   t.match(machine.discover(1, other), [/^send 1 ping/], 'but it was heard where it was in between')
 })
 
+t.test('of many addresses that it has, none is asked about twice (harmony.md 5.5)', async (t) => {
+  const machine = new Machine()
+  machine.enter(1)
+  const others = ['tcp://[fd00::1]:1', 'tcp://10.0.9.1:1', 'tcp://[fd00:9::1]:1']
+  for (const other of others) {
+    machine.at(machine.now + 1_000)
+    t.match(machine.discover(1, other), [/^send 1 ping/], 'it is new')
+    machine.say(-1, PING_OK)
+  }
+  for (let second = 5; second <= 10; second++) {
+    machine.at(1_000 * second)
+    machine.discover(1)
+    for (const other of others) t.same(machine.discover(1, other), [], 'all are heard')
+  }
+  t.equal(machine.count('endpoint-changed'), others.length)
+  for (const second of [11, 12]) {
+    machine.at(1_000 * second)
+    for (const other of others) t.same(machine.discover(1, other), [], 'at the others alone')
+  }
+  machine.at(13_000)
+  t.match(machine.discover(1, 'tcp://10.0.9.1:1'), [/^send 1 ping/], 'and for long enough')
+  t.same(machine.at(14_500), ['exit p1 link', 'close 1', 'close -1'])
+  t.same(machine.at(14_600), ['dial 2 tcp://10.0.9.1:1'])
+})
+
 t.test('who has several addresses tells each peer its nearest (harmony.md 2.11)', async (t) => {
   const home = 'tcp://192.168.0.5:1'
   const machine = new Machine()
@@ -106,7 +131,10 @@ t.test('who has several addresses tells each peer its nearest (harmony.md 2.11)'
       { endpoint: home, bits: 24 },
       { endpoint: 'tcp://10.0.0.5:2', bits: 24 },
       { endpoint: 'tcp://10.9.0.5:3', bits: 8 },
-      { endpoint: 'tcp://[fe80::5]:4', bits: 0 },
+      { endpoint: 'tcp://[fe80::5%eth0]:4', bits: 64 },
+      { endpoint: 'tcp://[fe80::6%eth1]:5', bits: 64 },
+      { endpoint: 'tcp://[fd00:7::5]:6', bits: 64 },
+      { endpoint: 'tcp://[fd00:8::5]:7', bits: 64 },
     ],
     0,
   )
@@ -123,7 +151,12 @@ t.test('who has several addresses tells each peer its nearest (harmony.md 2.11)'
   t.equal(told(1, 'tcp://10.0.0.9:9'), 'tcp://10.0.0.5:2', 'the smallest network')
   t.equal(told(2, 'tcp://10.7.0.9:9'), 'tcp://10.9.0.5:3')
   t.equal(told(3, 'tcp://172.16.0.9:9'), home, 'the first where none is near')
-  t.equal(told(4, 'tcp://[fe80::9]:9'), home, 'and where it has no IPv4 address')
+  // As C Zyre writes it, and without the zone (harmony.md 2.12).
+  t.equal(told(4, 'tcp://[fe80::9%eth1]:9'), 'tcp://fe80::6:5', 'of two links the one it is on')
+  t.equal(told(5, 'tcp://[fd00:8::9]:9'), 'tcp://fd00:8::5:7')
+  t.equal(told(6, 'tcp://[2001:db8::9]:9'), 'tcp://fd00:7::5:6', 'the first of its family')
+  t.equal(told(7, 'tcp://[fe80::9%eth7]:9'), 'tcp://fd00:7::5:6', 'which is not link-local')
+  t.equal(told(8, 'tcp://kitchen:9'), home)
 })
 
 t.test('who was told where we are not any more is told anew (harmony.md 2.11)', async (t) => {
@@ -134,7 +167,8 @@ t.test('who was told where we are not any more is told anew (harmony.md 2.11)', 
   machine.discover(3)
   machine.harmony.move('tcp://10.0.7.7:1', [], machine.now)
   t.same(machine.settle(), ['close 1', `dial 4 ${endpointOf(1)}`], 'not who entered, or is dialled')
-  machine.harmony.move('tcp://10.0.7.7:1', [{ endpoint: 'tcp://10.0.9.7:1', bits: 24 }], 0)
+  const homes = ['tcp://10.0.7.7:1', 'tcp://10.0.9.7:1'].map((endpoint) => ({ endpoint, bits: 24 }))
+  machine.harmony.move('tcp://10.0.7.7:1', homes, 0)
   t.same(machine.settle(), [], 'no link that is not up')
   machine.up(4)
   machine.harmony.move('tcp://10.0.7.7:1', [], machine.now)

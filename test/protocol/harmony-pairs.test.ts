@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import t from 'tap'
+import { endpointOf } from '../support/harmony.ts'
 import { holds } from '../support/holds.ts'
 import { type Notice, Village } from '../support/village.ts'
 
@@ -81,7 +82,7 @@ function make(village: Village, trouble: Trouble): void {
       village.seed(villager(trouble.who), trouble.at, trouble.other)
       break
     case 'lie':
-      village.announce(villager(trouble.who), villager(trouble.to), trouble.at)
+      village.announce(villager(trouble.who), villager(trouble.to), endpointOf(trouble.at))
       break
   }
 }
@@ -142,6 +143,38 @@ t.test('one beacon, one way, is enough for both', async (t) => {
   village.announce(one!, other!)
   village.pass(200)
   t.same(village.complaints(), [])
+})
+
+t.test(
+  'nodes that dial each other at different addresses meet, once (harmony.md 2.6 and 2.13)',
+  async (t) => {
+    for (let seed = 0; seed < 100; seed++) {
+      const village = new Village(seed, 2, { isDual: true })
+      const [one, other] = village.living
+      const [ipv4, ipv6] = [undefined, 'tcp://[fd00::1]:49152']
+      village.announce(one!, other!, seed % 2 ? ipv6 : ipv4)
+      village.announce(one!, other!, seed % 2 ? ipv4 : ipv6)
+      village.pass(1_500)
+      t.same(village.complaints(), [], `seed ${seed}`)
+      village.pass(60_000)
+      t.equal(village.comings(), 2, `seed ${seed}: both enter once`)
+      t.ok(village.pipes.length <= 4, `seed ${seed}: ${village.pipes.length} dials`)
+    }
+  },
+)
+
+t.test('twelve nodes with two addresses each do so, too (harmony.md 5.5)', async (t) => {
+  const village = new Village(4, 12, { isDual: true })
+  village.pass(60_000)
+  t.same(village.complaints(), [])
+  t.equal(village.comings(), 12 * 11)
+  for (const { harmony } of village.living) {
+    const { counters } = harmony.diagnostics(village.now)
+    t.ok(
+      (counters['endpoint-changed'] ?? 0) <= 2 * 11,
+      'each is asked once or twice, not each second',
+    )
+  }
 })
 
 t.test('twelve nodes see each other for a minute, without a single exit', async (t) => {

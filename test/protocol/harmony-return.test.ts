@@ -60,18 +60,24 @@ t.test('its own link goes on as well, with or without a word (harmony.md 5.7)', 
   }
 })
 
-t.test('both links are lost and both go on (harmony.md 5.7)', async (t) => {
-  const machine = machineWithPeer()
-  t.same([...machine.lost(1), ...machine.lost(-1)], [])
-  t.same(machine.up(-2, uuidOf(1), { sequence: 1 }), ['hold -2', 'resume -2'])
-  machine.at(200)
-  machine.up(2, uuidOf(1))
-  t.same(machine.pong(2), [])
-  t.match(machine.diagnostics().peers, [{ state: 'entered', link: 'up', epoch: 1 }])
-  t.same(
-    machine.at(6_000).filter((text) => /exit/.test(text)),
-    [],
-  )
+t.test('both links are lost and both go on, in either order (harmony.md 5.7)', async (t) => {
+  const back = (machine: Machine) => {
+    t.same(machine.up(-2, uuidOf(1), { sequence: 1 }), ['hold -2', 'resume -2'])
+  }
+  for (const isTheirsFirst of [true, false]) {
+    const machine = machineWithPeer()
+    t.same([...machine.lost(1), ...machine.lost(-1)], [])
+    if (isTheirsFirst) back(machine)
+    machine.at(200)
+    machine.up(2, uuidOf(1))
+    t.same(machine.pong(2), [])
+    if (!isTheirsFirst) back(machine)
+    t.match(machine.diagnostics().peers, [{ state: 'entered', link: 'up', epoch: 1 }])
+    t.same(
+      machine.at(6_000).filter((text) => /exit/.test(text)),
+      [],
+    )
+  }
 })
 
 t.test('what is in doubt begins a new epoch (harmony.md 5.9 and 5.10)', async (t) => {

@@ -1,7 +1,7 @@
 /** Nodes of which Harmony knows nothing but where they are. Rule 8. */
 
 import t from 'tap'
-import { endpointOf, Machine, uuidOf } from '../support/harmony.ts'
+import { endpointOf, helloOf, Machine, uuidOf } from '../support/harmony.ts'
 
 const AT = endpointOf(1)
 const FOUND = `seed ${AT} 0001`
@@ -62,6 +62,28 @@ t.test('the HELLO of a seed may come from another of its addresses (harmony.md 8
   const { status, groups, name, headers } = { status: 0, groups: [], name: 'p7', headers: {} }
   const hello = { type: 'hello', endpoint: endpointOf(7), status, groups, name, headers } as const
   t.match(machine.say(-1, hello), [`seed ${seed} 0007`, 'enter p7', 'resume -1'])
+})
+
+t.test('a seed may have an address of IPv6 (harmony.md 8.2)', async (t) => {
+  const home = { endpoint: 'tcp://[fd00:7::7]:1', bits: 64 }
+  for (const { seed, from } of [
+    { seed: 'tcp://[::1]:49152', from: 'fd00:7::7' },
+    { seed: 'tcp://[fd00:7::1]:49152', from: 'fd00:7::1' },
+    { seed: 'tcp://[fe80::1%eth0]:49152', from: 'fe80::1%eth0' },
+  ]) {
+    const machine = new Machine()
+    machine.harmony.move('tcp://[fd00:7::7]:1', [home], 0)
+    machine.seed(seed)
+    machine.up(1)
+    // As C Zyre writes it: no brackets, and no zone.
+    const endpoint = `tcp://${from.replace('%eth0', '')}:49152`
+    machine.up(-1, uuidOf(7), { address: from })
+    const lines = machine.say(-1, helloOf(7, { endpoint }))
+    t.match(lines, [`seed ${seed} 0007`, 'enter p7', 'resume -1'])
+  }
+  const machine = new Machine()
+  machine.harmony.move('tcp://[fd00:7::7]:1', [home], 0)
+  t.match(machine.seed(home.endpoint), [`seed ${home.endpoint} 0000`], 'it is we ourselves')
 })
 
 t.test(

@@ -151,6 +151,16 @@ t.test('a name is looked up anew, and its addresses tried in turn (harmony.md 8.
   t.equal(garden.state, 'entered')
 })
 
+t.test('an address of IPv6 is dialled by its one text (harmony.md 2.12, 8.6)', async (t) => {
+  const garden = new Garden()
+  t.same(garden.start('tcp://[FD00:7::0:1]:1'), ['dial tcp://[fd00:7::1]:1'])
+  const named = new Garden()
+  named.start(NAME)
+  const [dial = ''] = named.resolved('FD00:7::0:1', '10.0.0.1')
+  t.match(dial, /^dial tcp:\/\/\[fd00:7::1\]:/)
+  t.same(named.outcome(dial.slice(5), {}), [`dial ${endpointOf(1)}`])
+})
+
 t.test('what is only remembered is given up (harmony.md 8.7)', async (t) => {
   const garden = new Garden()
   garden.seeds.start([{ endpoint: endpointOf(1), remembered: true }], 0)

@@ -14,6 +14,9 @@ import { World } from '../support/host.ts'
 const LO = at('lo', '127.0.0.1', '255.0.0.0')
 const ETH0 = at('eth0', '10.1.0.7')
 const DOCKER0 = at('docker0', '172.17.0.1')
+const V6 = { family: 'IPv6', netmask: 'ffff:ffff:ffff:ffff::' } as const
+const GLOBAL = { ...at('eth0', 'fd00:7::7'), ...V6 }
+const LINK = { ...at('eth0', 'fe80::7%eth0'), ...V6 }
 const UUID = '0123456789abcdef0123456789abcdef'
 
 function at(name: string, address: string, netmask = '255.255.0.0'): NetworkInterface {
@@ -395,3 +398,52 @@ t.test(
     }
   },
 )
+
+t.test('of IPv6, an address of the link is there beside others, and sends no beacon', async (t) => {
+  const own = { own: 10 }
+  const beacon = beacons({}, { networks: { 'fd00:7::/64': own }, to: ['ff02::1%eth0'] })
+  const found = findingsOf(node({ beacon }, [LO, GLOBAL, LINK]))
+  const used = found.filter(({ code }) => code === 'interface-used')
+  t.match(
+    used.map(({ severity, seen }) => [severity, seen]),
+    [
+      ['ok', /^beacons leave by eth0 \(fd00:7::7\) to ff02::1%eth0/],
+      ['ok', /^eth0 \(fe80::7%eth0\) can be dialled: beacons come from fd00:7::7/],
+    ],
+  )
+  t.notOk(
+    found.some(({ code }) => code === 'own-beacons-missing'),
+    'it sends none',
+  )
+  const [alone] = found.filter(({ code }) => code === 'only-own-beacons')
+  t.match(alone, { why: /or on IPv4 alone/, remedy: /tcp:\/\/\[::\]:5671/ })
+})
+
+t.test('where there is nothing but addresses of the link, that is said', async (t) => {
+  const networks = { 'fe80::%eth0/64': { own: 10 } }
+  const [cause] = causesOf(node({ beacon: beacons({}, { networks }) }, [LO, LINK]))
+  t.match(cause, { code: 'only-link-local', seen: /fe80::7%eth0/ })
+  const both = node({}, [LO, ETH0, LINK])
+  const chosen = chooseInterfaces([LO, ETH0, LINK], [], { ipv6: true })
+  const found = findingsOf({ ...both, interface: chosen })
+  t.notOk(
+    found.some(({ code }) => code === 'only-link-local'),
+    'but not beside IPv4',
+  )
+  t.match(found.find(({ code }) => code === 'own-beacons-missing')?.seen, /ff02::1%eth0/)
+})
+
+t.test('who has IPv6 switched off, or is at ::1, is told what that means', async (t) => {
+  const off = chooseInterfaces([ETH0, { ...GLOBAL, name: 'eth1' }], [], { ipv6: false })
+  const skipped = findingsOf(node({ interface: off })).find(
+    ({ code }) => code === 'interface-skipped',
+  )
+  t.match(skipped, { severity: 'note', remedy: /leave out ipv6: false/ })
+  const one = { ...LO, ...V6, address: '::1', broadcasts: false }
+  const beacon = beacons({ own: 0 }, { networks: {} })
+  const found = findingsOf(node({ beacon }, [LO, one], ['::1']))
+  t.match(
+    found.find(({ code }) => code === 'own-beacons-missing'),
+    { severity: 'warning', remedy: /ip -6 route add local ff02::1 dev lo/ },
+  )
+})

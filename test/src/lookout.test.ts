@@ -28,7 +28,8 @@ class Tested {
   readonly #open = new Set<string>()
 
   constructor(wanted: readonly string[] = []) {
-    const options = { interfaces: wanted, mailboxPorts: { from: 0, to: 0 }, advertise: undefined }
+    const mailboxPorts = { from: 0, to: 0 }
+    const options = { interfaces: wanted, ipv6: undefined, mailboxPorts, advertise: undefined }
     this.lookout = new Lookout(this.world.host(), options, {
       listen: async (address) => {
         if (this.unusable.has(address)) throw new NetworkError(`${address} cannot be had`)
@@ -116,6 +117,37 @@ t.test(
   },
 )
 
+const V6 = { family: 'IPv6', netmask: 'ffff:ffff:ffff:ffff::' } as const
+
+t.test('of IPv6 it has an address of the network and that of the link', async (t) => {
+  const global = { ...interfaceOf('eth0', 'fd00:7::1'), ...V6 }
+  const link = { ...interfaceOf('eth0', 'fe80::1%eth0'), ...V6 }
+  const tested = await opened(LO, link)
+  t.equal(tested.lookout.situation.endpoint, 'tcp://[fe80::1]:7000', 'others are told no zone')
+  t.match(tested.lookout.situation.homes, [{ endpoint: 'tcp://[fe80::1%eth0]:7000' }])
+  t.match(await tested.after(2_000, LO, link, global), {
+    told: ['listen fd00:7::1'],
+    endpoint: 'tcp://[fd00:7::1]:7000',
+  })
+  t.match(await tested.after(2_000, LO), { endpoint: 'tcp://127.0.0.1:7000' }, 'its cable is out')
+  t.match(
+    await tested.after(2_000, LO, link),
+    { told: [], isBack: true, endpoint: 'tcp://[fe80::1]:7000' },
+    'that of the link is back first, and is none in place of the other',
+  )
+  t.match(await tested.after(2_000, LO, link, global), {
+    told: [],
+    isBack: true,
+    endpoint: 'tcp://[fd00:7::1]:7000',
+  })
+  const newer = { ...global, address: 'fd00:7::2' }
+  t.match(await tested.after(2_000, LO, link, newer, global), { isElsewhere: false }, 'it stays')
+  t.match(await tested.after(2_000, LO, link, newer), {
+    told: ['listen fd00:7::2', 'leave fd00:7::1'],
+    endpoint: 'tcp://[fd00:7::2]:7000',
+  })
+})
+
 t.test('an address in the place of another ends what was there at once', async (t) => {
   const tested = await opened(LO, ETH)
   t.match(await tested.after(2_000, LO, interfaceOf('eth0', '10.0.0.9')), {
@@ -142,7 +174,7 @@ t.test('an address that is gone for a moment is kept, and then seen to be back',
 t.test('who is nowhere stays where it was', async (t) => {
   const tested = await opened(ETH)
   const nowhere = await tested.after(2_000)
-  t.match(nowhere, { isElsewhere: false, failure: /no IPv4 interface/, told: [] })
+  t.match(nowhere, { isElsewhere: false, failure: /no interface that can be used/, told: [] })
   t.match(await tested.after(60_000), { told: [], endpoint: 'tcp://10.0.0.1:7000' })
   t.match(await tested.after(2_000, ETH), { isElsewhere: false, isBack: true, failure: '' })
   await tested.after(2_000)

@@ -1,6 +1,8 @@
 import t, { type Test } from 'tap'
 import { encodeBeacon, Harmony, type Peer } from '../../protocol/index.ts'
+import { NetworkError } from '../../src/errors.ts'
 import { text } from '../../src/events.ts'
+import type { Host } from '../../src/host.ts'
 import { Lyre } from '../../src/lyre.ts'
 import type { LyreOptions } from '../../src/options.ts'
 import { World } from '../support/host.ts'
@@ -401,4 +403,30 @@ t.test('time does not go back for a handler that takes some', async (t) => {
     await world.settle()
     await stopping
   }
+})
+
+t.test('an address that nobody may use yet is tried again, soon', async (t) => {
+  const world = new World()
+  const host = world.host()
+  let isTentative = true
+  const streams: Host['streams'] = {
+    ...host.streams,
+    async listen(at, accept) {
+      const cause = Object.assign(new Error('tentative'), { code: 'EADDRNOTAVAIL' })
+      if (isTentative && at.address === '10.0.0.1') throw new NetworkError('not yet', { cause })
+      return host.streams.listen(at, accept)
+    },
+  }
+  const lyre = new Lyre({}, { ...host, streams })
+  await lyre.start()
+  const [lo] = world.interfaces
+  if (lo === undefined) throw new Error('the world has loopback')
+  const eth0 = { ...lo, name: 'eth0', address: '10.0.0.1', netmask: '255.0.0.0', loopback: false }
+  world.interfaces = [lo, eth0]
+  await world.advance(10_000)
+  t.match(lyre.endpoint, /^tcp:\/\/127\.0\.0\.1:/, 'it stays where it is')
+  isTentative = false
+  await world.advance(4_000)
+  t.match(lyre.endpoint, /^tcp:\/\/10\.0\.0\.1:/)
+  await Promise.all([lyre.stop(), world.settle()])
 })

@@ -25,6 +25,7 @@ t.test('everything has the default that its docstring names', async (t) => {
     beaconPort: 5_670,
     beaconIntervalMs: 1_000,
     mdns: false,
+    ipv6: undefined,
     interfaces: [],
     mailboxPorts: { from: 0, to: 0 },
     advertise: undefined,
@@ -72,12 +73,13 @@ t.test('what is given is taken', async (t) => {
     evasiveTimeoutMs: 10,
     silentTimeoutMs: 11,
     expiredTimeoutMs: 86_400_000,
+    ipv6: false,
     copy: true,
     trace,
   }
   t.match(resolveOptions(given), given)
   t.same(resolveOptions({ interface: 'eth0' }).interfaces, ['eth0'])
-  const wanted = ['eth*', '!eth1', '10.0.0.0/8']
+  const wanted = ['eth*', '!eth1', '10.0.0.0/8', 'fd00::/128', '!fe80::1%eth0', '*:*']
   t.same(resolveOptions({ interface: wanted }).interfaces, wanted)
   t.same(resolveOptions({ mailboxPort: 7 }).mailboxPorts, { from: 7, to: 7 })
   t.same(resolveOptions({ mailboxPort: { from: 7, to: 65_535 } }).mailboxPorts, {
@@ -145,10 +147,11 @@ t.test('texts have to fit into the fields of their messages', async (t) => {
 
 t.test('an option of another type is named', async (t) => {
   const list = 'interface has to be a name, an address, a network, or a list of these'
-  for (const wrong of [7, '', '!', [''], ['eth0', 7], '10.0.0.0/33']) {
+  for (const wrong of [7, '', '!', [''], ['eth0', 7], '10.0.0.0/33', 'fd00::/129']) {
     t.equal(complaint({ interface: wrong }), list)
   }
   t.equal(complaint({ copy: 'no' }), 'copy has to be a boolean, not no')
+  t.equal(complaint({ ipv6: 'no' }), 'ipv6 has to be a boolean, not no')
   t.equal(complaint({ trace: true }), 'trace has to be a function, not true')
 })
 
@@ -191,6 +194,8 @@ t.test('where to be a hub, and where hubs are, has to be said in full', async (t
     ['tcp://*:5671', { address: '0.0.0.0', port }],
     ['tcp://127.0.0.1:5671', { address: '127.0.0.1', port }],
     ['tcp://127.0.0.1:*', { address: '127.0.0.1', port: 0 }],
+    ['tcp://[::1]:5671', { address: '::1', port }],
+    ['tcp://[fe80::1%eth0]:*', { address: 'fe80::1%eth0', port: 0 }],
     ['inproc://a-hub', { name: 'a-hub' }],
   ] as const) {
     t.same(resolveOptions({ gossipBind }).gossipBind, address)
@@ -202,6 +207,8 @@ t.test('where to be a hub, and where hubs are, has to be said in full', async (t
     'tcp://*:0',
     'tcp://*:65536',
     'tcp://a:1',
+    'tcp://[1:2:3]:1',
+    'tcp://::1:5671',
     7,
   ]) {
     t.match(complaint({ gossipBind }), /gossipBind has to be tcp:.* not /, String(gossipBind))
@@ -225,6 +232,13 @@ t.test('where to be a hub, and where hubs are, has to be said in full', async (t
   for (const seeds of ['', 'a:1', 'tcp://a', 'tcp://a:0', 'inproc://a', ['tcp://a:1', 7], 7]) {
     t.match(complaint({ seeds }), /seeds has to be /, String(seeds))
   }
+  t.same(
+    resolveOptions({ seeds: ['tcp://[FD00:0::1]:1', 'tcp://fd00::1:1', 'tcp://[fe80::1%eth0]:1'] })
+      .seeds,
+    ['tcp://[fd00::1]:1', 'tcp://[fe80::1%eth0]:1'],
+    'an address has one text',
+  )
+  t.match(complaint({ seeds: 'tcp://[fe80::1]:1' }), /its interface, as in .*fe80::1%eth0\]:1/)
   const tooMany = Array.from({ length: 65 }, (_, index) => `tcp://a:${index + 1}`)
   t.match(complaint({ seeds: tooMany }), /one endpoint, or a list of up to 64/)
   t.same(resolveOptions({ gossipConnect: 'tcp://a:1' }).gossipConnect, ['tcp://a:1'])

@@ -266,9 +266,11 @@ export class World {
     to: { readonly port: number; readonly address?: string },
     from: Address,
   ): void {
-    const group = to.address?.startsWith('239.') === true ? to.address : undefined
-    for (const { port, multicast, handlers } of this.#sockets) {
-      if (port !== to.port || (group !== undefined && multicast !== group)) continue
+    const { address: there = '' } = to
+    const group = /^(239\.|ff02:)/.test(there) ? there : undefined
+    for (const { address, port, multicast, handlers } of this.#sockets) {
+      const hears = group === undefined ? address !== '::' : multicast === group
+      if (port !== to.port || !hears) continue
       handlers.receive(bytes.slice(), from)
     }
   }
@@ -388,12 +390,12 @@ export class World {
   }
 }
 
-/** Where a node of this world is: on all its interfaces, or at an address that others are told. */
+/** Where a node of this world is: on all its interfaces, of IPv6 as well, or at an address that others are told. */
 export function whereabouts(
   { interfaces }: Pick<World, 'interfaces'>,
   inboxPort: number,
   endpoint = `tcp://127.0.0.1:${inboxPort}`,
 ): Whereabouts {
-  const { chosen } = chooseInterfaces(interfaces, [])
+  const { chosen } = chooseInterfaces(interfaces, [], { ipv6: true })
   return { endpoint, places: chosen.map((chosen) => ({ chosen, inboxPort })) }
 }

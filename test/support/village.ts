@@ -4,6 +4,7 @@
  */
 
 import type { Uuid } from '../../protocol/bytes.ts'
+import type { Home } from '../../protocol/endpoints.ts'
 import type { Harmony, LinkChange } from '../../protocol/harmony.ts'
 import type { ConnectionId } from '../../protocol/peers.ts'
 import { decodeZre, encodeZre, type Frames } from '../../protocol/zre.ts'
@@ -67,10 +68,13 @@ export class Village {
   readonly #plans: { readonly at: number; readonly run: () => void }[] = []
   readonly #apart = new Set<string>()
   #reading: Pipe | undefined
+  /** Whether all have IPv6 beside IPv4. */
+  readonly #isDual: boolean
 
-  constructor(seed: number, size: number) {
+  constructor(seed: number, size: number, { isDual = false } = {}) {
     this.#seed = seed
     this.#identities = seed % 2 === 0
+    this.#isDual = isDual
     for (let number = 1; number <= size; number++) this.settle(number)
   }
 
@@ -104,7 +108,7 @@ export class Village {
       lostCount: 0,
     }
     this.villagers.push(villager)
-    harmony.start(endpointOf(number))
+    harmony.start(endpointOf(number), this.#homesOf(number))
     this.#beacon(villager)
   }
 
@@ -186,7 +190,7 @@ export class Village {
     villager.pipes.clear()
     villager.witness.connections.clear()
     for (const other of this.living) if (this.random(2) === 0) this.hint(villager, other)
-    villager.harmony.start(endpointOf(villager.number))
+    villager.harmony.start(endpointOf(villager.number), this.#homesOf(villager.number))
   }
 
   /** A beacon with port 0, true or forged. */
@@ -205,8 +209,7 @@ export class Village {
   }
 
   /** A beacon that says that a node is somewhere. */
-  announce(about: Villager, to: Villager, number = about.number): void {
-    const endpoint = endpointOf(number)
+  announce(about: Villager, to: Villager, endpoint = endpointOf(about.number)): void {
     this.#later(this.random(20), () => {
       if (!to.alive) return
       to.harmony.handleDiscovered({ uuid: about.uuid, endpoint, source: 'beacon' }, this.now)
@@ -268,9 +271,18 @@ export class Village {
     if (!villager.alive) return
     for (const other of this.living) {
       const cut = this.#apart.has(pair(villager, other)) || this.random(10) < this.beaconLoss
-      if (other !== villager && !cut) this.announce(villager, other)
+      if (other === villager || cut) continue
+      for (const { endpoint } of this.#homesOf(villager.number)) {
+        if (!this.#isDual || this.random(10) >= this.beaconLoss)
+          this.announce(villager, other, endpoint)
+      }
     }
     this.#later(1_000, () => this.#beacon(villager))
+  }
+
+  #homesOf(number: number): Home[] {
+    const ipv4 = { endpoint: endpointOf(number), bits: 24 }
+    return this.#isDual ? [ipv4, { endpoint: `tcp://[fd00::${number}]:49152`, bits: 64 }] : [ipv4]
   }
 
   /** What is planned for the same instant happens in the order in which it was planned. */
@@ -329,9 +341,10 @@ export class Village {
 
   #reach(from: Villager, { connection, endpoint, sequence }: Deed & { type: 'dial' }): void {
     if (!from.alive || !from.witness.connections.has(connection)) return
-    const to = this.living.find(({ number }) =>
-      [endpointOf(number), otherOf(number)].includes(endpoint),
-    )
+    const isThere = (number: number) =>
+      otherOf(number) === endpoint ||
+      this.#homesOf(number).some((home) => home.endpoint === endpoint)
+    const to = this.living.find(({ number }) => isThere(number))
     if (to === undefined || this.#apart.has(pair(from, to))) {
       this.#link(from, connection, { type: 'lost', reason: 'nobody is there' })
       return
@@ -358,7 +371,8 @@ export class Village {
     // Every other inbox says who it is, as those of Lyre do.
     const uuid = to.number % 2 === 0 ? to.uuid : undefined
     const up = { type: 'up', answers: true } as const
-    const [here, there] = [`10.0.0.${from.number}`, `10.0.0.${to.number}`]
+    const network = endpoint.includes('[') ? 'fd00::' : '10.0.0.'
+    const [here, there] = [`${network}${from.number}`, `${network}${to.number}`]
     this.#link(to, accepted, { ...up, uuid: from.uuid, address: here, sequence })
     this.#link(from, connection, { ...up, uuid, address: there, sequence: undefined })
   }
@@ -392,7 +406,10 @@ export class Village {
   }
 
   #read(pipe: Pipe): void {
-    while (!pipe.held && pipe.toOpen && pipe.to.alive) {
+    // Of one that is held, a mesh sees that it closed. With one address each, it may as well see that late.
+    const isOver = pipe.held && pipe.inbox.at(-1) === 'end' && this.#isDual
+    if (isOver) pipe.inbox.splice(0, pipe.inbox.length - 1)
+    while ((!pipe.held || isOver) && pipe.toOpen && pipe.to.alive) {
       const item = pipe.inbox.shift()
       if (item === undefined) return
       if (item === 'ping') {

@@ -98,7 +98,7 @@ t.test('a hub that is not there, and a wrong use, have their exit codes', async 
   t.match(findings[0]?.seen, /tcp:\/\/127\.0\.0\.1:9 is not there: /)
   const wrong = await run(t, 'doctor', '--interface', 'nix0')
   t.equal(wrong.code, 2)
-  t.match(wrong.errors, /no IPv4 interface with the name or address nix0; there are/)
+  t.match(wrong.errors, /no interface to use with the name or address nix0; there are/)
   const bad = await runWith(t, { LYRE_DOCTOR_WAIT: 'long' }, 'doctor')
   t.equal(bad.code, 2)
 })

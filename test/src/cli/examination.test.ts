@@ -130,6 +130,23 @@ t.test(
   },
 )
 
+t.test('the rules for IPv6 are told to who has that', async (t) => {
+  const rules = '-P INPUT DROP\n-A OUTPUT -p udp -j DROP'
+  const both = machine({ tools: { 'iptables -S': rules, 'ip6tables -S': rules } })
+  const kinds = async (more: Partial<Examined>) =>
+    (await found(both, 'firewall', more)).map(({ seen }) => seen.split(' ')[0])
+  t.same(await kinds({}), ['iptables', 'ip6tables'], 'nobody knows what the node would have')
+  const { interface: choice, ...rest } = await node()
+  t.same(await kinds({ node: { interface: choice, ...rest } }), ['iptables'])
+  const [eth0] = choice?.chosen ?? []
+  if (eth0 === undefined) throw new Error('it is on eth0')
+  const ipv6 = { chosen: [{ ...eth0, family: 'IPv6', address: 'fd00:7::1' } as const], skipped: [] }
+  const only = { node: { interface: ipv6, ...rest } }
+  t.same(await kinds(only), ['ip6tables'])
+  const [remedy] = (await found(both, 'firewall', only)).map(({ remedy }) => remedy)
+  t.match(remedy, /sudo ip6tables -I INPUT .* sudo ip6tables -I OUTPUT -p udp/)
+})
+
 t.test('a firewall is blamed where something is kept out', async (t) => {
   const ufw = machine({ files: { '/etc/ufw/ufw.conf': 'ENABLED=yes' } })
   const { beacon, ...rest } = await node()

@@ -62,7 +62,10 @@ t.test('what is used wrongly ends with 2, and a sentence that helps', async (t) 
     [['pipe', '--port', 'x'], /'x' is invalid. A port is an integer from 1 to 65535/],
     [['pipe', '--port', '65536'], /A port is an integer from 1 to 65535/],
     [['pipe', '--header', 'x'], /A header is KEY=VALUE/],
-    [['pipe', '--interface', 'nix0'], /no IPv4 interface with the name or address nix0; there are/],
+    [
+      ['pipe', '--interface', 'nix0'],
+      /no interface to use with the name or address nix0; there are/,
+    ],
     [['chat', '--group', ''], /a group is a text of 1 to 255 octets/],
     [['chat', '--name', 'x'.repeat(256)], /name has to be a text of at most 255 octets/],
     [['chat', 'CHAT'], /too many arguments/],

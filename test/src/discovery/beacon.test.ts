@@ -2,7 +2,8 @@ import t from 'tap'
 import { decodeBeacon, encodeBeacon } from '../../../protocol/index.ts'
 import { BeaconDiscovery } from '../../../src/discovery/beacon.ts'
 import type { Place } from '../../../src/discovery/discovery.ts'
-import type { Datagrams } from '../../../src/host.ts'
+import { NetworkError } from '../../../src/errors.ts'
+import type { Datagrams, NetworkInterface } from '../../../src/host.ts'
 import { World, whereabouts } from '../../support/host.ts'
 import { fromHex, loadVectors } from '../../support/vectors.ts'
 
@@ -108,6 +109,132 @@ t.test('it beacons on all interfaces, each with its port, and moves when they do
   t.same(sent(), ['10.2.255.255 0'])
 })
 
+/** One address of IPv6 of an interface. */
+function ipv6(name: string, address: string): NetworkInterface {
+  const netmask = 'ffff:ffff:ffff:ffff::'
+  const rest = { netmask, loopback: false, broadcasts: true, zone: name }
+  return { name, family: 'IPv6', address, ...rest }
+}
+
+t.test(
+  'with IPv6 it is at ff02::1 of each interface, from one address (beacon.md 2.8)',
+  async (t) => {
+    const world = new World()
+    const wlan0: NetworkInterface = {
+      ...ipv6('wlan0', '10.1.0.1'),
+      family: 'IPv4',
+      netmask: '255.255.0.0',
+    }
+    world.interfaces = [
+      ipv6('eth0', 'fe80::1%eth0'),
+      ipv6('eth0', '2001:db8::1'),
+      ipv6('eth0', 'fd00:7::1'),
+      wlan0,
+      ipv6('wlan0', 'fe80::2%wlan0'),
+    ]
+    const { beacon, told } = tested(world)
+    await beacon.start(whereabouts(world, 49_152))
+    const sent = () => world.datagrams.splice(0).map(({ to }) => to.address)
+    t.same(sent(), ['10.1.255.255', 'ff02::1%eth0', 'ff02::1%wlan0'])
+    await world.settle()
+    t.match(beacon.diagnostics(), {
+      to: ['10.1.255.255', 'ff02::1%eth0', 'ff02::1%wlan0'],
+      heard: { own: 3, impostor: 0, foreign: 0 },
+      networks: {
+        '10.1.0.0/16': { own: 1 },
+        'fd00:7::/64': { own: 1 },
+        'fe80::%wlan0/64': { own: 1 },
+      },
+    })
+    const hear = (link: string, address: string) => {
+      const to = { port: PORT, address: `ff02::1%${link}` }
+      world.broadcast(encodeBeacon({ uuid: BOB, port: 7 }), to, { address, port: 1 })
+    }
+    hear('eth0', 'fd00:7::9')
+    hear('eth0', '2001:db8:9::9')
+    hear('eth0', 'fe80::9%eth0')
+    hear('wlan0', 'fe80::9%wlan0')
+    hear('tun0', 'fe80::9%tun0')
+    t.same(told, [
+      'b at [fd00:7::9]:7',
+      'b at [2001:db8:9::9]:7',
+      'b at [fe80::9%eth0]:7',
+      'b at [fe80::9%wlan0]:7',
+    ])
+    t.match(beacon.diagnostics().networks, { '2001:db8:9::/64': { alive: 1 } })
+    await beacon.stop()
+    t.equal(sent().slice(-3).join(), '10.1.255.255,ff02::1%eth0,ff02::1%wlan0', 'its goodbye')
+    hear('eth0', 'fd00:7::9')
+    t.equal(told.length, 4)
+  },
+)
+
+t.test('IPv6 comes and goes with its interface, and IPv4 with the last of its own', async (t) => {
+  const world = new World()
+  const { beacon, told } = tested(world)
+  const [lo] = world.interfaces
+  world.interfaces = [ipv6('eth0', 'fd00:7::1')]
+  await beacon.start(whereabouts(world, 49_152))
+  const hear = (address: string | undefined, from: string) => {
+    const to = address === undefined ? { port: PORT } : { port: PORT, address }
+    world.broadcast(encodeBeacon({ uuid: BOB, port: 7 }), to, { address: from, port: 1 })
+    return told.splice(0).join()
+  }
+  t.equal(hear(undefined, '127.0.0.7'), '', 'nothing of IPv4 is open')
+  t.equal(hear('ff02::1%eth0', 'fd00:7::9'), 'b at [fd00:7::9]:7')
+  world.interfaces = lo === undefined ? [] : [lo]
+  await beacon.start(whereabouts(world, 49_152))
+  t.equal(hear('ff02::1%eth0', 'fd00:7::9'), '')
+  t.equal(hear(undefined, '127.0.0.7'), 'b at 127.0.0.7:7')
+  await beacon.stop()
+})
+
+t.test('a new neighbour that is link-local hears of us at once', async (t) => {
+  const world = new World()
+  world.interfaces = [ipv6('eth0', 'fe80::1%eth0'), ipv6('eth1', 'fe80::1%eth1')]
+  const { beacon } = tested(world)
+  await beacon.start(whereabouts(world, 49_152))
+  const sent = () => world.datagrams.splice(0).map(({ to }) => to.address)
+  sent()
+  const hear = (uuid: string, address: string) => {
+    const [, link = ''] = address.split('%')
+    const to = { port: PORT, address: `ff02::1%${link === '' ? 'eth0' : link}` }
+    world.broadcast(encodeBeacon({ uuid, port: 7 }), to, { address, port: 1 })
+    return sent()
+  }
+  t.same(hear(BOB, 'fe80::b%eth1'), ['ff02::1%eth1'])
+  world.now += 1_000
+  t.same(hear(BOB, 'fe80::b%eth1'), [], 'it is not new any more')
+  t.same(hear('c'.repeat(32), 'fe80::c%eth0'), ['ff02::1%eth0'])
+  t.same(hear('d'.repeat(32), 'fe80::d%eth0'), [], 'however many there are')
+  world.now += 100
+  t.same(hear('e'.repeat(32), 'fd00:7::e'), [], 'and only where it matters')
+  t.same(hear('f'.repeat(32), 'fe80::f%eth0'), ['ff02::1%eth0'])
+  await beacon.stop()
+})
+
+t.test('with IPv6 alone, and no port to be had, it does not start', async (t) => {
+  const world = new World()
+  world.interfaces = [ipv6('eth0', 'fd00:7::1')]
+  const host = world.host()
+  const cause = new NetworkError('cannot open UDP port 5670')
+  let sockets = 0
+  const datagrams: Datagrams = {
+    async open(wanted, handlers) {
+      if (wanted.address !== '::') throw cause
+      sockets++
+      const socket = await host.datagrams.open(wanted, handlers)
+      return { ...socket, close: async () => void sockets-- }
+    },
+  }
+  const options = { uuid: ALICE, port: PORT, intervalMs: 1_000 }
+  const nobody = { alive() {}, goodbye() {} }
+  const beacon = new BeaconDiscovery({ ...host, datagrams }, options, nobody)
+  await t.rejects(beacon.start(whereabouts(world, 49_152)), cause)
+  t.equal(sockets, 0, 'and what was open is closed')
+  t.match(beacon.diagnostics(), { sendErrors: 1, lastError: cause.message })
+})
+
 t.test('its last words are a beacon with port 0', async (t) => {
   const world = new World()
   const { beacon } = tested(world)
@@ -158,7 +285,7 @@ t.test('what is heard is told or counted, by kind and by network', async (t) => 
   t.same(networks, {
     '127.0.0.0/8': { own: 1, alive: 1, goodbye: 1, impostor: 1, noise: 1, secure: 1 },
     '192.168.7.0/24': { foreign: 2, noise: 1, otherVersion: 1 },
-    'not IPv4': { foreign: 1 },
+    'fe80::/64': { foreign: 1 },
   })
 })
 
@@ -225,4 +352,48 @@ t.test('a beacon of C Zyre is heard', async (t) => {
   )
   world.broadcast(alive?.bytes as Uint8Array, { port: PORT }, FROM)
   t.equal(told.length, 1)
+})
+
+t.test('after a sleep it hears and beacons by new sockets, or by the old ones', async (t) => {
+  const world = new World()
+  const host = world.host()
+  const open = new Set<object>()
+  let isShort = false
+  let openedCount = 0
+  const datagrams: Datagrams = {
+    async open(wanted, handlers) {
+      if (isShort) throw new NetworkError('no socket is left')
+      const socket = await host.datagrams.open(wanted, handlers)
+      openedCount++
+      open.add(socket)
+      const close = async () => {
+        open.delete(socket)
+        await socket.close()
+      }
+      return { send: (bytes, to) => socket.send(bytes, to), close }
+    },
+  }
+  const options = { uuid: ALICE, port: PORT, intervalMs: 1_000 }
+  const beacon = new BeaconDiscovery({ ...host, datagrams }, options, { alive() {}, goodbye() {} })
+  await beacon.renew()
+  t.equal(openedCount, 0, 'not before it is started')
+  isShort = true
+  await t.rejects(beacon.start(whereabouts(world, 49_152)), { name: 'NetworkError' })
+  isShort = false
+  await beacon.start(whereabouts(world, 49_152))
+  await beacon.renew()
+  t.same([openedCount, open.size, beacon.isPartial], [4, 2, false])
+  isShort = true
+  await beacon.renew()
+  t.same([open.size, beacon.isPartial], [2, false])
+  t.match(beacon.diagnostics(), { sent: 3, sendErrors: 2, lastError: 'no socket is left' })
+  await beacon.start(whereabouts(world, 49_153))
+  t.equal(beacon.isPartial, true, 'it is to be started again')
+  isShort = false
+  await beacon.start(whereabouts(world, 49_153))
+  t.equal(beacon.isPartial, false)
+  await world.settle()
+  t.match(beacon.diagnostics().heard, { own: 4 })
+  await beacon.stop()
+  t.equal(open.size, 0)
 })

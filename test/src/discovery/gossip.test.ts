@@ -375,3 +375,23 @@ t.test(
     t.equal(gone.over, 'closed by us')
   },
 )
+
+t.test('after a sleep a hub that waits is dialled at once, and no other is blamed', async (t) => {
+  const world = new World()
+  const hub = new Gossiper(world, 1, { bind: HUB })
+  const client = new Gossiper(world, 2, { connect: [AT_HUB, 'tcp://127.0.0.1:5999'] })
+  await hub.gossip.start({ endpoint: endpointOf(1), places: [] })
+  await client.gossip.start({ endpoint: endpointOf(2), places: [] })
+  await world.advance(20_000)
+  const states = () => client.gossip.diagnostics().hubs.map(({ state }) => state)
+  t.same(states(), ['connected', 'waiting'])
+  const count = world.streams.length
+  await client.gossip.renew()
+  t.equal(world.streams.length, count + 2, 'the one that waited')
+  await world.advance(30_000)
+  t.equal(client.gossip.diagnostics().hubs[0]?.lastError, null, 'who answers is left alone')
+  world.now += 3_600_000
+  await world.advance(0)
+  t.same(states()[0], 'connected', 'what came meanwhile is read before anybody is late')
+  await Promise.all([hub, client].map(({ gossip }) => gossip.stop()).concat(world.settle()))
+})

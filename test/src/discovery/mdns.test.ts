@@ -241,3 +241,19 @@ t.test('one that is stopped while it opens, closes again, and says nothing', asy
   t.same(world.packets, [])
   t.same(alice.discovery.diagnostics(), [])
 })
+
+t.test('it has nothing to say with IPv6 (mdns.md, Deviations)', async (t) => {
+  const world = new World()
+  const alice = new Tested(world)
+  const [lo] = world.interfaces
+  if (lo === undefined) throw new Error('the world has loopback')
+  const netmask = 'ffff:ffff:ffff:ffff::'
+  const eth0 = { ...lo, name: 'eth0', loopback: false } as const
+  const ipv6 = { ...eth0, family: 'IPv6', address: 'fd00::1', netmask, zone: 'eth0' } as const
+  const ipv4 = { ...eth0, address: '10.0.0.1', netmask: '255.255.255.0' }
+  world.interfaces = [ipv6, ipv4]
+  await alice.discovery.start(whereabouts(world, 1_001))
+  t.match(alice.discovery.diagnostics(), [{ address: '10.0.0.1' }])
+  t.equal(alice.discovery.diagnostics().length, 1)
+  await alice.discovery.stop()
+})

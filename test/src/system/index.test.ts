@@ -2,6 +2,7 @@
 
 import { once } from 'node:events'
 import { Socket } from 'node:net'
+import { networkInterfaces } from 'node:os'
 import t from 'tap'
 import { systemHost } from '../../../src/system/index.ts'
 import { type HostUnderTest, hostCompliance, pair } from '../../compliance/host.ts'
@@ -15,9 +16,13 @@ const HOST = {
   freePort,
 }
 
+/** Where this machine has IPv6: its loopback. */
+const IPV6 = systemHost.interfaces().some(({ address }) => address === '::1') ? { ipv6: '::1' } : {}
+
 t.test('the real host is a Host', (t) =>
   hostCompliance(t, {
     ...HOST,
+    ...IPV6,
     async surfaced(t) {
       // tap's own handlers would take it for a failure.
       const handlers = process.listeners('uncaughtException')
@@ -46,8 +51,21 @@ t.test('loopback broadcasts, but not with macOS and the BSDs', async (t) => {
     Object.defineProperty(process, 'platform', { ...descriptor, value: platform })
     const found = systemHost.interfaces()
     t.ok(found.some(({ loopback }) => loopback))
-    for (const one of found) t.equal(one.broadcasts, !one.loopback || broadcasts, platform)
+    for (const one of found) {
+      const isLinux = platform === 'linux' || platform === 'android'
+      const has = one.family === 'IPv4' ? broadcasts : !isLinux
+      t.equal(one.broadcasts, !one.loopback || has, `${platform} ${one.address}`)
+    }
   }
+})
+
+t.test('an address of IPv6 has the zone of its interface where it needs one', async (t) => {
+  const listed = Object.entries(networkInterfaces()).flatMap(([name, found = []]) =>
+    found.map(({ address }) => (address.startsWith('fe80:') ? `${address}%${name}` : address)),
+  )
+  const found = systemHost.interfaces()
+  t.same(found.map(({ address }) => address).sort(), listed.sort())
+  for (const { name, family, zone } of found) t.equal(zone, family === 'IPv6' ? name : undefined)
 })
 
 t.test('both sides are read to where they say, as soon as they have heard something', async (t) => {
