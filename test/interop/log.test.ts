@@ -23,7 +23,7 @@ import { LogSender } from '../../dist/src/log/sender.js'
 import { systemHost } from '../../dist/src/system/index.js'
 import { type Child, startProgram } from '../support/child.ts'
 import { eventually, Heard } from '../support/heard.ts'
-import { entryOf, NODE, plain } from '../support/log.ts'
+import { entryOf, NODE, plain, RING } from '../support/log.ts'
 import { serve } from '../support/stranger.ts'
 import { findVector, fromHex, loadVectors, toHex } from '../support/vectors.ts'
 import { loadZmtpVectors } from '../support/zmtp.ts'
@@ -116,10 +116,11 @@ function senderOf(t: Test, endpoint: string): LogSender {
   const timer = systemHost.clock.timer(() => sender.handleTimeout(systemHost.clock.now()))
   const sender: LogSender = new LogSender(
     systemHost,
-    { uuid: NODE, name: 'kitchen', endpoint: 'tcp://127.0.0.1:1', level: 'debug' },
+    { uuid: NODE, name: 'kitchen', level: 'debug', ...RING },
     { sooner: () => timer.set(sender.pollTimeout()) },
   )
   t.teardown(() => sender.stop())
+  sender.start('tcp://127.0.0.1:1')
   t.ok(sender.announce('1'.repeat(32), endpoint, ADDRESSES))
   return sender
 }
