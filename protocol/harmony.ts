@@ -4,7 +4,7 @@
 // Past 600 lines because a peer's whole life, from discovered to gone, is one machine.
 // Spec: harmony.md, after 36/ZRE and the Harmony pattern of the ZeroMQ guide, chapter 8.
 
-import { isLoopback } from './addresses.ts'
+import { isAddress, isLoopback } from './addresses.ts'
 import type { Uuid } from './bytes.ts'
 import { Dials } from './dials.ts'
 import {
@@ -393,7 +393,10 @@ export class Harmony {
       else if (owner instanceof PeerRecord) this.#handleReached(owner, change, now)
       return
     }
-    if (owner === undefined) return
+    if (owner === undefined) {
+      if (change.type === 'refused') this.#trace({ type: 'refused', reason: change.reason })
+      return
+    }
     if (change.type === 'measured') {
       if (owner instanceof PeerRecord && connection === owner.outbound) {
         this.#handleMeasured(owner, change.roundTripMs, now)
@@ -523,6 +526,18 @@ export class Harmony {
   peer(uuid: Uuid): Peer | undefined {
     const peer = this.#peers.get(uuid)
     return peer?.present ? peer.view() : undefined
+  }
+
+  /**
+   * Addresses at which an entered peer is for certain, the best one first: where our link to it leads, if it was told there
+   * who it is, and that from which its own came (log.md 5.7).
+   */
+  addresses(uuid: Uuid): string[] {
+    const peer = this.#peers.get(uuid)
+    if (!peer?.present) return []
+    const { host } = parseEndpoint(peer.endpoint) as { readonly host: string }
+    const reached = peer.named && isAddress(host) ? [host] : []
+    return [...reached, peer.teller].filter((address) => address !== '')
   }
 
   /** How long nothing has come from an entered peer; Infinity where it has not entered. */
@@ -1361,7 +1376,7 @@ export class Harmony {
     // Most are heard each second: nothing more is looked at.
     if (quietMs < evasiveTimeoutMs * PING_SHARE) return
     if (quietMs >= expiredTimeoutMs) {
-      const reason = `nothing came for ${quietMs} ms`
+      const reason = `nothing came for ${Math.round(quietMs)} ms`
       this.#drop(peer, { cause: 'expired', reason, now })
       return
     }
@@ -1773,6 +1788,7 @@ export class Harmony {
   }
 
   #closeArrival(arrival: Arrival, reason: string): void {
+    this.#trace({ type: 'arrival-closed', uuid: arrival.uuid, reason })
     this.#endArrival(arrival)
     this.#close(arrival.connection, reason)
   }

@@ -2,6 +2,7 @@
 // that of the book, small and coarse; version 2 tells who and when exactly, and counts, so that it shows what was lost.
 // Spec: log.md, after zguide chapter 8 and 20/ZRELOG.
 
+import { withoutZone } from './addresses.ts'
 import { bytesToUuid, cut, Reader, type Uuid, utf8, uuidToBytes, Writer } from './bytes.ts'
 import { formatEndpoint, parseEndpoint } from './endpoints.ts'
 import { WireError } from './errors.ts'
@@ -287,5 +288,8 @@ export function collectorOf(header: string, addresses: readonly string[]): strin
   const [best] = addresses
   if (at === undefined || best === undefined) return undefined
   if (at.host === '*') return formatEndpoint(best, at.port)
-  return addresses.includes(at.host) ? header : undefined
+  // A zone of theirs tells us nothing (harmony.md 2.12); ours is in the address by which we know them.
+  const told = withoutZone(at.host)
+  const own = addresses.find((address) => withoutZone(address) === told)
+  return own === undefined ? undefined : formatEndpoint(own, at.port)
 }

@@ -60,10 +60,12 @@ export {
   type SeedEvidence,
   type Severity,
 } from './findings.ts'
+export type { LogDiagnostics, Observation } from './log/observer.ts'
 export type { LogReceiverDiagnostics } from './log/receiver.ts'
 export type { LogSenderDiagnostics, LogTargetDiagnostics } from './log/sender.ts'
+export { type LogStream, logStream } from './log/stream.ts'
 export type { Content, Diagnostics } from './lyre.ts'
-export type { LyreLimits, LyreOptions } from './options.ts'
+export type { LogOptions, LyreLimits, LyreOptions } from './options.ts'
 export type { RememberedPeer, StateDiagnostics } from './state.ts'
 export type { Lyre }
 

@@ -2,7 +2,7 @@
 
 import { basename, relative } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { LyreOptions } from '../index.ts'
+import type { LogLevel, LyreOptions } from '../index.ts'
 import { variableOf } from './environment.ts'
 
 /** What was said on the command line, or in the environment. */
@@ -23,6 +23,7 @@ export interface NodeSettings {
   readonly beaconInterval?: number
   readonly mdns?: boolean
   readonly ipv6?: boolean
+  readonly logLevel?: LogLevel | 'off'
   readonly group?: readonly string[]
   readonly header?: Readonly<Record<string, string>>
   readonly json?: true
@@ -31,7 +32,7 @@ export interface NodeSettings {
 /** The options of the node that a command line asks for; what it does not say is left to the defaults. */
 export function nodeOptions(settings: NodeSettings): LyreOptions {
   const { name, port, mailboxPort, advertise, beaconInterval, mdns, header } = settings
-  const { connect, state, remember, gossipBind, gossipConnect, ipv6 } = settings
+  const { connect, state, remember, gossipBind, gossipConnect, ipv6, logLevel } = settings
   return {
     ...(name !== undefined && { name }),
     ...(settings.interface !== undefined && { interface: settings.interface }),
@@ -46,6 +47,7 @@ export function nodeOptions(settings: NodeSettings): LyreOptions {
     ...(beaconInterval !== undefined && { beaconIntervalMs: beaconInterval }),
     ...(mdns !== undefined && { mdns }),
     ...(ipv6 !== undefined && { ipv6 }),
+    ...(logLevel !== undefined && { log: { level: logLevel } }),
     ...(header !== undefined && { headers: header }),
   }
 }
@@ -113,7 +115,13 @@ export function withNetwork(command: Command): Command {
     parseInterval,
   )
   shared(command, '--mdns', 'finds others by multicast DNS as well, and shows there')
-  return shared(command, '--ipv6', 'uses IPv6 beside IPv4; otherwise where there is no IPv4')
+  shared(command, '--ipv6', 'uses IPv6 beside IPv4; otherwise where there is no IPv4')
+  return shared(
+    command,
+    '--log-level <level>',
+    'what collectors of logs are told: error, warning, info or debug; off, unless given',
+    parseLogLevel,
+  )
 }
 
 /** Adds --group, as a list of groups to join. */
@@ -211,6 +219,13 @@ function parseInterval(text: string): number {
   const ms = parseDuration(text)
   if (ms >= 10 && ms <= 60_000) return ms
   throw new InvalidArgumentError('It is a duration from 10ms to 60s.')
+}
+
+const LOG_LEVELS: readonly string[] = ['off', 'error', 'warning', 'info', 'debug']
+
+function parseLogLevel(text: string): string {
+  if (LOG_LEVELS.includes(text)) return text
+  throw new InvalidArgumentError(`A level is ${LOG_LEVELS.join(', ')}.`)
 }
 
 function parsePorts(text: string): { readonly from: number; readonly to: number } {

@@ -1,5 +1,6 @@
 /** The real host does what every Host has to do. */
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { Socket } from 'node:net'
 import { networkInterfaces } from 'node:os'
@@ -66,6 +67,21 @@ t.test('an address of IPv6 has the zone of its interface where it needs one', as
   const found = systemHost.interfaces()
   t.same(found.map(({ address }) => address).sort(), listed.sort())
   for (const { name, family, zone } of found) t.equal(zone, family === 'IPv6' ? name : undefined)
+})
+
+t.test('who subscribes to a channel hears what is published from then on', async (t) => {
+  const { channels } = systemHost
+  const heard: unknown[] = []
+  const hear = (message: unknown) => void heard.push(message)
+  t.notOk(channels.hasSubscribers('lyre:enter'))
+  channels.publish('lyre:enter', 'unheard')
+  subscribe('lyre:enter', hear)
+  t.ok(channels.hasSubscribers('lyre:enter'))
+  t.notOk(channels.hasSubscribers('lyre:exit'))
+  channels.publish('lyre:enter', 'heard')
+  unsubscribe('lyre:enter', hear)
+  t.notOk(channels.hasSubscribers('lyre:enter'))
+  t.same(heard, ['heard'])
 })
 
 t.test('both sides are read to where they say, as soon as they have heard something', async (t) => {
