@@ -235,6 +235,11 @@ t.test('a header names an address of its own peer, or nothing (log.md 5.7)', asy
   ]) {
     t.equal(collectorOf(header, addresses), undefined, header)
   }
+  // A zone of theirs means nothing here, ours does.
+  const linked = ['fe80::7%eth0']
+  t.equal(collectorOf('tcp://[fe80::7]:9000', linked), 'tcp://[fe80::7%eth0]:9000')
+  t.equal(collectorOf('tcp://[FE80:0::7%en1]:9000', linked), 'tcp://[fe80::7%eth0]:9000')
+  t.equal(collectorOf('tcp://[fe80::8]:9000', linked), undefined)
 })
 
 t.test('a text is cut at the end of a character', async (t) => {
