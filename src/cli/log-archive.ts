@@ -34,7 +34,7 @@ export interface ArchiveHandlers {
 
 /** Eight digits that go on, so that files sort in their order, whatever the clock says; and when they were begun. */
 const NAME = /^(\d{8,})-\d{8}T\d{6}Z\.ndjson$/
-/** How often it is looked whether somebody has taken the file away. */
+/** How often it is looked whether somebody has taken the file away; and for how long all has to be written until it is well. */
 const LOOK_MS = 1_000
 /** More than any record can become. */
 const LINE_BYTES_MAX = 1_048_576
@@ -46,7 +46,9 @@ export class Archive {
   readonly #handlers: ArchiveHandlers
   #file: File
   #lookedAt = performance.now()
+  #isGone = false
   #isFailing = false
+  #failedAt = 0
   #lostCount = 0
   #lineCount = 0
 
@@ -75,11 +77,13 @@ export class Archive {
       this.#rotate()
       this.#write(Buffer.from(texts.join('')))
       this.#lineCount += texts.length
-      if (this.#lostCount === 0 || !this.#isFailing) return
+      // On a disk that is full, one line has room and the next has not.
+      if (!this.#isFailing || performance.now() - this.#failedAt < LOOK_MS) return
       this.#isFailing = false
       this.#handlers.recovered(this.#lostCount)
     } catch (error) {
       this.#lostCount += texts.length
+      this.#failedAt = performance.now()
       if (this.#isFailing) return
       this.#isFailing = true
       this.#handlers.failed(error as Error)
@@ -98,18 +102,19 @@ export class Archive {
     const { bytesMax, ageMaxMs } = this.#rotation
     const now = performance.now()
     const isDone = bytes > 0 && (bytes >= bytesMax || now - begunAt >= ageMaxMs)
-    const isLooked = now - this.#lookedAt < LOOK_MS
-    if (!isDone && isLooked) return
-    this.#lookedAt = now
-    const isGone = !isLooked && fstatSync(descriptor).nlink === 0
-    if (!isDone && !isGone) return
+    if (now - this.#lookedAt >= LOOK_MS) {
+      this.#lookedAt = now
+      this.#isGone ||= fstatSync(descriptor).nlink === 0
+    }
+    if (!isDone && !this.#isGone) return
     try {
-      if (isGone) mkdirSync(this.#folder, { recursive: true })
+      if (this.#isGone) mkdirSync(this.#folder, { recursive: true })
       const next = begin(this.#folder)
       closeSync(descriptor)
       this.#file = next
+      this.#isGone = false
     } catch (error) {
-      if (isGone) throw error
+      if (this.#isGone) throw error
     }
   }
 
@@ -166,7 +171,9 @@ export interface Reading {
 
 /** Files with lines of a log: those of a folder in their order, or the one. @throws Error where there is none. */
 export function filesOf(path: string): string[] {
-  if (!statSync(path).isDirectory()) return [path]
+  const found = statSync(path, { throwIfNoEntry: false })
+  if (found === undefined) throw new Error(`there is no ${path}`)
+  if (!found.isDirectory()) return [path]
   const names = namesIn(path)
   if (names.length === 0) throw new Error(`there are no logs in ${path}`)
   return names.map((name) => join(path, name))

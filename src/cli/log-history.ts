@@ -67,7 +67,7 @@ export async function* recall(
     bar.clear()
     yield past.end()
     const unreadable = source.unreadable()
-    if (unreadable > 0) complain(`${unreadable} lines in ${path} are not of a log`)
+    if (unreadable > 0) complain(`lines in ${path} that are not of a log: ${unreadable}`)
   } finally {
     bar.clear()
     source.close()

@@ -28,6 +28,8 @@ export function query(path: string, settings: QuerySettings, signal: AbortSignal
     const isWanted = filterOf(settings)
     for await (const lines of recall(path, { bar, complain, signal })) {
       for (const line of lines) {
+        // Whoever is not shown may be somebody's peer.
+        words.nameOf(line.node)
         if (!isWanted(line)) continue
         if (settings.json) tell(line)
         else say(words.describe(line))

@@ -112,7 +112,7 @@ export function idOf({ uuid, hash = 0, address }: LogLineNode): string {
 
 /** Milliseconds in the unit that suits them. */
 export function durationOf(ms: number): string {
-  if (ms < 1_000) return `${Math.round(ms)} ms`
+  if (ms < 1_000) return `${ms < 10 ? Number(ms.toFixed(2)) : Math.round(ms)} ms`
   if (ms < 120_000) return `${(ms / 1_000).toFixed(1)} s`
   if (ms < 7_200_000) return `${(ms / 60_000).toFixed(1)} min`
   return `${(ms / 3_600_000).toFixed(1)} h`

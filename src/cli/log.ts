@@ -165,6 +165,8 @@ class Board {
   }
 
   show(line: LogLine): void {
+    // Whoever is not shown may be somebody's peer.
+    this.#words.nameOf(line.node)
     if (!this.#isWanted(line)) return
     if (!this.#isBusy) this.#write(line)
     else if (this.#waiting.length < WAITING_MAX) this.#waiting.push(line)
