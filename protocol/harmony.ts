@@ -10,6 +10,7 @@ import {
   formatEndpoint,
   type Home,
   homeFor,
+  isIpv4,
   isLoopback,
   parseEndpoint,
   reachable,
@@ -391,7 +392,10 @@ export class Harmony {
       else if (owner instanceof PeerRecord) this.#handleReached(owner, change, now)
       return
     }
-    if (owner === undefined) return
+    if (owner === undefined) {
+      if (change.type === 'refused') this.#trace({ type: 'refused', reason: change.reason })
+      return
+    }
     if (change.type === 'measured') {
       if (owner instanceof PeerRecord && connection === owner.outbound) {
         this.#handleMeasured(owner, change.roundTripMs, now)
@@ -521,6 +525,18 @@ export class Harmony {
   peer(uuid: Uuid): Peer | undefined {
     const peer = this.#peers.get(uuid)
     return peer?.present ? peer.view() : undefined
+  }
+
+  /**
+   * Addresses at which an entered peer is for certain, the best one first: where our link to it leads, if it was told there
+   * who it is, and that from which its own came (log.md 5.7).
+   */
+  addresses(uuid: Uuid): string[] {
+    const peer = this.#peers.get(uuid)
+    if (!peer?.present) return []
+    const { host } = parseEndpoint(peer.endpoint) as { readonly host: string }
+    const reached = peer.named && isIpv4(host) ? [host] : []
+    return [...reached, peer.teller].filter((address) => address !== '')
   }
 
   /** How long nothing has come from an entered peer; Infinity where it has not entered. */
@@ -1356,7 +1372,7 @@ export class Harmony {
     // Most are heard each second: nothing more is looked at.
     if (quietMs < evasiveTimeoutMs * PING_SHARE) return
     if (quietMs >= expiredTimeoutMs) {
-      const reason = `nothing came for ${quietMs} ms`
+      const reason = `nothing came for ${Math.round(quietMs)} ms`
       this.#drop(peer, { cause: 'expired', reason, now })
       return
     }
@@ -1769,6 +1785,7 @@ export class Harmony {
   }
 
   #closeArrival(arrival: Arrival, reason: string): void {
+    this.#trace({ type: 'arrival-closed', uuid: arrival.uuid, reason })
     this.#endArrival(arrival)
     this.#close(arrival.connection, reason)
   }

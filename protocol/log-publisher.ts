@@ -36,8 +36,6 @@ export interface LogEntry {
 export interface LogPublisherOptions {
   readonly node: Uuid
   readonly name: string
-  /** Our own, by which collectors of version 1 know us. */
-  readonly endpoint: string
   /** When we began to count, in milliseconds since 1970; never the same twice. */
   readonly epoch: number
   /** The highest that is told: those above are not made at all. 0: none. */
@@ -104,12 +102,13 @@ interface Connection {
 const V1 = 1
 const V2 = 2
 
-/** The log of one node, in one life of it. */
+/** The log of one node, for as long as it counts. */
 export class LogPublisher {
   /** The highest level that is told; it may be changed at any time (log.md 5.5). */
   level: number
   readonly #options: LogPublisherOptions
-  readonly #hash: number
+  /** Of our endpoint, by which collectors of version 1 know us. */
+  #hash = 0
   readonly #sequences = new Map<number, number>()
   /** The record at a place is at that place modulo the length. */
   readonly #ring: (Kept | undefined)[]
@@ -125,11 +124,15 @@ export class LogPublisher {
   constructor(options: LogPublisherOptions) {
     this.#options = options
     this.level = options.level
-    this.#hash = hashOf(options.endpoint)
     this.#ring = new Array(options.recordsMax).fill(undefined)
   }
 
   // Inputs and commands.
+
+  /** Our endpoint, from now on: it is known once a node is started, and may change. */
+  handleEndpoint(endpoint: string): void {
+    this.#hash = hashOf(endpoint)
+  }
 
   /** Tells what happened at an instant of the clock that others have, in milliseconds since 1970. */
   log(entry: LogEntry, timeMs: number): void {
@@ -175,6 +178,12 @@ export class LogPublisher {
     if (!this.#served.delete(endpoint)) return
     this.#effects.push({ type: 'hangup', endpoint })
     this.#serve()
+  }
+
+  /** We stop: all peers are forgotten, and the caller closes what there is. What is kept stays, for those that come later. */
+  handleStop(): void {
+    this.#announced.clear()
+    this.#served.clear()
   }
 
   /** A collector is connected. Numbers are the caller's, and not used again. */

@@ -47,6 +47,7 @@ export function createHost(
       },
     },
     storage: { folder: (path) => folderOf(process, path), date: () => DATE + process.now },
+    channels: NOBODY,
     resolve: (name) =>
       new Promise((found, failed) => {
         process.network.clock.defer(() =>
@@ -64,6 +65,9 @@ export function createHost(
     surface,
   }
 }
+
+/** What listens to a process is outside of the simulation. */
+const NOBODY: Host['channels'] = { hasSubscribers: () => false, publish() {} }
 
 /** Begins in 2026, in all simulations. */
 const DATE = 1_767_225_600_000

@@ -20,6 +20,7 @@ export interface Host {
   readonly streams: Streams
   readonly multicastDns: MulticastDns
   readonly storage: Storage
+  readonly channels: Channels
   /**
    * Looks up the IPv4 addresses of a host by its name, the best first.
    * @throws NetworkError when it has none.
@@ -144,6 +145,13 @@ export interface MulticastDnsSocket {
   send(packet: MdnsPacket, to?: Address): void
   /** Sends what was given to send(), then closes. */
   close(): Promise<void>
+}
+
+/** What others in this process may listen to, by its name, without knowing a node. */
+export interface Channels {
+  /** Whether anybody listens: to be asked before a message is made. */
+  hasSubscribers(name: string): boolean
+  publish(name: string, message: unknown): void
 }
 
 /** Small files that outlive a process. Few are read, when a node is created or started, so nobody has to wait for a promise. */

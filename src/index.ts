@@ -63,10 +63,12 @@ export {
 } from './findings.ts'
 export type { CollectorEvents, CollectorOptions } from './log/collector.ts'
 export type { LogLine, LogLineNode, LogLineRecord } from './log/lines.ts'
+export type { LogDiagnostics, Observation } from './log/observer.ts'
 export type { LogReceiverDiagnostics } from './log/receiver.ts'
 export type { LogSenderDiagnostics, LogTargetDiagnostics } from './log/sender.ts'
+export { type LogStream, logStream } from './log/stream.ts'
 export type { Content, Diagnostics } from './lyre.ts'
-export type { LyreLimits, LyreOptions } from './options.ts'
+export type { LogOptions, LyreLimits, LyreOptions } from './options.ts'
 export type { RememberedPeer, StateDiagnostics } from './state.ts'
 export type { Collector, Lyre }
 

@@ -16,6 +16,8 @@ import {
   INCARNATION_HEADER,
   isUuid,
   type LinkChange,
+  type LogFields,
+  type LogLevel,
   type Peer,
   type PeerDiagnostics,
   parseEndpoint,
@@ -45,9 +47,10 @@ import {
 } from './events.ts'
 import { causesOf } from './findings.ts'
 import type { Host, Timer } from './host.ts'
+import { type LogDiagnostics, Observer, type PeerChange } from './log/observer.ts'
 import { Lookout } from './lookout.ts'
 import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
-import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
+import { checkLogLevel, type LyreOptions, resolveOptions, type Settings } from './options.ts'
 import { State, type StateDiagnostics } from './state.ts'
 import { Traces } from './traces.ts'
 import { checkSignal, Waiters } from './waiters.ts'
@@ -75,6 +78,8 @@ export interface Diagnostics {
   readonly seeds: readonly SeedDiagnostics[]
   /** All that are known, entered or not; `backlogBytes` were written for one and have not left this machine. */
   readonly peers: readonly (PeerDiagnostics & { readonly backlogBytes: number })[]
+  /** What is logged, and to whom it is told. */
+  readonly log: LogDiagnostics
   /** What became of all that was sent: `sent` is the sum of the others but `waitingBytes`. */
   readonly messages: Tally
   /** Connections there are, being made, and accepted without a HELLO so far. */
@@ -148,6 +153,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   readonly #streams = new Set<EventStream>()
   readonly #waiters: Waiters
   readonly #traces: Traces
+  readonly #log: Observer
   #session: Session | undefined
   #state: Diagnostics['state'] = 'stopped'
   /** What start() and stop() asked for last: each waits for the one before. */
@@ -182,6 +188,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#uuid = keepUuid ? (this.#identity?.uuid ?? drawn) : drawn
     this.#name = this.#settings.name ?? this.#uuid.slice(0, 6)
     this.#harmony = new Harmony({ ...this.#settings, uuid: this.#uuid, name: this.#name })
+    this.#log = this.#createLog()
   }
 
   /** Our identity: 32 lower-case hexadecimal digits, random, the same for as long as this object lives. */
@@ -266,6 +273,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#harmony.join(group, this.#now())
     this.#groupBytes += groupBytes(group)
     this.#stage?.handleAction({ type: 'join', group })
+    this.#log.handleGroup('join', group)
     this.#pump()
     return true
   }
@@ -274,10 +282,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
   leave(group: string): boolean {
     checkGroup(group)
     const changed = this.#harmony.leave(group, this.#now())
-    if (changed) this.#groupBytes -= groupBytes(group)
-    if (changed) this.#stage?.handleAction({ type: 'leave', group })
+    if (!changed) return false
+    this.#groupBytes -= groupBytes(group)
+    this.#stage?.handleAction({ type: 'leave', group })
+    this.#log.handleGroup('leave', group)
     this.#pump()
-    return changed
+    return true
   }
 
   /**
@@ -470,6 +480,24 @@ export class Lyre extends EventEmitter<LyreEvents> {
     return stream
   }
 
+  /**
+   * Says something to whoever collects logs, at any time: what is said before start(), or after stop(), is kept like the rest
+   * and told once we are started.
+   * @param fields anything that JSON has, up to 16,384 octets; told as they are now, left out where they are too much.
+   * @throws UsageError on anything but a level, a text and an object.
+   */
+  log(level: LogLevel, text: string, fields?: LogFields): void {
+    this.#log.say(level, text, fields)
+  }
+
+  /** The highest level that is logged, `off` by default; set it at any time. @throws UsageError, when set, on anything else. */
+  get logLevel(): LogLevel | 'off' {
+    return this.#log.level
+  }
+  set logLevel(level: LogLevel | 'off') {
+    this.#log.level = checkLogLevel(level)
+  }
+
   /** All that this node knows, at this moment. */
   diagnostics(): Diagnostics {
     const session = this.#session
@@ -491,6 +519,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
         const backlogBytes = session?.mesh.backlogBytes(peer.connections.outbound) ?? 0
         return { ...peer, backlogBytes }
       }),
+      log: this.#log.diagnostics(),
       messages: harmony.messages,
       connections: mesh?.connections ?? 0,
       dials: harmony.dials,
@@ -528,6 +557,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       this.#state = 'started'
       this.#lonelyAt = clock.now() + this.#settings.lonelyAfterMs
       this.#stage?.handleAction({ type: 'start' })
+      this.#log.start(situation.endpoint)
       this.#pump()
     } catch (error) {
       this.#session?.timer.set(Number.POSITIVE_INFINITY)
@@ -538,6 +568,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       await Promise.all([mesh?.stop(0), ...discoveries.map((discovery) => discovery.stop())])
       this.#harmony.finish()
       this.#identity?.end()
+      this.#log.fail(error)
       throw error
     }
   }
@@ -552,6 +583,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     if (isElsewhere) {
       const reason = 'the addresses of this machine changed'
       this.#harmony.move(endpoint, homes, this.#now())
+      this.#log.move(endpoint)
       this.#trace({ type: 'interfaces', endpoint, reason })
     }
     if (failure !== '') this.#trace({ type: 'interfaces', reason: failure })
@@ -606,6 +638,13 @@ export class Lyre extends EventEmitter<LyreEvents> {
       sooner: () => this.#arm(),
     }
     return this.#stage?.createMesh(options, handlers) ?? new Mesh(this.#host, options, handlers)
+  }
+
+  #createLog(): Observer {
+    const { log, limits } = this.#settings
+    const { logRecordsMax: recordsMax, logBytesMax: bytesMax } = limits
+    const options = { ...log, uuid: this.#uuid, name: this.#name, recordsMax, bytesMax }
+    return new Observer(this.#host, options, { sooner: () => this.#arm() })
   }
 
   #createDiscoveries(): Pick<Session, 'beacon' | 'gossip' | 'mdns' | 'seeds' | 'discoveries'> {
@@ -684,6 +723,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     { lingerMs, signal }: { readonly lingerMs: number; readonly signal: AbortSignal | undefined },
   ): Promise<void> {
     this.#state = 'stopping'
+    const beganAt = this.#now()
     this.#stage?.handleAction({ type: 'stop' })
     const goodbyes = discoveries.map((discovery) => discovery.stop())
     this.#harmony.stop()
@@ -695,6 +735,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
     signal?.removeEventListener('abort', abort)
     this.#harmony.finish()
     this.#pump()
+    const leftMs = Math.max(lingerMs - (this.#now() - beganAt), lingerMs / 10)
+    await this.#log.stop(signal?.aborted ? 0 : Math.min(leftMs, LOG_LINGER_MS))
     this.#identity?.end()
     this.#session = undefined
     this.#state = 'stopped'
@@ -743,6 +785,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     for (const discovery of session.discoveries) discovery.handleTimeout(now)
     this.#identity?.handleTimeout(now)
     session.mesh.handleTimeout(now)
+    this.#log.handleTimeout(now)
     this.#harmony.handleTimeout(now)
     if (sleptMs > 0) this.#harmony.handleWake(now)
     this.#drain()
@@ -758,7 +801,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
     const seconds = this.#settings.lonelyAfterMs / 1_000
     const [cause] = causes
     const text = `nobody has been there for ${seconds} s${cause === undefined ? '' : `: ${cause.seen}`}`
-    this.#emit({ type: 'warning', code: 'nobody-heard', text, causes })
+    const warning = { type: 'warning', code: 'nobody-heard', text, causes } as const
+    this.#log.handleWarning(warning)
+    this.#emit(warning)
   }
 
   #pump(): void {
@@ -786,7 +831,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
     let at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout(), lookout.pollTimeout())
     if (this.#identity !== undefined) at = Math.min(at, this.#identity.pollTimeout())
     for (const discovery of discoveries) at = Math.min(at, discovery.pollTimeout())
-    at = Math.min(at, this.#lonelyAt)
+    at = Math.min(at, this.#lonelyAt, this.#log.pollTimeout())
     if (at === session.armedAt) return
     session.armedAt = at
     session.timer.set(at)
@@ -815,11 +860,17 @@ export class Lyre extends EventEmitter<LyreEvents> {
         this.#lonelyAt = Number.POSITIVE_INFINITY
         this.#session?.seeds?.handleEnter(effect.peer.uuid)
         this.#identity?.handleSeen(effect.peer, this.#now())
-        this.#emit(effect)
+        this.#tellOf(effect)
         break
       case 'exit':
         this.#handleExit(effect)
-        this.#emit(effect)
+        this.#tellOf(effect)
+        break
+      case 'join':
+      case 'leave':
+      case 'evasive':
+      case 'silent':
+        this.#tellOf(effect)
         break
       default:
         this.#emit(this.#settings.copy ? copied(effect) : effect)
@@ -833,6 +884,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
     for (const discovery of this.#session?.discoveries ?? []) {
       discovery.handleExit?.({ uuid: peer.uuid, cause }, this.#now())
     }
+  }
+
+  /** What became of a peer, told to whoever collects logs before our application acts on it. */
+  #tellOf(event: PeerChange): void {
+    this.#log.handlePeer(event, (uuid) => this.#harmony.addresses(uuid))
+    this.#emit(event)
   }
 
   #emit(event: LyreEvent): void {
@@ -851,6 +908,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }
 
   #trace(trace: Trace): void {
+    this.#log.handleTrace(trace, this.#toldAt)
     if (this.#settings.trace !== undefined) this.#traces.add(trace, this.#now())
   }
 
@@ -891,6 +949,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
 /** Commands for which the clock is asked once. */
 const COMMANDS_AT_ONCE = 32
+
+/** Longer no collector holds up a stop(). */
+const LOG_LINGER_MS = 1_000
 
 /** What may be given to the operating system that it has not sent: enough to keep a fast network busy. */
 const BACKLOG_BYTES_MAX = 1_048_576

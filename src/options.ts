@@ -8,6 +8,8 @@ import {
   type Headers,
   isIpv4,
   LEASE_MAX_MS,
+  LOG_LEVELS,
+  type LogLevel,
   type OverflowPolicy,
   parseEndpoint,
   TEXT_BYTES_MAX,
@@ -116,6 +118,11 @@ export interface LyreOptions {
    */
   readonly trace?: (trace: Trace) => void
   /**
+   * What the node logs, for collectors of the network: what it sees of itself and its peers, and what `log()` says. Default:
+   * nothing, since whoever is on the network can be a collector.
+   */
+  readonly log?: LogOptions
+  /**
    * By group, what becomes of a shout to it for which there is no room: `drop-newest` leaves it out, `drop-oldest` leaves
    * out the oldest that still waits. It applies for each peer by itself, once its mailbox is half full; the peer stays.
    * At most 1,024 groups. Default: none: the peer whose mailbox is full is let go, with cause `limit`.
@@ -123,6 +130,21 @@ export interface LyreOptions {
   readonly overflow?: Readonly<Record<string, OverflowPolicy>>
   /** What others, or an application that is slow, can make grow. */
   readonly limits?: Partial<LyreLimits>
+}
+
+/** What a node logs. */
+export interface LogOptions {
+  /**
+   * The highest level that is recorded: `error`, `warning`, `info`, `debug`, or `off`. `lyre.logLevel` changes it at any time.
+   * Default: `off`, which costs nothing. With `info`, the latest records take up to `limits.logBytesMax` of memory.
+   */
+  readonly level?: LogLevel | 'off'
+  /**
+   * Whether records leave the node at all: at most four collectors are connected to, which peers name by the header `X-ZRELOG`,
+   * and only at an address of that very peer. Default: true. Without, nothing is kept either; the channels of
+   * `node:diagnostics_channel` have all of it, whatever the level is.
+   */
+  readonly publish?: boolean
 }
 
 /** Limits of a node; integers from 1. */
@@ -173,6 +195,10 @@ export interface LyreLimits {
    * Past it the connection is closed that has held most of them for longest.
    */
   readonly unreadBytesMax: number
+  /** Records of the log that are kept for collectors that come later. Default: 4,096: some minutes of a busy node. */
+  readonly logRecordsMax: number
+  /** Octets of those records; one is kept in any case. Default: 1,048,576 (1 MiB). */
+  readonly logBytesMax: number
   /** Events that wait for the reader of one `events()`. Default: 10,000. Past it they are dropped and counted. */
   readonly eventsMax: number
   /** Octets of memory that those events take, about, for each stream. Default: 33,554,432 (32 MiB). */
@@ -193,6 +219,8 @@ const LIMITS: LyreLimits = {
   gossipTuplesMax: 4_096,
   gossipClientsMax: 1_024,
   unreadBytesMax: 268_435_456,
+  logRecordsMax: 4_096,
+  logBytesMax: 1_048_576,
   eventsMax: 10_000,
   eventBytesMax: 33_554_432,
 }
@@ -222,6 +250,7 @@ export interface Settings {
   readonly lonelyAfterMs: number
   readonly copy: boolean
   readonly trace: ((trace: Trace) => void) | undefined
+  readonly log: Required<LogOptions>
   readonly overflow: ReadonlyMap<string, OverflowPolicy>
   readonly limits: LyreLimits
 }
@@ -264,6 +293,7 @@ export function resolveOptions(options: LyreOptions): Settings {
     lonelyAfterMs: resolveLonely(options.lonelyAfterMs ?? 10_000),
     copy: typed('copy', options.copy, 'boolean') ?? false,
     trace: typed('trace', options.trace, 'function'),
+    log: resolveLog(options.log ?? {}),
     overflow: resolveOverflow(options.overflow ?? {}),
     limits: resolveLimits(options.limits ?? {}),
   }
@@ -292,6 +322,7 @@ const KEYS = new Set([
   'lonelyAfterMs',
   'copy',
   'trace',
+  'log',
   'overflow',
   'limits',
 ])
@@ -451,6 +482,32 @@ function resolveOverflow(
   return policies
 }
 
+const LEVELS: readonly string[] = ['off', ...Object.keys(LOG_LEVELS)]
+
+function resolveLog(given: LogOptions): Required<LogOptions> {
+  if (typeof given !== 'object' || given === null) {
+    throw new UsageError(`log has to be an object, such as { level: 'info' }, not ${String(given)}`)
+  }
+  for (const key of Object.keys(given)) {
+    if (key === 'level' || key === 'publish') continue
+    throw new UsageError(`there is no option log.${key}; there are level, publish`)
+  }
+  const publish = typed('log.publish', given.publish, 'boolean') ?? true
+  return { level: checkLogLevel(given.level ?? 'off'), publish }
+}
+
+/** @throws UsageError on anything but the name of a level, or `off`. */
+export function checkLogLevel(level: LogLevel | 'off'): LogLevel | 'off' {
+  if (LEVELS.includes(level)) return level
+  throw new UsageError(`the level of a log is ${LEVELS.join(', ')}, not ${String(level)}`)
+}
+
+/** Limits that must not be as high as one likes: a ring has its places from the beginning. */
+const MOST: Readonly<Record<string, number>> = {
+  peerGroupsMax: LIMITS.peerGroupsMax,
+  logRecordsMax: 1_048_576,
+}
+
 function resolveLimits(given: Partial<LyreLimits>): LyreLimits {
   const limits = { ...LIMITS }
   for (const [key, value] of Object.entries(given)) {
@@ -458,7 +515,7 @@ function resolveLimits(given: Partial<LyreLimits>): LyreLimits {
       throw new UsageError(`there is no limit ${key}; there are ${Object.keys(LIMITS).join(', ')}`)
     }
     const min = key === 'messageFramesMax' ? 2 : 1
-    const max = key === 'peerGroupsMax' ? LIMITS.peerGroupsMax : Number.MAX_SAFE_INTEGER
+    const max = MOST[key] ?? Number.MAX_SAFE_INTEGER
     ;(limits as Record<string, number>)[key] = integer(`limits.${key}`, value, { min, max })
   }
   return limits

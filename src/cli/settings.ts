@@ -2,7 +2,7 @@
 
 import { basename, relative } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { LyreOptions } from '../index.ts'
+import type { LogLevel, LyreOptions } from '../index.ts'
 import { variableOf } from './environment.ts'
 
 /** What was said on the command line, or in the environment. */
@@ -22,6 +22,7 @@ export interface NodeSettings {
   /** Milliseconds. */
   readonly beaconInterval?: number
   readonly mdns?: boolean
+  readonly logLevel?: LogLevel | 'off'
   readonly group?: readonly string[]
   readonly header?: Readonly<Record<string, string>>
   readonly json?: true
@@ -30,7 +31,7 @@ export interface NodeSettings {
 /** The options of the node that a command line asks for; what it does not say is left to the defaults. */
 export function nodeOptions(settings: NodeSettings): LyreOptions {
   const { name, port, mailboxPort, advertise, beaconInterval, mdns, header } = settings
-  const { connect, state, remember, gossipBind, gossipConnect } = settings
+  const { connect, state, remember, gossipBind, gossipConnect, logLevel } = settings
   return {
     ...(name !== undefined && { name }),
     ...(settings.interface !== undefined && { interface: settings.interface }),
@@ -44,6 +45,7 @@ export function nodeOptions(settings: NodeSettings): LyreOptions {
     ...(gossipConnect !== undefined && { gossipConnect }),
     ...(beaconInterval !== undefined && { beaconIntervalMs: beaconInterval }),
     ...(mdns !== undefined && { mdns }),
+    ...(logLevel !== undefined && { log: { level: logLevel } }),
     ...(header !== undefined && { headers: header }),
   }
 }
@@ -110,7 +112,13 @@ export function withNetwork(command: Command): Command {
     'longest time between two beacons; 1s, unless given',
     parseInterval,
   )
-  return shared(command, '--mdns', 'finds others by multicast DNS as well, and shows there')
+  shared(command, '--mdns', 'finds others by multicast DNS as well, and shows there')
+  return shared(
+    command,
+    '--log-level <level>',
+    'what collectors of logs are told: error, warning, info or debug; off, unless given',
+    parseLogLevel,
+  )
 }
 
 /** Adds --group, as a list of groups to join. */
@@ -208,6 +216,13 @@ function parseInterval(text: string): number {
   const ms = parseDuration(text)
   if (ms >= 10 && ms <= 60_000) return ms
   throw new InvalidArgumentError('It is a duration from 10ms to 60s.')
+}
+
+const LOG_LEVELS: readonly string[] = ['off', 'error', 'warning', 'info', 'debug']
+
+function parseLogLevel(text: string): string {
+  if (LOG_LEVELS.includes(text)) return text
+  throw new InvalidArgumentError(`A level is ${LOG_LEVELS.join(', ')}.`)
 }
 
 function parsePorts(text: string): { readonly from: number; readonly to: number } {

@@ -21,10 +21,11 @@ import { type Line, Lines } from '../lines.ts'
 export interface LogSenderOptions {
   readonly uuid: Uuid
   readonly name: string
-  /** Of our inbox: collectors of version 1 know us by it. */
-  readonly endpoint: string
   /** The highest level that is told. */
   readonly level: LogLevel | 'off'
+  /** What is kept for collectors that come later: records, and octets. */
+  readonly recordsMax: number
+  readonly bytesMax: number
 }
 
 /** A collector that we connect to. */
@@ -49,9 +50,6 @@ export interface LogSenderDiagnostics {
   readonly counters: Readonly<Record<string, number>>
 }
 
-/** What a collector that comes later can still have: some minutes of a busy node. */
-const RECORDS_MAX = 4_096
-const RING_BYTES_MAX = 1_048_576
 /** Each costs what it writes; there is one mostly, and another while somebody looks. */
 const COLLECTORS_MAX = 4
 /** Octets that a stream has not sent: beyond, records wait in the ring, where they cost nothing more. */
@@ -62,26 +60,25 @@ const CHUNK_BYTES = 65_536
 const LIMITS = { ...ZMTP_LIMITS, messageBytesMax: 1 + TOPIC_BYTES_MAX, messageFramesMax: 2 }
 const NEVER = Number.POSITIVE_INFINITY
 
-/** The log of a node, for one life of it. */
+/** The log of a node, for all its lives: what is said between two of them is kept, and told in the next. */
 export class LogSender {
   readonly #host: Host
   readonly #publisher: LogPublisher
   readonly #lines: Lines
   readonly #handlers: { sooner(): void }
   #draining = false
-  #isStopped = false
+  #isStarted = false
   #level: LogLevel | 'off'
 
   /** @param handlers `sooner`: pollTimeout() may be sooner than it was. */
   constructor(host: Host, options: LogSenderOptions, handlers: { sooner(): void }) {
-    const { uuid: node, name, endpoint, level } = options
-    const limits = { recordsMax: RECORDS_MAX, bytesMax: RING_BYTES_MAX }
+    const { uuid: node, name, level, recordsMax, bytesMax } = options
     this.#host = host
     this.#handlers = handlers
     this.#level = level
     this.#publisher = new LogPublisher({
-      ...{ node, name, endpoint, level: numberOf(level), epoch: host.clock.wall() },
-      ...{ ...limits, collectorsMax: COLLECTORS_MAX },
+      ...{ node, name, level: numberOf(level), epoch: host.clock.wall() },
+      ...{ recordsMax, bytesMax, collectorsMax: COLLECTORS_MAX },
     })
     this.#lines = new Lines(
       host,
@@ -120,9 +117,20 @@ export class LogSender {
     this.#publisher.level = numberOf(level)
   }
 
+  /** From now on collectors are connected to, once they are announced. */
+  start(endpoint: string): void {
+    this.#isStarted = true
+    this.move(endpoint)
+  }
+
+  /** Our inbox is there now: collectors of version 1 know us by it. */
+  move(endpoint: string): void {
+    this.#publisher.handleEndpoint(endpoint)
+  }
+
   /** Tells what has happened just now. It is written soon, together with what else there is until then. */
   log(entry: LogEntry): void {
-    if (entry.level > this.#publisher.level || this.#isStopped) return
+    if (entry.level > this.#publisher.level) return
     this.#publisher.log(entry, this.#host.clock.wall())
     this.#drainSoon()
   }
@@ -150,13 +158,14 @@ export class LogSender {
   }
 
   pollTimeout(): number {
-    return this.#isStopped ? NEVER : this.#lines.pollTimeout()
+    return this.#isStarted ? this.#lines.pollTimeout() : NEVER
   }
 
-  /** Closes everything, once what was logged has left, or `lingerMs` are over. */
+  /** Closes everything, once what was logged has left, or `lingerMs` are over. All peers are forgotten. */
   async stop(lingerMs = 0): Promise<void> {
     this.#drain()
-    this.#isStopped = true
+    this.#isStarted = false
+    this.#publisher.handleStop()
     await this.#lines.stop(lingerMs)
   }
 
@@ -171,16 +180,16 @@ export class LogSender {
   }
 
   #drainSoon(): void {
-    if (this.#draining) return
+    if (this.#draining || !this.#isStarted) return
     this.#draining = true
     this.#host.clock.defer(() => {
       this.#draining = false
-      if (!this.#isStopped) this.#settle()
+      this.#settle()
     })
   }
 
   #settle(): void {
-    if (this.#isStopped) return
+    if (!this.#isStarted) return
     this.#drain()
     this.#handlers.sooner()
   }

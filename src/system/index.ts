@@ -1,6 +1,7 @@
 // The real host: Node.js on some machine. Apart from the command, only this folder touches node:*.
 
 import { randomFillSync } from 'node:crypto'
+import { channel, hasSubscribers } from 'node:diagnostics_channel'
 import { lookup } from 'node:dns'
 import { networkInterfaces } from 'node:os'
 import { NetworkError } from '../errors.ts'
@@ -18,6 +19,7 @@ export const systemHost: Host = {
   streams: systemStreams,
   multicastDns: systemMulticastDns,
   storage: systemStorage,
+  channels: { hasSubscribers, publish: (name, message) => channel(name).publish(message) },
   resolve,
   interfaces: listInterfaces,
   // A `Buffer` only for its memory, which is not cleared first: see protocol/frames.ts for what that saves.

@@ -8,7 +8,7 @@ import { LogSender } from '../../src/log/sender.ts'
 import { systemHost } from '../../src/system/index.ts'
 import { eventually, Heard } from '../support/heard.ts'
 import { Link } from '../support/link.ts'
-import { entryOf, NODE, plain } from '../support/log.ts'
+import { entryOf, NODE, plain, RING } from '../support/log.ts'
 import { serve } from '../support/stranger.ts'
 
 const ADDRESSES = ['127.0.0.1']
@@ -18,10 +18,11 @@ function senderOf(t: Test, endpoint: string): LogSender {
   const timer = clock.timer(() => sender.handleTimeout(clock.now()))
   const sender: LogSender = new LogSender(
     systemHost,
-    { uuid: NODE, name: 'kitchen', endpoint: 'tcp://127.0.0.1:1', level: 'info' },
+    { uuid: NODE, name: 'kitchen', level: 'info', ...RING },
     { sooner: () => timer.set(sender.pollTimeout()) },
   )
   t.teardown(() => sender.stop())
+  sender.start('tcp://127.0.0.1:1')
   t.ok(sender.announce('1'.repeat(32), endpoint, ADDRESSES))
   return sender
 }

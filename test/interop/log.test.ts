@@ -13,17 +13,20 @@ import { type Socket, Subscriber, XPublisher, XSubscriber } from 'zeromq'
 import {
   decodeLog,
   encodeLog,
+  hashOf,
   type LogLevel,
   type LogRecord,
   type LogRecordV2,
   topicOf,
 } from '../../dist/protocol/index.js'
+import { createLyre } from '../../dist/src/index.js'
 import { LogReceiver } from '../../dist/src/log/receiver.js'
 import { LogSender } from '../../dist/src/log/sender.js'
 import { systemHost } from '../../dist/src/system/index.js'
 import { type Child, startProgram } from '../support/child.ts'
 import { eventually, Heard } from '../support/heard.ts'
-import { entryOf, NODE, plain } from '../support/log.ts'
+import { entryOf, NODE, plain, RING } from '../support/log.ts'
+import { freePort } from '../support/nodes.ts'
 import { serve } from '../support/stranger.ts'
 import { findVector, fromHex, loadVectors, toHex } from '../support/vectors.ts'
 import { loadZmtpVectors } from '../support/zmtp.ts'
@@ -116,10 +119,11 @@ function senderOf(t: Test, endpoint: string): LogSender {
   const timer = systemHost.clock.timer(() => sender.handleTimeout(systemHost.clock.now()))
   const sender: LogSender = new LogSender(
     systemHost,
-    { uuid: NODE, name: 'kitchen', endpoint: 'tcp://127.0.0.1:1', level: 'debug' },
+    { uuid: NODE, name: 'kitchen', level: 'debug', ...RING },
     { sooner: () => timer.set(sender.pollTimeout()) },
   )
   t.teardown(() => sender.stop())
+  sender.start('tcp://127.0.0.1:1')
   t.ok(sender.announce('1'.repeat(32), endpoint, ADDRESSES))
   return sender
 }
@@ -200,6 +204,39 @@ for (const [name, open, skip] of SIDES) {
       Array.from({ length: 2_000 }, (_, index) => index + 1),
     )
     t.equal(records.length, 4_000)
+  })
+
+  t.test(`a SUB of libzmq, of ${name}, is found by a header of a peer`, { skip }, async (t) => {
+    const collector = await open(t, 'sub')
+    collector.subscribe(topicOf(1, LEVELS.info))
+    collector.subscribe(topicOf(2, LEVELS.info))
+    collector.subscribe(topicOf(2, LEVELS.warning))
+    const network = { interface: '127.0.0.1', beaconPort: await freePort(), beaconIntervalMs: 100 }
+    const headers = { 'X-ZRELOG': collector.endpoint }
+    const hub = createLyre({ ...network, name: 'hub', headers })
+    const kitchen = createLyre({ ...network, name: 'kitchen', log: { level: 'info' } })
+    t.teardown(() => Promise.all([hub.stop({ lingerMs: 0 }), kitchen.stop({ lingerMs: 0 })]))
+    await Promise.all([hub.start(), kitchen.start()])
+    await kitchen.waitForPeers(1, { timeoutMs: 20_000 })
+    kitchen.join('CHAT')
+    kitchen.log('warning', 'it is hot', { celsius: 31 })
+    const { endpoint } = kitchen
+    await linesTo(collector.heard, '2.2 it is hot')
+    await kitchen.stop()
+    const records = () => collector.heard.items.map((octets) => decodeLog([octets]) as LogRecord)
+    const isLast = ({ version, event }: LogRecord) => version === 2 && event === 18
+    await collector.heard.until('its last word', () => records().some(isLast))
+    const told = records().flatMap((record) => (record.version === 2 ? [record] : []))
+    t.same(new Set(told.map(({ node }) => node)), new Set([kitchen.uuid]))
+    t.same(told.map(({ event, peer, group, text }) => [event, peer, group, text]).sort(), [
+      [1, undefined, 'CHAT', ''],
+      [16, undefined, '', 'it is hot'],
+      [17, undefined, '', endpoint],
+      [18, undefined, '', ''],
+      [3, hub.uuid, '', 'hub'],
+    ])
+    const [first] = records().filter(({ version }) => version === 1)
+    t.match(first, { node: hashOf(endpoint as string), text: (endpoint as string).slice(0, 255) })
   })
 
   t.test(`a PUB of libzmq, of ${name}, is heard, at the levels we want`, { skip }, async (t) => {

@@ -524,6 +524,36 @@ t.test("a HELLO with another peer's endpoint harms nobody (harmony.md 2.10, W6)"
   t.same(machine.lines(), ['send 1 whisper 3'])
 })
 
+t.test(
+  'a peer is for certain where we reach it, and where it comes from (log.md 5.7)',
+  async (t) => {
+    const machine = new Machine()
+    t.same(machine.harmony.addresses(uuidOf(1)), [])
+    machine.discover(1)
+    t.same(machine.harmony.addresses(uuidOf(1)), [], 'it may be anybody')
+    machine.up(1)
+    machine.greet(-1, 1)
+    t.same(machine.harmony.addresses(uuidOf(1)), ['10.0.0.1'], 'whose inbox does not say who it is')
+    machine.discover(2, 'tcp://10.1.0.2:49152')
+    machine.up(2, uuidOf(2))
+    machine.greet(-2, 2, { endpoint: 'tcp://10.1.0.2:49152' })
+    t.same(machine.harmony.addresses(uuidOf(2)), ['10.1.0.2', '10.0.0.2'])
+  },
+)
+
+t.test('who is refused is told of', async (t) => {
+  const machine = new Machine()
+  machine.up(-1, uuidOf(1))
+  machine.say(-1, helloOf(1, { endpoint: 'nowhere' }))
+  machine.link(-2, { type: 'refused', reason: 'not the greeting of ZMTP' })
+  machine.link(-3, { type: 'lost', reason: 'closed' })
+  machine.effects()
+  t.same(
+    machine.traces.map(({ type, reason }) => `${type}: ${reason}`),
+    ['arrival-closed: its HELLO names no tcp endpoint', 'refused: not the greeting of ZMTP'],
+  )
+})
+
 t.test('a trace tells what is done, and why', async (t) => {
   const machine = new Machine()
   machine.enter(1)

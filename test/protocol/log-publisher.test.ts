@@ -221,6 +221,23 @@ t.test('who names an address of others is not served (log.md 5.7)', async (t) =>
   t.same(effectsOf(publisher), [`dial ${at(1)}`, `hangup ${at(1)}`])
 })
 
+t.test('who stops forgets all collectors, and keeps its records (log.md 5.3)', async (t) => {
+  const publisher = publisherOf({ collectorsMax: 1 })
+  publisher.log(entryOf('before'), EPOCH)
+  publisher.announce('1', at(1), ['10.0.0.1'])
+  publisher.announce('2', at(2), ['10.0.0.2'])
+  t.same(effectsOf(publisher), [`dial ${at(1)}`])
+  publisher.handleStop()
+  publisher.forget('1')
+  t.same(effectsOf(publisher), [])
+  publisher.announce('2', at(2), ['10.0.0.2'])
+  t.same(effectsOf(publisher), [`dial ${at(2)}`])
+  publisher.handleEndpoint('tcp://10.0.0.7:1')
+  t.match(recordsOf(subscribed(publisher, topicOf(1, 3))), [
+    { node: hashOf('tcp://10.0.0.7:1'), text: 'before' },
+  ])
+})
+
 t.test('it says whose records it has (log.md 5.2)', async (t) => {
   const source = decodeSource(publisherOf().source(EPOCH + 5))
   t.same(source, { node: NODE, name: 'kitchen', timeMs: EPOCH + 5 })

@@ -37,6 +37,7 @@ t.test('everything has the default that its docstring names', async (t) => {
     lonelyAfterMs: 10_000,
     copy: false,
     trace: undefined,
+    log: { level: 'off', publish: true },
     overflow: new Map(),
     limits: {
       peersMax: 1_024,
@@ -52,6 +53,8 @@ t.test('everything has the default that its docstring names', async (t) => {
       gossipTuplesMax: 4_096,
       gossipClientsMax: 1_024,
       unreadBytesMax: 268_435_456,
+      logRecordsMax: 4_096,
+      logBytesMax: 1_048_576,
       eventsMax: 10_000,
       eventBytesMax: 33_554_432,
     },

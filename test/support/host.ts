@@ -183,6 +183,8 @@ export class World {
   /** Every packet of multicast DNS ever, and whom it went to, if not to all. */
   readonly packets: { readonly packet: MdnsPacket; readonly to: Address | undefined }[] = []
   readonly surfaced: unknown[] = []
+  /** What was published, by the channels that somebody listens to. */
+  readonly channels = new Map<string, unknown[]>()
   /** Why multicast DNS cannot be had. */
   mdnsError: Error | undefined
   /** Addresses of hosts, by their names. */
@@ -330,6 +332,10 @@ export class World {
       streams: {
         listen: async ({ port }, accept) => this.#listen(port, accept),
         connect: ({ port }, handlers) => this.#connect(port, handlers),
+      },
+      channels: {
+        hasSubscribers: (name) => this.channels.has(name),
+        publish: (name, message) => void this.channels.get(name)?.push(message),
       },
       storage: { folder: (path) => this.#folder(path), date: () => 1_000_000 + this.now },
       resolve: async (name) => {

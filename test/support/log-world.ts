@@ -5,7 +5,7 @@ import type { Host, Stream, StreamHandlers } from '../../src/host.ts'
 import { LogReceiver, type LogReceiverOptions } from '../../src/log/receiver.ts'
 import { LogSender, type LogSenderOptions } from '../../src/log/sender.ts'
 import type { World } from './host.ts'
-import { NODE, plain } from './log.ts'
+import { NODE, plain, RING } from './log.ts'
 import { connectionOf, eventsOf, type KeptEvent, outputOf } from './zmtp.ts'
 
 export const PORT = 9_000
@@ -20,9 +20,10 @@ export function senderOf(
   const timer = host.clock.timer(() => sender.handleTimeout(world.now))
   const sender: LogSender = new LogSender(
     host,
-    { uuid: NODE, name: 'kitchen', endpoint: 'tcp://127.0.0.1:1', level: 'debug', ...options },
+    { uuid: NODE, name: 'kitchen', level: 'debug', ...RING, ...options },
     { sooner: () => timer.set(sender.pollTimeout()) },
   )
+  sender.start('tcp://127.0.0.1:1')
   return sender
 }
 

@@ -21,9 +21,11 @@ export const PEER = { uuid: 'fedcba9876543210fedcba9876543210', endpoint: 'tcp:/
 export const HOLD_MS = 100
 
 export function publisherOf(options: Partial<LogPublisherOptions> = {}): LogPublisher {
-  const who = { node: NODE, name: 'kitchen', endpoint: 'tcp://10.0.0.1:49152', epoch: EPOCH }
+  const who = { node: NODE, name: 'kitchen', epoch: EPOCH }
   const limits = { recordsMax: 100, bytesMax: 1_000_000, collectorsMax: 4 }
-  return new LogPublisher({ ...who, level: LOG_LEVELS.debug, ...limits, ...options })
+  const publisher = new LogPublisher({ ...who, level: LOG_LEVELS.debug, ...limits, ...options })
+  publisher.handleEndpoint('tcp://10.0.0.1:49152')
+  return publisher
 }
 
 export function collectorOf(options: Partial<LogCollectorOptions> = {}): LogCollector {
@@ -32,6 +34,9 @@ export function collectorOf(options: Partial<LogCollectorOptions> = {}): LogColl
 }
 
 export const SOURCE: LogSource = { node: NODE, name: 'kitchen', timeMs: EPOCH }
+
+/** What is kept of a node's log. */
+export const RING = { recordsMax: 4_096, bytesMax: 1_048_576 }
 
 /** What an application says, at info unless told. */
 export function entryOf(text: string, rest: Partial<LogEntry> = {}): LogEntry {

@@ -1,10 +1,10 @@
-/** Real nodes that tell their logs to whoever collects them. */
+/** Real nodes that tell whoever collects it what a test says, and nothing of their own. */
 
 import type { Test } from 'tap'
 import type { Lyre, LyreOptions } from '../../src/index.ts'
 import { LogSender } from '../../src/log/sender.ts'
 import { systemHost } from '../../src/system/index.ts'
-import { entryOf } from './log.ts'
+import { entryOf, RING } from './log.ts'
 import { createNode } from './nodes.ts'
 
 /** A node and its log. */
@@ -19,9 +19,10 @@ export class Logger {
     this.lyre = lyre
     this.sender = new LogSender(
       systemHost,
-      { uuid: lyre.uuid, name: lyre.name, endpoint: String(lyre.endpoint), level: 'debug' },
+      { uuid: lyre.uuid, name: lyre.name, level: 'debug', ...RING },
       { sooner: () => timer.set(this.sender.pollTimeout()) },
     )
+    this.sender.start(String(lyre.endpoint))
     lyre.on('enter', ({ peer }) => {
       const { 'X-ZRELOG': header } = peer.headers
       if (header !== undefined) this.sender.announce(peer.uuid, header, ['127.0.0.1'])
@@ -40,9 +41,7 @@ export class Logger {
 /** A started one. */
 export async function startLogger(t: Test, options: LyreOptions): Promise<Logger> {
   const { lyre } = createNode(t, options)
-  // Before it finds anybody.
-  const started = lyre.start()
-  await started
+  await lyre.start()
   const logger = new Logger(lyre)
   t.teardown(() => logger.sender.stop())
   return logger

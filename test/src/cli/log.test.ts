@@ -11,7 +11,7 @@ import { eventually } from '../../support/heard.ts'
 import { EPOCH, entryOf, PEER } from '../../support/log.ts'
 import { logFolder, recordLine } from '../../support/log-lines.ts'
 import { type Logger, startLogger } from '../../support/logger.ts'
-import { freePort } from '../../support/nodes.ts'
+import { createNode, freePort } from '../../support/nodes.ts'
 
 /** Two nodes, and how the command finds them. */
 async function village(t: Test) {
@@ -95,6 +95,38 @@ t.test('levels are asked of the nodes', async (t) => {
   const texts = log.heard.items.slice(1).map(({ record }) => record.text)
   t.same(texts.sort(), ['level 1', 'level 2'])
 })
+
+t.test(
+  'what nodes see of each other is collected, and tells afterwards what happened',
+  async (t) => {
+    const beaconPort = await freePort()
+    const folder = logFolder(t)
+    const network = ['--interface', '127.0.0.1', '--port', String(beaconPort)]
+    const log = startChild(t, MAIN, ['log', ...network, '--json', '--save', folder])
+    await log.next('start')
+    const kitchen = createNode(t, { name: 'kitchen', beaconPort, log: { level: 'info' } })
+    await kitchen.lyre.start()
+    const pipe = startChild(t, MAIN, ['pipe', ...network, '--name', 'ada', '--group', 'CHAT'])
+    await kitchen.next('join', 'ada')
+    kitchen.lyre.log('warning', 'the soup boils over', { degrees: 100 })
+    pipe.end()
+    await kitchen.next('exit', 'ada')
+    await kitchen.lyre.stop()
+    await log.heard.next('the last word', ({ record }) => record?.event === 'stop')
+    log.kill('SIGTERM')
+    t.equal(await log.exited, 0)
+    const { lines } = await run(t, 'log', 'query', folder, '--json')
+    const told = lines.map((line) => JSON.parse(line))
+    const story = told
+      .filter(({ record: { peer } }) => peer === undefined)
+      .map(({ record: { event } }) => event)
+    t.same(story, ['start', 'text', 'stop'])
+    const { text } = await run(t, 'log', 'stats', folder, '--json')
+    t.match(JSON.parse(text).nodes, [
+      { name: 'kitchen', events: { enter: 2, join: 1, exit: 1 }, exits: { goodbye: 1 }, lost: 0 },
+    ])
+  },
+)
 
 t.test('a collector that is killed under load loses a part of its last line at most', async (t) => {
   const { network, kitchen, cellar } = await village(t)

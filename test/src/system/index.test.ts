@@ -1,5 +1,6 @@
 /** The real host does what every Host has to do. */
 
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { once } from 'node:events'
 import { Socket } from 'node:net'
 import t from 'tap'
@@ -48,6 +49,21 @@ t.test('loopback broadcasts, but not with macOS and the BSDs', async (t) => {
     t.ok(found.some(({ loopback }) => loopback))
     for (const one of found) t.equal(one.broadcasts, !one.loopback || broadcasts, platform)
   }
+})
+
+t.test('who subscribes to a channel hears what is published from then on', async (t) => {
+  const { channels } = systemHost
+  const heard: unknown[] = []
+  const hear = (message: unknown) => void heard.push(message)
+  t.notOk(channels.hasSubscribers('lyre:enter'))
+  channels.publish('lyre:enter', 'unheard')
+  subscribe('lyre:enter', hear)
+  t.ok(channels.hasSubscribers('lyre:enter'))
+  t.notOk(channels.hasSubscribers('lyre:exit'))
+  channels.publish('lyre:enter', 'heard')
+  unsubscribe('lyre:enter', hear)
+  t.notOk(channels.hasSubscribers('lyre:enter'))
+  t.same(heard, ['heard'])
 })
 
 t.test('both sides are read to where they say, as soon as they have heard something', async (t) => {

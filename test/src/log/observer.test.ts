@@ -1,0 +1,294 @@
+import t from 'tap'
+import type { CollectedEvent, LogRecordV2 } from '../../../protocol/index.ts'
+import { nameOfEvent, nameOfLevel } from '../../../protocol/log.ts'
+import { type Place, Simulation } from '../../../sim/index.ts'
+import { UsageError } from '../../../src/errors.ts'
+import type { Observation } from '../../../src/log/observer.ts'
+import { LogReceiver } from '../../../src/log/receiver.ts'
+import { Lyre } from '../../../src/lyre.ts'
+import type { LyreOptions } from '../../../src/options.ts'
+import { World } from '../../support/host.ts'
+import { AT, PORT, receiverOf } from '../../support/log-world.ts'
+import { FIDELITIES } from '../../support/simulation.ts'
+
+const COLLECTOR = { headers: { 'X-ZRELOG': `tcp://*:${PORT}` } }
+const INFO: LyreOptions = { log: { level: 'info' } }
+
+/** The records of one node, as `info join GROUP text`. */
+function linesOf(events: readonly CollectedEvent[], node: string): string[] {
+  return recordsOf(events)
+    .filter((record) => record.node === node)
+    .map(({ level, event, group, text }) =>
+      [nameOfLevel(level), nameOfEvent(event), group, text].filter((word) => word !== '').join(' '),
+    )
+}
+
+function recordsOf(events: readonly CollectedEvent[]): LogRecordV2[] {
+  return events.flatMap((event) =>
+    event.type === 'record' && event.record.version === 2 ? [event.record] : [],
+  )
+}
+
+async function stopped(world: World, lyre: Lyre): Promise<void> {
+  const stopped = lyre.stop()
+  await world.advance(2_000)
+  await stopped
+}
+
+t.test('a collector is told what a node sees from its start to its stop', async (t) => {
+  const world = new World()
+  const { events } = await receiverOf(world)
+  const alice = new Lyre({ name: 'alice', ...COLLECTOR }, world.host())
+  const bob = new Lyre({ name: 'bob', ...INFO }, world.host())
+  bob.join('EARLY')
+  await Promise.all([alice.start(), bob.start()])
+  await world.advance(1_000)
+  bob.join('CHAT')
+  bob.leave('CHAT')
+  await world.advance(1_000)
+  alice.join('CHAT')
+  alice.leave('CHAT')
+  bob.log('warning', 'it is hot', { celsius: 31 })
+  bob.log('debug', 'not this')
+  await world.advance(1_000)
+  t.match(bob.diagnostics().log, {
+    level: 'info',
+    publish: true,
+    records: 8,
+    kept: 8,
+    collectors: [{ endpoint: AT, state: 'connected', sent: 8, dropped: 0 }],
+  })
+  t.match(alice.diagnostics().log, { level: 'off', records: 0, kept: 0, collectors: [] })
+  const { endpoint } = bob
+  await stopped(world, bob)
+  await world.advance(1_000)
+  t.same(linesOf(events, bob.uuid).sort(), [
+    'info enter alice',
+    'info join CHAT',
+    'info join CHAT',
+    'info join EARLY',
+    'info leave CHAT',
+    'info leave CHAT',
+    `info start ${endpoint}`,
+    'info stop',
+    'warning text it is hot',
+  ])
+  const records = recordsOf(events)
+  const about = (name: string) => records.filter(({ event }) => nameOfEvent(event) === name)
+  t.same(about('enter')[0]?.fields, { name: 'alice', endpoint: alice.endpoint })
+  t.same(about('text')[0]?.fields, { celsius: 31 })
+  t.same(
+    about('leave').map(({ peer }) => peer),
+    [undefined, alice.uuid],
+  )
+  t.same(new Set(records.map(({ node }) => node)), new Set([bob.uuid]), 'alice logs nothing')
+  await stopped(world, alice)
+})
+
+t.test('a level can be changed at any time, and collectors that are there are told', async (t) => {
+  const world = new World()
+  const { events } = await receiverOf(world)
+  const alice = new Lyre({ name: 'alice', ...COLLECTOR }, world.host())
+  const bob = new Lyre({ name: 'bob' }, world.host())
+  await Promise.all([alice.start(), bob.start()])
+  await world.advance(1_000)
+  t.equal(bob.logLevel, 'off')
+  bob.log('error', 'unheard')
+  t.match(bob.diagnostics().log, { records: 0, collectors: [] })
+  bob.logLevel = 'debug'
+  bob.log('debug', 'a detail')
+  await world.advance(1_000)
+  bob.logLevel = 'error'
+  bob.log('warning', 'unheard')
+  bob.log('error', 'heard')
+  bob.logLevel = 'off'
+  bob.log('error', 'unheard')
+  await world.advance(1_000)
+  t.same(linesOf(events, bob.uuid), ['debug text a detail', 'error text heard'])
+  for (const level of ['loud', '', 'OFF', undefined]) {
+    t.throws(() => {
+      bob.logLevel = level as 'off'
+    }, UsageError)
+  }
+  t.equal(bob.logLevel, 'off')
+  await Promise.all([stopped(world, alice), stopped(world, bob)])
+})
+
+t.test('what is said while a node is stopped is told once it is started', async (t) => {
+  const world = new World()
+  const { events } = await receiverOf(world)
+  const alice = new Lyre({ name: 'alice', ...COLLECTOR }, world.host())
+  const bob = new Lyre({ name: 'bob', log: { level: 'error' } }, world.host())
+  bob.log('error', 'before')
+  await Promise.all([alice.start(), bob.start()])
+  await world.advance(1_000)
+  await stopped(world, bob)
+  bob.log('error', 'between')
+  const restarted = bob.start()
+  await world.advance(2_000)
+  await restarted
+  bob.log('error', 'after')
+  await world.advance(1_000)
+  t.same(linesOf(events, bob.uuid), ['error text before', 'error text between', 'error text after'])
+  t.same(
+    events.filter(({ type }) => type !== 'record'),
+    [],
+    'no gap, and no restart: it counts on',
+  )
+  await Promise.all([stopped(world, alice), stopped(world, bob)])
+})
+
+t.test('nonsense is a UsageError, and what JSON has not is told as what it is', async (t) => {
+  const lyre = new Lyre({ log: { level: 'debug' } }, new World().host())
+  const log = lyre.log.bind(lyre) as (...given: unknown[]) => void
+  for (const given of [
+    ['off', 'x'],
+    ['trace', 'x'],
+    ['toString', 'x'],
+    [3, 'x'],
+    [undefined, 'x'],
+    ['info'],
+    ['info', 7],
+    ['info', null],
+    ['info', 'x', 'y'],
+    ['info', 'x', null],
+    ['info', 'x', [1]],
+  ]) {
+    t.throws(() => log(...given), { name: 'UsageError' }, JSON.stringify(given))
+  }
+  const circle: { self?: unknown } = {}
+  circle.self = circle
+  lyre.log('info', 'x'.repeat(100_000), circle)
+  t.equal(lyre.diagnostics().log.records, 1)
+  for (const log of ['info', { level: 'loud' }, { publish: 1 }, { levels: 'info' }]) {
+    t.throws(() => new Lyre({ log } as LyreOptions, new World().host()), { name: 'UsageError' })
+  }
+})
+
+t.test('a header that names an address of somebody else leads nowhere', async (t) => {
+  const world = new World()
+  const bob = new Lyre({ name: 'bob', ...INFO }, world.host())
+  const headers = { 'X-ZRELOG': 'tcp://10.9.9.9:22' }
+  const mallory = new Lyre({ name: 'mallory', headers }, world.host())
+  await Promise.all([bob.start(), mallory.start()])
+  await world.advance(1_000)
+  t.equal(bob.peers().length, 1)
+  t.match(bob.diagnostics().log, { collectors: [], counters: { 'header-refused': 1 } })
+  await Promise.all([stopped(world, bob), stopped(world, mallory)])
+})
+
+t.test('a collector that leaves is forgotten, and not dialled any more', async (t) => {
+  const world = new World()
+  const { receiver } = await receiverOf(world)
+  const alice = new Lyre({ name: 'alice', ...COLLECTOR }, world.host())
+  const bob = new Lyre({ name: 'bob', ...INFO }, world.host())
+  await Promise.all([alice.start(), bob.start()])
+  await world.advance(1_000)
+  t.equal(receiver.diagnostics().nodes.length, 1)
+  await stopped(world, alice)
+  await world.advance(1_000)
+  t.match(bob.diagnostics().log, { collectors: [] })
+  await stopped(world, bob)
+})
+
+t.test(
+  'what listens to a channel has all of it, at whatever level, and nothing leaves',
+  async (t) => {
+    const world = new World()
+    const said: Observation[] = []
+    for (const event of ['enter', 'text', 'trace']) world.channels.set(`lyre:${event}`, said)
+    await receiverOf(world)
+    const alice = new Lyre({ name: 'alice', ...COLLECTOR }, world.host())
+    const quiet = { level: 'info', publish: false } as const
+    const bob = new Lyre({ name: 'bob', log: quiet }, world.host())
+    await Promise.all([alice.start(), bob.start()])
+    await world.advance(1_000)
+    bob.log('debug', 'a detail', { of: 'something' })
+    t.match(bob.diagnostics().log, { publish: false, records: 0, kept: 0, collectors: [] })
+    const ours = said.filter(({ node }) => node === bob.uuid)
+    t.match(
+      ours.filter(({ event }) => event !== 'trace'),
+      [
+        { level: 'info', event: 'enter', name: 'bob', peer: { uuid: alice.uuid }, group: '' },
+        {
+          level: 'debug',
+          event: 'text',
+          peer: undefined,
+          text: 'a detail',
+          fields: { of: /some/ },
+        },
+      ],
+    )
+    const traces = ours.filter(({ event }) => event === 'trace')
+    t.ok(traces.some(({ text }) => text.startsWith('discovered: ')))
+    t.ok(
+      traces.every(({ level }) => level === 'debug'),
+      'nothing is wrong here',
+    )
+    await Promise.all([stopped(world, alice), stopped(world, bob)])
+  },
+)
+
+t.test('a start that fails is told to who collects later', async (t) => {
+  const world = new World()
+  const lyre = new Lyre({ interface: 'eth9', ...INFO }, world.host())
+  await t.rejects(lyre.start())
+  t.match(lyre.diagnostics().log, { records: 1, kept: 1 })
+})
+
+/** A collector beside a node that has its header, and three that are seen by it. */
+async function watched(fidelity: 'wire' | 'message') {
+  const simulation = new Simulation({ seed: 7, fidelity })
+  const place: Place = { machine: 'hub' }
+  const events: CollectedEvent[] = []
+  const host = simulation.createHost(place)
+  const timer = host.clock.timer(() => receiver.handleTimeout(host.clock.now()))
+  const receiver: LogReceiver = new LogReceiver(
+    host,
+    { level: 'debug', holdMs: 100, connectionsMax: 10 },
+    {
+      event: (event) => events.push(event),
+      sooner: () => timer.set(receiver.pollTimeout()),
+    },
+  )
+  await receiver.listen({ address: '0.0.0.0', port: PORT })
+  const hub = simulation.createLyre({ name: 'hub', ...COLLECTOR }, place)
+  const ada = simulation.createLyre({ name: 'ada', ...INFO })
+  const ben = simulation.createLyre({ name: 'ben', log: { level: 'debug' } })
+  await Promise.all([hub.start(), ada.start(), ben.start()])
+  await simulation.run(3_000)
+  return { simulation, events, ada, ben }
+}
+
+for (const fidelity of FIDELITIES) {
+  t.test(`the records tell a crash, at fidelity ${fidelity}`, async (t) => {
+    const { simulation, events, ada, ben } = await watched(fidelity)
+    simulation.crash(ben)
+    for (let count = 0; count < 5; count++) ada.whisper(ben.uuid, 'are you there?')
+    await simulation.run(40_000)
+    const lines = linesOf(events, ada.uuid).filter((line) => !/ (start|enter) /.test(line))
+    t.match(lines, [
+      'info evasive ben',
+      'warning silent ben',
+      /^info exit expired: nothing came for \d+ ms$/,
+      'warning dropped 5 messages to it may not have been read',
+    ])
+    const [exit] = recordsOf(events).filter(({ event }) => nameOfEvent(event) === 'exit')
+    t.match(exit, { peer: ben.uuid, fields: { name: 'ben', cause: 'expired', lost: 5 } })
+    t.ok(linesOf(events, ben.uuid).includes('debug trace discovered: beacon'))
+    await simulation.stop()
+  })
+
+  t.test(`the same seed has the same records, at fidelity ${fidelity}`, async (t) => {
+    const runs: CollectedEvent[][] = []
+    for (let count = 0; count < 2; count++) {
+      const { simulation, events, ben } = await watched(fidelity)
+      simulation.crash(ben, { by: 'kill' })
+      await simulation.run(10_000)
+      runs.push([...events])
+      await simulation.stop()
+    }
+    t.ok((runs[0] ?? []).length > 10)
+    t.same(runs[0], runs[1])
+  })
+}
