@@ -1,5 +1,6 @@
 // The public entry: joins a node to the machine it runs on.
 
+import { Collector, type CollectorOptions } from './log/collector.ts'
 import { Lyre } from './lyre.ts'
 import type { LyreOptions } from './options.ts'
 import { systemHost } from './system/index.ts'
@@ -31,7 +32,7 @@ export type {
   TupleState,
   Uuid,
 } from '../protocol/index.ts'
-export { WireError } from '../protocol/index.ts'
+export { LOG_EVENTS, LOG_LEVELS, WireError } from '../protocol/index.ts'
 export type {
   BeaconCounts,
   BeaconDiagnostics,
@@ -60,6 +61,8 @@ export {
   type SeedEvidence,
   type Severity,
 } from './findings.ts'
+export type { CollectorEvents, CollectorOptions } from './log/collector.ts'
+export type { LogLine, LogLineNode, LogLineRecord } from './log/lines.ts'
 export type { LogDiagnostics, Observation } from './log/observer.ts'
 export type { LogReceiverDiagnostics } from './log/receiver.ts'
 export type { LogSenderDiagnostics, LogTargetDiagnostics } from './log/sender.ts'
@@ -67,7 +70,7 @@ export { type LogStream, logStream } from './log/stream.ts'
 export type { Content, Diagnostics } from './lyre.ts'
 export type { LogOptions, LyreLimits, LyreOptions } from './options.ts'
 export type { RememberedPeer, StateDiagnostics } from './state.ts'
-export type { Lyre }
+export type { Collector, Lyre }
 
 /**
  * Creates a node; start() brings it to life.
@@ -75,4 +78,12 @@ export type { Lyre }
  */
 export function createLyre(options: LyreOptions = {}): Lyre {
   return new Lyre(options, systemHost)
+}
+
+/**
+ * Creates a collector of logs, which is a node of the network; start() brings it to life.
+ * @throws UsageError on an option that cannot work.
+ */
+export function createCollector(options: CollectorOptions = {}): Collector {
+  return new Collector(options, systemHost, createLyre)
 }

@@ -447,20 +447,27 @@ function resolveAdvertise(advertise: string | undefined): string | undefined {
 }
 
 const INPROC = /^inproc:\/\/(\S{1,255})$/
-const GOSSIP_BIND = /^tcp:\/\/(\*|[0-9.]+|\[[^\]]+\]):(\*|[0-9]{1,5})$/
+const BIND = /^tcp:\/\/(\*|[0-9.]+|\[[^\]]+\]):(\*|[0-9]{1,5})$/
 const GOSSIP_HUBS_MAX = 16
 
 function resolveGossipBind(given: string | undefined): Settings['gossipBind'] {
   if (given === undefined) return undefined
   const [, name] = INPROC.exec(String(given)) ?? []
   if (name !== undefined) return { name }
-  const [, host = '', digits] = GOSSIP_BIND.exec(String(given)) ?? []
-  const address = host === '*' ? '0.0.0.0' : host.replace(/[[\]]/g, '')
-  const port = digits === '*' ? 0 : Number(digits)
-  if (isAddress(address) && port <= 65_535 && (port > 0 || digits === '*')) return { address, port }
+  const at = bindOf(given)
+  if (at !== undefined) return at
   throw new UsageError(
     `gossipBind has to be tcp://ADDRESS:PORT, an IP address or *, or inproc://NAME, not ${given}`,
   )
+}
+
+/** Where to listen: `tcp://ADDRESS:PORT`, with `*` for all addresses, or any port; undefined where it is none of that. */
+export function bindOf(given: string): Address | undefined {
+  const [, host = '', digits] = BIND.exec(given) ?? []
+  const address = host === '*' ? '0.0.0.0' : host.replace(/[[\]]/g, '')
+  const port = digits === '*' ? 0 : Number(digits)
+  const isPort = port <= 65_535 && (port > 0 || digits === '*')
+  return isAddress(address) && isPort ? { address, port } : undefined
 }
 
 function resolveGossipConnect(given: string | readonly string[] | undefined): readonly string[] {
@@ -549,7 +556,8 @@ function textOption(option: string, value: string): string {
   throw new UsageError(`${option} has to be a text of at most ${TEXT_BYTES_MAX} octets of UTF-8`)
 }
 
-function integer(
+/** An option that is an integer in a range. @throws UsageError */
+export function integer(
   option: string,
   value: number,
   { min, max }: { readonly min: number; readonly max: number },

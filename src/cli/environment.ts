@@ -11,6 +11,9 @@ const LISTS: readonly (string | undefined)[] = [
   'LYRE_HEADER',
   'LYRE_CONNECT',
   'LYRE_GOSSIP_CONNECT',
+  'LYRE_LOG_NODE',
+  'LYRE_LOG_EVENT',
+  'LYRE_LOG_GROUP',
 ]
 /** Of what is on or off. */
 const ON = ['1', 'true', 'yes', 'on']

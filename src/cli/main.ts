@@ -12,12 +12,17 @@ import { completionOf, SHELLS, type Shell } from './completion.ts'
 import { demonstrate } from './demo.ts'
 import { doctor } from './doctor.ts'
 import { ARGUMENTS, checkSwitches, Verb, withChoice } from './environment.ts'
+import { collect, type LogSettings } from './log.ts'
+import { type ImportSettings, importLogs, type QuerySettings, query } from './log-query.ts'
+import { logOption, parseSize, withNodes, withTimes, withTopics } from './log-settings.ts'
+import { type StatsSettings, stats } from './log-stats.ts'
 import { listPeers } from './peers.ts'
 import { pipe } from './pipe.ts'
 import { send } from './send.ts'
 import {
   integer,
   type NodeSettings,
+  parseDuration,
   parsePatience,
   parsePort,
   parseText,
@@ -66,6 +71,7 @@ Examples:
   lyre send --to ada 'the soup is ready'
   lyre watch --json | jq
   lyre doctor
+  lyre log --save logs
   eval "$(lyre completion bash)"
 
 Each flag can be set by a variable too, which its verb's --help names.
@@ -79,6 +85,7 @@ Exit codes: 0 fine, 1 it failed, 2 it was used wrongly; lyre sim has more.`,
   addPipe(program)
   addBench(program)
   addDoctor(program)
+  addLog(program)
   addSim(program)
   addDemo(program)
   addCompletion(program)
@@ -293,6 +300,80 @@ Examples:
 Exit codes: 0 no problem, though warnings perhaps, 1 a problem, 2 wrongly used.`,
     )
     .action(run(doctor))
+}
+
+function addLog(program: Command): void {
+  const command = program
+    .command('log')
+    .showHelpAfterError('Try lyre log --help.')
+    .description('collects the logs of all nodes, live and in files')
+    .usage('[options] | query|stats|import [options] <file>')
+  withTopics(withNodes(command, 'info'))
+  logOption(command, '--save <folder>', 'keeps all of it there, as lines of JSON in files')
+  logOption(command, '--rotate-size <size>', 'of a file; 64M, unless given', parseSize)
+  logOption(command, '--rotate-time <duration>', 'of a file; 24h, unless given', parseDuration)
+  logOption(command, '--sqlite <file>', 'keeps all of it in a database, with Node.js 22.13 on')
+  const listen = 'tcp://ADDRESS:PORT, for nodes that are not of Lyre; tcp://*:*, unless given'
+  logOption(command, '--listen <endpoint>', `where nodes connect to: ${listen}`)
+  const hold = 'how long a record waits for older ones; 200ms, unless given'
+  logOption(command, '--hold <duration>', hold, parseDuration)
+  withJson(withNetwork(withName(command)), 'for programs: lines of JSON, as they are saved')
+    .addHelpText(
+      'after',
+      `
+What a node tells of itself is up to it. Of what comes, --level is asked for;
+--node, --event and --group choose what is shown, and all is saved.
+
+Examples:
+  lyre log
+  lyre log --level debug --node kitchen --event text
+  lyre log --save logs --rotate-size 16M > /dev/null
+  lyre log --json | jq 'select(.record.event == "exit")'
+  lyre log query logs --since 10m --level warning
+  lyre log stats logs
+  lyre log import logs --sqlite logs.db`,
+    )
+    .action(run<LogSettings>(collect))
+  addLogVerbs(command)
+}
+
+/** What is done with what was saved. */
+function addLogVerbs(command: Command): void {
+  const what = 'a folder of logs, a file in it, or a database'
+  const verb = (name: string, description: string) =>
+    command
+      .command(`${name} <file>`)
+      .showHelpAfterError(`Try lyre log ${name} --help.`)
+      .description(`${description}: ${what}`)
+  const act =
+    <Settings>(act: (file: string, settings: Settings, signal: AbortSignal) => Promise<number>) =>
+    (file: string, settings: Settings) => {
+      const given = Object.keys(command.opts())
+      if (given.some((name) => command.getOptionValueSource(name) === 'cli')) {
+        throw new UsageError('options stand behind the verb: lyre log query --level info logs')
+      }
+      return run((settings: Settings, signal) => act(file, settings, signal))(settings)
+    }
+  const lookUp = withTimes(withTopics(withNodes(verb('query', 'shows what was saved'))))
+  logOption(lookUp, '--text <text>', 'only with this in the text, small letters or not')
+  withJson(lookUp, 'for programs: lines of JSON, as they are saved')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  lyre log query logs
+  lyre log query logs --since 10m --level warning --node kitchen
+  lyre log query logs --event exit --json | jq -r .record.fields.cause`,
+    )
+    .action(act<QuerySettings>(query))
+  withJson(withTimes(withNodes(verb('stats', 'rates, gaps, flaps and exits of each node'))))
+    .addHelpText('after', '\nExamples:\n  lyre log stats logs\n  lyre log stats logs --since 24h')
+    .action(act<StatsSettings>(stats))
+  const fill = verb('import', 'fills a database; what is in it is not added again')
+  logOption(fill, '--sqlite <file>', 'the database; made if need be')
+  withJson(fill)
+    .addHelpText('after', '\nExamples:\n  lyre log import logs --sqlite logs.db')
+    .action(act<ImportSettings>(importLogs))
 }
 
 function addSim(program: Command): void {

@@ -11,9 +11,9 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { type Progress, reproOf, UsageError, type Verdict } from '../../sim/index.ts'
+import { Bar } from './bar.ts'
 import { formatLine, type JsonLine } from './json.ts'
 import { Output } from './output.ts'
-import { Bar } from './sim-bar.ts'
 import { type Audience, CORES, Crew } from './sim-crew.ts'
 import { Score, WORDS } from './sim-score.ts'
 import {

@@ -7,9 +7,7 @@ import { type NodeSettings, nodeOptions } from './settings.ts'
 import { hintsOf } from './words.ts'
 
 /** What an act has. */
-export interface Visit {
-  /** In its groups, and not started yet. */
-  readonly lyre: Lyre
+export interface Stage {
   readonly output: Output
   /** Aborted by a signal, whose exit code is the reason, and when nobody reads our lines any more. */
   readonly signal: AbortSignal
@@ -18,7 +16,13 @@ export interface Visit {
   /** Writes a line for a program, if `--json` was asked for. */
   tell(line: JsonLine): void
   /** Says to standard error why it came to nothing, and what may help. */
-  complain(why: string): void
+  complain(why: string, hints?: readonly string[]): void
+}
+
+/** What the act of a node has. */
+export interface Visit extends Stage {
+  /** In its groups, and not started yet. */
+  readonly lyre: Lyre
 }
 
 /** How long nobody new has to come until all that are there are taken to have been found. */
@@ -27,7 +31,7 @@ const QUIET_MS = 300
 /**
  * Creates a node, lets it act, and stops it, whatever comes of it.
  * @param settings `options` are those of the node that no command line tells.
- * @returns the exit code of the act, that of the signal that ended it, or 1 when nobody reads our lines any more.
+ * @returns as perform() does.
  */
 export async function visit(
   settings: NodeSettings & { readonly options?: LyreOptions },
@@ -36,6 +40,25 @@ export async function visit(
 ): Promise<number> {
   const lyre = createLyre({ ...nodeOptions(settings), ...settings.options })
   for (const group of settings.group ?? []) lyre.join(group)
+  try {
+    return await perform(settings, signal, (stage) => {
+      const complain = (why: string) => stage.complain(why, hintsOf(lyre.diagnostics()))
+      return act({ ...stage, lyre, complain })
+    })
+  } finally {
+    await lyre.stop()
+  }
+}
+
+/**
+ * Lets something act that writes lines.
+ * @returns the exit code of the act, that of the signal that ended it, or 1 when nobody reads our lines any more.
+ */
+export async function perform(
+  settings: { readonly json?: true },
+  signal: AbortSignal,
+  act: (stage: Stage) => Promise<number>,
+): Promise<number> {
   const leaving = new AbortController()
   const output = new Output(process.stdout, () => leaving.abort(1))
   const leave = () => leaving.abort(signal.reason)
@@ -44,14 +67,13 @@ export async function visit(
   const json = settings.json === true
   try {
     const code = await act({
-      lyre,
       output,
       signal: leaving.signal,
       say: (line) => json || output.write(`${line}\n`),
       tell: (line) => json && output.write(formatLine(line)),
-      complain: (why) => {
+      complain: (why, hints = []) => {
         if (json) output.write(formatLine({ event: 'error', time: Date.now(), message: why }))
-        const lines = [`lyre: ${why}`, ...hintsOf(lyre.diagnostics()).map((hint) => `  ${hint}`)]
+        const lines = [`lyre: ${why}`, ...hints.map((hint) => `  ${hint}`)]
         process.stderr.write(`${lines.join('\n')}\n`)
       },
     })
@@ -63,8 +85,6 @@ export async function visit(
     // Whatever was waited for rejects with the reason for which we leave.
     if (!leaving.signal.aborted || error !== leaving.signal.reason) throw error
     return Number(leaving.signal.reason)
-  } finally {
-    await lyre.stop()
   }
 }
 

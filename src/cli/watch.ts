@@ -9,12 +9,10 @@ import {
   text,
   UsageError,
 } from '../index.ts'
-import { Colours } from './colours.ts'
-import { textWidth } from './columns.ts'
 import { eventToJson } from './json.ts'
 import type { NodeSettings } from './settings.ts'
+import { Sheet } from './sheet.ts'
 import { fill } from './table.ts'
-import { colourDepth } from './terminal.ts'
 import { visit } from './visit.ts'
 import { clean, Words, warningLines } from './words.ts'
 
@@ -26,8 +24,6 @@ export interface WatchSettings extends NodeSettings {
 
 /** When nobody has come so long, it is said why, as far as it is known: whoever watches waits for nothing else. */
 const ALONE_MS = 5_000
-/** The column of names is at least, and at most, so wide. */
-const NAME_WIDTH = { min: 8, max: 24 }
 const TYPE_WIDTH = 8
 /** A group that a peer is in, or a content, is no longer than this in its line. */
 const DETAIL_LENGTH_MAX = 1_000
@@ -77,9 +73,7 @@ function follow(lyre: Lyre, group: string): void {
 /** Events in columns: when, who, what, and what there is to say about it. */
 class Lines {
   readonly #words: Words
-  readonly #depth = colourDepth()
-  readonly #colours = new Colours(this.#depth)
-  #nameWidth = NAME_WIDTH.min
+  readonly #sheet = new Sheet()
 
   constructor(lyre: Lyre) {
     this.#words = new Words(lyre, { depth: 1 })
@@ -93,23 +87,21 @@ class Lines {
         .map((line) => this.notice(line))
         .join('\n')
     }
-    const name = clean(this.#words.nameOf(event.peer), NAME_WIDTH.max)
-    this.#nameWidth = Math.min(NAME_WIDTH.max, Math.max(this.#nameWidth, textWidth(name)))
-    const filled = fill(name, this.#nameWidth)
-    const who = this.#colours.paint(event.peer.uuid, filled)
-    if (event.type === 'exit') this.#colours.release(event.peer.uuid)
-    const detail = this.#detailOf(event)
-    return `${this.#time()}  ${who}  ${fill(event.type, TYPE_WIDTH)}  ${detail}`.trimEnd()
+    const { uuid } = event.peer
+    const who = { id: uuid, name: this.#words.nameOf(event.peer) }
+    const what = `${fill(event.type, TYPE_WIDTH)}  ${this.#detailOf(event)}`
+    const row = this.#sheet.row(who, what, Date.now())
+    if (event.type === 'exit') this.#sheet.release(uuid)
+    return row
   }
 
   trace({ type, uuid, endpoint, reason }: Trace): string {
     const parts = [uuid?.slice(0, 6), endpoint, reason].filter((part) => part !== undefined)
-    const line = `${fill('trace', this.#nameWidth)}  ${type}  ${clean(parts.join('  '))}`
-    return `${this.#time()}  ${this.#dim(line)}`
+    return this.#sheet.aside('trace', `${type}  ${clean(parts.join('  '))}`, Date.now())
   }
 
   notice(text: string): string {
-    return this.#dim(`${this.#time()}  * ${text}`)
+    return this.#sheet.notice(text, Date.now())
   }
 
   #detailOf(event: Exclude<LyreEvent, { type: 'stop' | 'warning' }>): string {
@@ -133,17 +125,6 @@ class Lines {
       case 'silent':
         return 'it does not answer'
     }
-  }
-
-  #dim(line: string): string {
-    return this.#depth === 1 ? line : `\x1b[2m${line}\x1b[22m`
-  }
-
-  #time(): string {
-    const now = new Date()
-    const part = (value: number, digits = 2) => String(value).padStart(digits, '0')
-    const clock = [now.getHours(), now.getMinutes(), now.getSeconds()].map((value) => part(value))
-    return `${clock.join(':')}.${part(now.getMilliseconds(), 3)}`
   }
 }
 

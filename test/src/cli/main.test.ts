@@ -6,7 +6,7 @@ import { run, runWith, startCommand, startWithOutput } from '../../support/comma
 import { freePort } from '../../support/nodes.ts'
 
 t.test('help has examples, and is no failure', async (t) => {
-  const verbs = ['chat', 'peers', 'watch', 'send', 'pipe', 'bench', 'doctor', 'demo']
+  const verbs = ['chat', 'peers', 'watch', 'send', 'pipe', 'bench', 'doctor', 'log', 'demo']
   const helps = await Promise.all(verbs.map((verb) => run(t, verb, '--help')))
   for (const [index, { code, text, errors }] of helps.entries()) {
     t.equal(code, 0)

@@ -1,0 +1,223 @@
+// `lyre log stats`: what the logs that were saved say of each node: how much it told and how fast, what is missing, whom it lost
+// and why, and how long the way to others was.
+
+import type { LogLine } from '../index.ts'
+import { Bar } from './bar.ts'
+import { recall } from './log-history.ts'
+import { filterOf, type LogWishes } from './log-settings.ts'
+import { clockOf, durationOf, idOf } from './log-words.ts'
+import { tableOf } from './table.ts'
+import { perform } from './visit.ts'
+import { clean, formatTime } from './words.ts'
+
+type RecordLine = Extract<LogLine, { event: 'record' }>
+
+const NAME_LENGTH_MAX = 40
+/** Peers of a node of which it is remembered whether they are there. */
+const PEERS_MAX = 4_096
+
+/** What `lyre log stats` can be told: of what chooses lines, only that which leaves no gaps. */
+export interface StatsSettings extends Pick<LogWishes, 'node' | 'level' | 'since' | 'until'> {
+  readonly json?: true
+}
+
+/** The verb. */
+export function stats(path: string, settings: StatsSettings, signal: AbortSignal): Promise<number> {
+  return perform(settings, signal, async ({ say, tell, complain, signal }) => {
+    const bar = new Bar({ shown: true })
+    const isWanted = filterOf(settings)
+    const nodes = new Map<string, NodeStats>()
+    for await (const lines of recall(path, { bar, complain, signal })) {
+      for (const line of lines) {
+        if (!isWanted(line)) continue
+        const id = idOf(line.node)
+        const known = nodes.get(id) ?? new NodeStats(id)
+        nodes.set(id, known)
+        known.add(line)
+      }
+    }
+    const all = [...nodes.values()]
+    tell({ reply: 'stats', nodes: all.map((node) => node.toJson()) })
+    say(reportOf(all))
+    return 0
+  })
+}
+
+/** Lowest, highest and sum of durations. */
+interface Durations {
+  count: number
+  sumMs: number
+  minMs: number
+  maxMs: number
+}
+
+/** What came of a level in one life of a node, in numbers that it counted. */
+interface Span {
+  readonly first: number
+  readonly last: number
+  readonly count: number
+}
+
+/** One node. */
+class NodeStats {
+  readonly id: string
+  name = ''
+  readonly events: Record<string, number> = {}
+  readonly levels: Record<string, number> = {}
+  readonly causes: Record<string, number> = {}
+  records = 0
+  restarts = 0
+  flaps = 0
+  fromMs = Number.POSITIVE_INFINITY
+  toMs = Number.NEGATIVE_INFINITY
+  peak = 0
+  offsetMs = 0
+  readonly roundTrips: Durations = {
+    count: 0,
+    sumMs: 0,
+    minMs: Number.POSITIVE_INFINITY,
+    maxMs: 0,
+  }
+  readonly #spans = new Map<string, Span>()
+  /** Of each peer, whether it is there. */
+  readonly #peers = new Map<string | number, boolean>()
+  #second = 0
+  #secondCount = 0
+
+  constructor(id: string) {
+    this.id = id
+  }
+
+  add(line: LogLine): void {
+    if (line.node.name !== '') this.name = line.node.name
+    if (line.event === 'restart') {
+      this.restarts++
+      // Whom it knew before, it has to find again: that is nobody's flapping.
+      this.#peers.clear()
+    }
+    if (line.event === 'record') this.#add(line)
+  }
+
+  /** Records that are missing, between those that came. */
+  get lost(): number {
+    let lost = 0
+    for (const { first, last, count } of this.#spans.values()) lost += last - first + 1 - count
+    return lost
+  }
+
+  /** Records in a second. */
+  get rate(): number {
+    return this.records / Math.max(1, (this.toMs - this.fromMs) / 1_000)
+  }
+
+  toJson() {
+    const { name, fromMs, toMs, records, rate, peak, levels, events, lost, restarts } = this
+    const { flaps, causes, offsetMs, id, roundTrips } = this
+    const { count, sumMs, minMs, maxMs } = roundTrips
+    const measured = { count, minMs, meanMs: sumMs / Math.max(1, count), maxMs }
+    const shares = { records, perSecond: Math.round(100 * rate) / 100, perSecondMax: peak }
+    return {
+      ...{ id, name, fromMs, toMs, ...shares, levels, events },
+      ...{ lost, restarts, flaps, exits: causes, offsetMs },
+      roundTrips: count === 0 ? null : measured,
+    }
+  }
+
+  #add({ time, offsetMs, record }: RecordLine): void {
+    const { level, event, epoch, sequence, peer, fields = {} } = record
+    this.records++
+    this.offsetMs = offsetMs
+    this.fromMs = Math.min(this.fromMs, time)
+    this.toMs = Math.max(this.toMs, time)
+    this.#beat(time)
+    add(this.levels, level)
+    add(this.events, event)
+    if (epoch !== undefined && sequence !== undefined) this.#count(`${epoch} ${level}`, sequence)
+    const { cause, roundTripMs } = fields
+    if (event === 'exit') add(this.causes, typeof cause === 'string' ? cause : 'unknown')
+    if (typeof roundTripMs === 'number') this.#measure(roundTripMs)
+    if (peer !== undefined && (event === 'enter' || event === 'exit')) this.#see(peer, event)
+  }
+
+  #beat(time: number): void {
+    const second = Math.floor(time / 1_000)
+    if (second !== this.#second) this.#secondCount = 0
+    this.#second = second
+    this.peak = Math.max(this.peak, ++this.#secondCount)
+  }
+
+  #count(key: string, sequence: number): void {
+    const { first, last, count } = this.#spans.get(key) ?? {
+      first: sequence,
+      last: sequence,
+      count: 0,
+    }
+    this.#spans.set(key, {
+      first: Math.min(first, sequence),
+      last: Math.max(last, sequence),
+      count: count + 1,
+    })
+  }
+
+  #measure(ms: number): void {
+    const { roundTrips } = this
+    roundTrips.count++
+    roundTrips.sumMs += ms
+    roundTrips.minMs = Math.min(roundTrips.minMs, ms)
+    roundTrips.maxMs = Math.max(roundTrips.maxMs, ms)
+  }
+
+  /** A peer that was there, went, and is there again, has flapped. */
+  #see(peer: string | number, event: 'enter' | 'exit'): void {
+    if (event === 'enter' && this.#peers.get(peer) === false) this.flaps++
+    this.#peers.delete(peer)
+    this.#peers.set(peer, event === 'enter')
+    const [oldest] = this.#peers.keys()
+    if (this.#peers.size > PEERS_MAX && oldest !== undefined) this.#peers.delete(oldest)
+  }
+}
+
+function add(counts: Record<string, number>, key: string): void {
+  counts[key] = (Object.hasOwn(counts, key) ? (counts[key] ?? 0) : 0) + 1
+}
+
+// Words.
+
+const HEADS = [
+  ...['NAME', 'NODE', 'FROM', 'TO', 'RECORDS', 'PER S', 'MOST', 'ERRORS', 'WARNINGS'],
+  ...['LOST', 'RESTARTS', 'FLAPS'],
+]
+const RIGHT = [4, 5, 6, 7, 8, 9, 10, 11]
+
+function reportOf(nodes: readonly NodeStats[]): string {
+  const now = Date.now()
+  const rows = nodes.map((node) => {
+    const { name, id, fromMs, toMs, records, rate, peak, levels, lost, restarts, flaps } = node
+    const times = [fromMs, toMs].map((at) => (Number.isFinite(at) ? formatTime({ at, now }) : ''))
+    const { error = 0, warning = 0 } = levels
+    const counts = [peak, error, warning, lost, restarts, flaps].map(String)
+    return [labelOf(name), id, ...times, String(records), rate.toFixed(1), ...counts]
+  })
+  const details = nodes.flatMap((node) => {
+    const { name, id, events, causes, roundTrips, offsetMs } = node
+    const lines = [`events: ${countsOf(events)}`]
+    if (Object.keys(causes).length > 0) lines.push(`exits: ${countsOf(causes)}`)
+    const { count, sumMs, minMs, maxMs } = roundTrips
+    if (count > 0) {
+      const figures = [minMs, sumMs / count, maxMs].map((ms) => durationOf(ms))
+      lines.push(`round trips: ${figures.join(', ')} (lowest, mean, highest of ${count})`)
+    }
+    lines.push(clockOf(offsetMs))
+    return [`${labelOf(name) || id.slice(0, 6)}:`, ...lines.map((line) => `  ${line}`)]
+  })
+  return [tableOf(HEADS, rows, RIGHT), '', ...details].join('\n')
+}
+
+function labelOf(name: string): string {
+  return clean(name, NAME_LENGTH_MAX)
+}
+
+function countsOf(counts: Readonly<Record<string, number>>): string {
+  const entries = Object.entries(counts).sort(([, one], [, other]) => other - one)
+  return entries.map(([name, count]) => `${clean(name, NAME_LENGTH_MAX)} ${count}`).join(', ')
+}
