@@ -577,6 +577,11 @@ export class Harmony {
     }
   }
 
+  /** Who is at the other end of a connection, as far as that is known. */
+  uuidAt(connection: ConnectionId): Uuid | undefined {
+    return this.#connections.get(connection)?.uuid
+  }
+
   // Outputs.
 
   /** Whether pollEffect() has nothing to give. */

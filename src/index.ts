@@ -63,7 +63,18 @@ export {
 export type { LogReceiverDiagnostics } from './log/receiver.ts'
 export type { LogSenderDiagnostics, LogTargetDiagnostics } from './log/sender.ts'
 export type { Content, Diagnostics } from './lyre.ts'
+export {
+  type HistogramSample,
+  METRICS,
+  type Metric,
+  type MetricLabels,
+  type MetricMeaning,
+  type MetricName,
+  type MetricSample,
+  type Metrics,
+} from './metrics.ts'
 export type { LyreLimits, LyreOptions } from './options.ts'
+export { type PrometheusRegistry, registerMetrics } from './prometheus.ts'
 export type { RememberedPeer, StateDiagnostics } from './state.ts'
 export type { Lyre }
 

@@ -47,6 +47,7 @@ import { causesOf } from './findings.ts'
 import type { Host, Timer } from './host.ts'
 import { Lookout } from './lookout.ts'
 import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
+import { Meter, type Metrics } from './metrics.ts'
 import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
 import { State, type StateDiagnostics } from './state.ts'
 import { Traces } from './traces.ts'
@@ -148,6 +149,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   readonly #streams = new Set<EventStream>()
   readonly #waiters: Waiters
   readonly #traces: Traces
+  readonly #meter = new Meter()
   #session: Session | undefined
   #state: Diagnostics['state'] = 'stopped'
   /** What start() and stop() asked for last: each waits for the one before. */
@@ -499,6 +501,14 @@ export class Lyre extends EventEmitter<LyreEvents> {
     }
   }
 
+  /**
+   * Counters, gauges and histograms of this node, at this moment, as plain JSON: by their names, each with what it means, its unit
+   * and its labels. Histograms of single peers begin with the first call.
+   */
+  metrics(): Metrics {
+    return this.#meter.metrics(this.diagnostics())
+  }
+
   // Starting and stopping.
 
   #inTurn(act: () => Promise<void>): Promise<void> {
@@ -586,6 +596,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       handshakesMax: arrivalsMax,
       backlogBytesMax: Math.min(BACKLOG_BYTES_MAX, queueBytesMax / 4),
       unreadBytesMax,
+      traffic: this.#meter.traffic,
     }
     const handlers: MeshHandlers = {
       link: (connection, change) => this.#handleLink(connection, change),
@@ -708,6 +719,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   // The pump: what happened goes into harmony, and what it answers is done, in order, one thing after the other.
 
   #handleLink(connection: ConnectionId, change: LinkChange): void {
+    this.#meter.handleLink(connection, change, this.#harmony.uuidAt(connection))
     this.#harmony.handleLink(connection, change, this.#now())
     this.#pump()
   }
@@ -737,8 +749,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
   #timeout(): void {
     const session = this.#session
     if (session === undefined) return
+    const dueAt = Math.max(session.armedAt, this.#toldAt)
     session.armedAt = Number.POSITIVE_INFINITY
     const now = this.#now()
+    this.#meter.handleLag(now - dueAt)
     const sleptMs = this.#look(session, now)
     for (const discovery of session.discoveries) discovery.handleTimeout(now)
     this.#identity?.handleTimeout(now)
@@ -799,6 +813,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
         this.#trace(effect.trace)
         break
       case 'dial':
+        this.#meter.dials++
         mesh?.dial(effect.connection, effect.endpoint, effect.sequence)
         break
       case 'write':
@@ -815,6 +830,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
         this.#lonelyAt = Number.POSITIVE_INFINITY
         this.#session?.seeds?.handleEnter(effect.peer.uuid)
         this.#identity?.handleSeen(effect.peer, this.#now())
+        this.#meter.enters++
         this.#emit(effect)
         break
       case 'exit':
@@ -830,6 +846,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   #handleExit({ peer, cause }: EventOf<'exit'>): void {
     if (this.#harmony.peerCount() === 0) this.#lonelyAt = this.#now() + this.#settings.lonelyAfterMs
     this.#identity?.handleSeen(peer, this.#now())
+    this.#meter.handleExit(peer.uuid, cause)
     for (const discovery of this.#session?.discoveries ?? []) {
       discovery.handleExit?.({ uuid: peer.uuid, cause }, this.#now())
     }
