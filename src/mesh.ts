@@ -160,7 +160,8 @@ class Link implements StreamHandlers, Wire {
     const { sent, tap } = this.#handlers
     const bytes = bytesWith(head.size, content)
     this.zmtp.send(content, head)
-    const count = sent[command.type]
+    // Most messages are these, and a name that is known beforehand is found the sooner.
+    const count = command.type === 'whisper' ? sent.whisper : sent[command.type]
     count.messages++
     count.bytes += bytes
     tap?.({ direction: 'out', connection, message: { ...command, sequence }, bytes })
@@ -604,7 +605,8 @@ export class Mesh {
     link.unreadSince = undefined
     if (message.type === 'hello' && link.connection < 0) this.#know(link)
     const bytes = bytesWith(event.end - event.start, event.rest)
-    const count = this.#received[message.type]
+    const { type } = message
+    const count = type === 'whisper' ? this.#received.whisper : this.#received[type]
     count.messages++
     count.bytes += bytes
     this.#options.tap?.({ direction: 'in', connection: link.connection, message, bytes })

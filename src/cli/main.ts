@@ -24,6 +24,7 @@ import {
   withGroups,
   withHeaders,
   withJson,
+  withMetrics,
   withName,
   withNetwork,
 } from './settings.ts'
@@ -92,7 +93,7 @@ function addChat(program: Command): void {
     .showHelpAfterError('Try lyre chat --help.')
     .description('talk in groups, each a room; /help tells what can be typed')
   withJson(
-    withHeaders(withGroups(withNetwork(withName(command)))),
+    withMetrics(withHeaders(withGroups(withNetwork(withName(command))))),
     'lines of JSON come out, as of lyre pipe; lines go in as typed',
   )
     .option('--history <file>', 'keep what is typed in a file, for the next session')
@@ -138,7 +139,7 @@ function addWatch(program: Command): void {
     .command('watch')
     .showHelpAfterError('Try lyre watch --help.')
     .description('all that happens, as it happens')
-  withJson(withHeaders(withGroups(withNetwork(withName(command)))))
+  withJson(withMetrics(withHeaders(withGroups(withNetwork(withName(command))))))
     .option('--trace', 'also what this node dials, refuses and loses')
     .addHelpText(
       'after',
@@ -149,6 +150,7 @@ To hear what is said in a group it joins it: each that somebody is in, unless
 Examples:
   lyre watch
   lyre watch --group OPS --interface 127.0.0.1
+  lyre watch --metrics 9464
   lyre watch --json | jq 'select(.event == "exit")'`,
     )
     .action(run(watch))
@@ -193,7 +195,7 @@ function addBench(program: Command): void {
     .option('--duration <duration>', 'for each figure; 2s, unless given', parsePatience)
     .option('--wait <duration>', 'how long to look for the peer; 5s, unless given', parsePatience)
   withChoice(command, ['serve'], [ARGUMENTS])
-  withJson(withNetwork(withName(command)))
+  withJson(withMetrics(withNetwork(withName(command))))
     .addHelpText(
       'after',
       `
@@ -231,7 +233,10 @@ function addPipe(program: Command): void {
     .command('pipe')
     .showHelpAfterError('Try lyre pipe --help.')
     .description('make a node of any program: lines of JSON in and out')
-  withJson(withHeaders(withGroups(withNetwork(withName(command)))), 'says what is so anyway')
+  withJson(
+    withMetrics(withHeaders(withGroups(withNetwork(withName(command))))),
+    'says what is so anyway',
+  )
     .addHelpText(
       'after',
       `

@@ -1,6 +1,7 @@
 // A node that comes to do one thing, and leaves: what `lyre peers`, `send`, `watch` and `bench` are.
 
 import { createLyre, type Lyre, type LyreOptions, type Peer, TimeoutError } from '../index.ts'
+import { serveMetrics } from './exporter.ts'
 import { formatLine, type JsonLine } from './json.ts'
 import { Output } from './output.ts'
 import { type NodeSettings, nodeOptions } from './settings.ts'
@@ -43,6 +44,7 @@ export async function visit(
   if (signal.aborted) leave()
   const json = settings.json === true
   try {
+    await serveMetrics(settings.metrics, () => lyre)
     const code = await act({
       lyre,
       output,
