@@ -582,6 +582,15 @@ export class Harmony {
     return this.#connections.get(connection)?.uuid
   }
 
+  /** Up to which sequence the peer at a connection is known to have read what we wrote, and over which connection that was. */
+  readTo(
+    connection: ConnectionId,
+  ): { readonly connection: ConnectionId; readonly sequence: number } | undefined {
+    const peer = this.#connections.get(connection)
+    if (!(peer instanceof PeerRecord) || peer.link !== 'up') return undefined
+    return { connection: peer.outbound, sequence: peer.mailbox.readSequence }
+  }
+
   // Outputs.
 
   /** Whether pollEffect() has nothing to give. */

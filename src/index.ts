@@ -30,6 +30,8 @@ export type {
   TupleDiagnostics,
   TupleState,
   Uuid,
+  ZreCommand,
+  ZreMessage,
 } from '../protocol/index.ts'
 export { WireError } from '../protocol/index.ts'
 export type {
@@ -76,6 +78,13 @@ export {
 export type { LyreLimits, LyreOptions } from './options.ts'
 export { type PrometheusRegistry, registerMetrics } from './prometheus.ts'
 export type { RememberedPeer, StateDiagnostics } from './state.ts'
+export type {
+  WireConfirmation,
+  WireEvent,
+  WireLink,
+  WireMessage,
+  WireMoment,
+} from './wire.ts'
 export type { Lyre }
 
 /**

@@ -52,6 +52,7 @@ import { type LyreOptions, resolveOptions, type Settings } from './options.ts'
 import { State, type StateDiagnostics } from './state.ts'
 import { Traces } from './traces.ts'
 import { checkSignal, Waiters } from './waiters.ts'
+import { WireTeller } from './wire.ts'
 
 /** What an application sends: one frame or several; a text goes as UTF-8. */
 export type Content = string | Uint8Array | readonly (string | Uint8Array)[]
@@ -150,6 +151,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   readonly #waiters: Waiters
   readonly #traces: Traces
   readonly #meter = new Meter()
+  readonly #wire: WireTeller | undefined
   #session: Session | undefined
   #state: Diagnostics['state'] = 'stopped'
   /** What start() and stop() asked for last: each waits for the one before. */
@@ -184,6 +186,11 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#uuid = keepUuid ? (this.#identity?.uuid ?? drawn) : drawn
     this.#name = this.#settings.name ?? this.#uuid.slice(0, 6)
     this.#harmony = new Harmony({ ...this.#settings, uuid: this.#uuid, name: this.#name })
+    const { wire } = this.#settings
+    if (wire !== undefined) {
+      const node = { uuid: this.#uuid, harmony: this.#harmony }
+      this.#wire = new WireTeller(host.clock, node, (event) => this.#call(wire, event))
+    }
   }
 
   /** Our identity: 32 lower-case hexadecimal digits, random, the same for as long as this object lives. */
@@ -597,6 +604,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       backlogBytesMax: Math.min(BACKLOG_BYTES_MAX, queueBytesMax / 4),
       unreadBytesMax,
       traffic: this.#meter.traffic,
+      tap: this.#wire?.tap,
     }
     const handlers: MeshHandlers = {
       link: (connection, change) => this.#handleLink(connection, change),
@@ -604,6 +612,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
         this.#harmony.handleActivity(connection, this.#since(readAt)),
       message: (connection, message, readAt) => {
         this.#harmony.handleMessage(connection, message, this.#since(readAt))
+        if (message.type === 'ping-ok') this.#wire?.handleAnswer(connection)
         this.#drain()
       },
       heard: () => this.#arm(),
@@ -720,7 +729,9 @@ export class Lyre extends EventEmitter<LyreEvents> {
 
   #handleLink(connection: ConnectionId, change: LinkChange): void {
     this.#meter.handleLink(connection, change, this.#harmony.uuidAt(connection))
+    this.#wire?.handleLink(connection, change)
     this.#harmony.handleLink(connection, change, this.#now())
+    if (change.type === 'measured') this.#wire?.handleAnswer(connection)
     this.#pump()
   }
 
@@ -814,6 +825,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
         break
       case 'dial':
         this.#meter.dials++
+        this.#wire?.handleDial(effect.connection, effect.endpoint)
         mesh?.dial(effect.connection, effect.endpoint, effect.sequence)
         break
       case 'write':
@@ -821,6 +833,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       case 'hold':
       case 'resume':
       case 'close':
+        if (effect.type === 'close') this.#wire?.handleClose(effect.connection, effect.reason)
         mesh?.[effect.type](effect.connection)
         break
       case 'seed':
@@ -872,8 +885,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }
 
   #tell(trace: Trace): void {
+    if (this.#settings.trace !== undefined) this.#call(this.#settings.trace, trace)
+  }
+
+  #call<Told>(hear: (told: Told) => void, told: Told): void {
     try {
-      this.#settings.trace?.(trace)
+      hear(told)
     } catch (error) {
       this.#host.surface(error)
     }

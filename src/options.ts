@@ -15,6 +15,7 @@ import {
 } from '../protocol/index.ts'
 import { UsageError } from './errors.ts'
 import type { Address } from './host.ts'
+import type { WireEvent } from './wire.ts'
 
 /** What a node can be told; everything has a default. */
 export interface LyreOptions {
@@ -115,6 +116,12 @@ export interface LyreOptions {
    * Hears what a developer may want to know, as data, at most 50 of a type in a second; it must not throw. Default: nobody.
    */
   readonly trace?: (trace: Trace) => void
+  /**
+   * Is told all that passes between the node and its peers: each message with its connection and sequence, what becomes of
+   * connections, what peers are known to have read. It is called in the middle of things, so it must not call the node, and what it
+   * takes the node waits for. Default: nobody, which costs nothing.
+   */
+  readonly wire?: (event: WireEvent) => void
   /**
    * By group, what becomes of a shout to it for which there is no room: `drop-newest` leaves it out, `drop-oldest` leaves
    * out the oldest that still waits. It applies for each peer by itself, once its mailbox is half full; the peer stays.
@@ -222,6 +229,7 @@ export interface Settings {
   readonly lonelyAfterMs: number
   readonly copy: boolean
   readonly trace: ((trace: Trace) => void) | undefined
+  readonly wire: ((event: WireEvent) => void) | undefined
   readonly overflow: ReadonlyMap<string, OverflowPolicy>
   readonly limits: LyreLimits
 }
@@ -264,6 +272,7 @@ export function resolveOptions(options: LyreOptions): Settings {
     lonelyAfterMs: resolveLonely(options.lonelyAfterMs ?? 10_000),
     copy: typed('copy', options.copy, 'boolean') ?? false,
     trace: typed('trace', options.trace, 'function'),
+    wire: typed('wire', options.wire, 'function'),
     overflow: resolveOverflow(options.overflow ?? {}),
     limits: resolveLimits(options.limits ?? {}),
   }
@@ -292,6 +301,7 @@ const KEYS = new Set([
   'lonelyAfterMs',
   'copy',
   'trace',
+  'wire',
   'overflow',
   'limits',
 ])

@@ -27,9 +27,11 @@ import {
   withMetrics,
   withName,
   withNetwork,
+  withPeers,
 } from './settings.ts'
 import { replay, simulate } from './sim.ts'
 import { SIM_WORDS, type SimSettings, withPlan, withWatch } from './sim-settings.ts'
+import { type ShowSettings, showTrace, type TraceSettings, trace } from './trace.ts'
 import { watch } from './watch.ts'
 
 /**
@@ -76,6 +78,7 @@ Exit codes: 0 fine, 1 it failed, 2 it was used wrongly; lyre sim has more.`,
   addChat(program)
   addPeers(program)
   addWatch(program)
+  addTrace(program)
   addSend(program)
   addPipe(program)
   addBench(program)
@@ -154,6 +157,46 @@ Examples:
   lyre watch --json | jq 'select(.event == "exit")'`,
     )
     .action(run(watch))
+}
+
+function addTrace(program: Command): void {
+  const command = program
+    .command('trace')
+    .showHelpAfterError('Try lyre trace --help.')
+    .description('all messages of ZRE to and from a node of its own, as a diagram')
+    .usage('[options] | show [options] <file>')
+  withJson(withMetrics(withHeaders(withGroups(withNetwork(withName(command))))))
+  withPeers(command)
+    .option('--save <file>', 'writes a capture, which lyre trace show reads; a new file')
+    .option('--content <octets>', 'of each content that are kept; 256', integer(0, 1_048_576))
+    .option('--count <n>', 'ends after so many messages', integer(1))
+    .addHelpText(
+      'after',
+      `
+It joins each group that somebody is in. With --group it joins these, and shows
+what has to do with them alone. What others say to each other it cannot see.
+
+Examples:
+  lyre trace
+  lyre trace --peer ada --save ada.ndjson
+  lyre trace show ada.ndjson --group CHAT`,
+    )
+    .action(run<TraceSettings>(trace))
+  const show = command
+    .command('show <file>')
+    .showHelpAfterError('Try lyre trace show --help.')
+    .description('a capture as a diagram: what was confirmed, and how long things took')
+  withJson(withPeers(withGroups(show)), 'lines of JSON, as they are in the file')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  lyre trace show ada.ndjson
+  lyre trace show run.ndjson --peer node-1 --peer node-2`,
+    )
+    .action((file: string, settings: ShowSettings) =>
+      run((settings: ShowSettings, signal) => showTrace(file, settings, signal))(settings),
+    )
 }
 
 function addSend(program: Command): void {
@@ -305,7 +348,7 @@ function addSim(program: Command): void {
     .command('sim')
     .showHelpAfterError('Try lyre sim --help.')
     .description('real nodes in a virtual network, judged; the seed tells the run')
-  withChoice(command, ['seeds'], ['seed', 'trace', 'until'])
+  withChoice(command, ['seeds'], ['seed', 'trace', 'traceZre', 'until'])
   withWatch(withPlan(command))
     .usage('[options] | replay [options] <file>')
     .addHelpText(

@@ -133,6 +133,15 @@ export function withHeaders(command: Command): Command {
   )
 }
 
+/** Adds --peer, as a list of names or uuids. */
+export function withPeers(command: Command): Command {
+  return command.option(
+    '--peer <peer>',
+    'what a peer of this name or uuid has to do with; given twice, what is between these two',
+    listed,
+  )
+}
+
 /** Adds --metrics. */
 export function withMetrics(command: Command): Command {
   return shared(

@@ -1,6 +1,13 @@
 // A node that comes to do one thing, and leaves: what `lyre peers`, `send`, `watch` and `bench` are.
 
-import { createLyre, type Lyre, type LyreOptions, type Peer, TimeoutError } from '../index.ts'
+import {
+  createLyre,
+  type Lyre,
+  type LyreOptions,
+  type Peer,
+  TimeoutError,
+  UsageError,
+} from '../index.ts'
 import { serveMetrics } from './exporter.ts'
 import { formatLine, type JsonLine } from './json.ts'
 import { Output } from './output.ts'
@@ -113,6 +120,15 @@ export function find<Found>(
     if (signal.aborted) abort()
     else look()
   })
+}
+
+/** Joins a group that a peer is in; there is a limit to how many a node can be in. */
+export function follow(lyre: Lyre, group: string): void {
+  try {
+    lyre.join(group)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+  }
 }
 
 /** By uuid or stable id, or all of that name. */
