@@ -68,6 +68,7 @@ Examples:
   lyre peers
   lyre send --to ada 'the soup is ready'
   lyre watch --json | jq
+  lyre trace --peer ada
   lyre doctor
   eval "$(lyre completion bash)"
 
