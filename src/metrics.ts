@@ -42,12 +42,13 @@ export type Metric = MetricMeaning &
   )
 
 /** All metrics of a node, by name. */
-export type Metrics = { readonly [Name in MetricName]: Metric & Pick<Meaning<Name>, 'type'> }
+export type Metrics = {
+  readonly [Name in MetricName]: Metric & { readonly type: (typeof METRICS)[Name]['type'] }
+}
 
 /** What a metric is called. */
 export type MetricName = keyof typeof METRICS
 
-type Meaning<Name extends MetricName> = (typeof METRICS)[Name]
 type Samples = { readonly [Name in MetricName]: Metric['samples'] }
 
 const counter = (help: string, labels: readonly string[] = []) =>
