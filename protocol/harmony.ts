@@ -594,6 +594,20 @@ export class Harmony {
     }
   }
 
+  /** Who is at the other end of a connection, as far as that is known. */
+  uuidAt(connection: ConnectionId): Uuid | undefined {
+    return this.#connections.get(connection)?.uuid
+  }
+
+  /** Up to which sequence the peer at a connection is known to have read what we wrote, and over which connection that was. */
+  readTo(
+    connection: ConnectionId,
+  ): { readonly connection: ConnectionId; readonly sequence: number } | undefined {
+    const peer = this.#connections.get(connection)
+    if (!(peer instanceof PeerRecord) || peer.link !== 'up') return undefined
+    return { connection: peer.outbound, sequence: peer.mailbox.readSequence }
+  }
+
   // Outputs.
 
   /** Whether pollEffect() has nothing to give. */

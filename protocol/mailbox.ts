@@ -2,9 +2,8 @@
 // dial. It outlives its connection, numbers messages as they leave, and counts every one of them exactly once.
 // Spec: harmony.md 4.1, 5.7 to 5.10, 7.6 to 7.8.
 
-import type { Writer } from './bytes.ts'
 import { COPY_BYTES_MAX } from './frames.ts'
-import { contentOf, type Frames, writeHeader, type ZreCommand } from './zre.ts'
+import type { ZreCommand } from './zre.ts'
 
 /**
  * A message that waits, in one mailbox or in those of a whole group: its content is there once. It is the command itself, as
@@ -48,7 +47,8 @@ export interface MailboxLimits {
 export interface Wire {
   /** Octets that it has and that have not been taken from it. */
   readonly outputBytes: number
-  send(frames: Frames, head: Writer): void
+  /** Makes octets of a message, with that sequence. */
+  send(command: ZreCommand, sequence: number): void
 }
 
 /** A place in what was ever written: how many messages, and how many of them were an application's. */
@@ -143,6 +143,11 @@ export class Mailbox {
     return { messages: this.#contents, bytes: this.#bytes }
   }
 
+  /** The sequence up to which all of this epoch is known to have been read; while it is open. */
+  get readSequence(): number {
+    return (this.#sequence - this.#writtenMessages + this.#known.messages) & 0xffff
+  }
+
   /** The application's messages that were written in this epoch and are not known to have been read. */
   get unconfirmed(): number {
     return this.#writtenContents - this.#known.contents
@@ -213,7 +218,7 @@ export class Mailbox {
     if (isNext && wire !== undefined && wire.outputBytes < this.#wireBytesMax) {
       if (isContent(letter)) this.#tally.sent++
       this.#number(letter)
-      wire.send(contentOf(letter), writeHeader(letter, this.#sequence))
+      wire.send(letter, this.#sequence)
     } else {
       this.#keep(letter)
     }

@@ -23,6 +23,7 @@ export type {
   Timer,
 } from '../src/host.ts'
 export type { Action, Lyre } from '../src/lyre.ts'
+export type { WireEvent } from '../src/wire.ts'
 export {
   type CrashKind,
   FAULT_KINDS,

@@ -25,6 +25,7 @@ import {
   type PortRange,
   STRANGER_BYTES_MAX,
 } from '../src/mesh.ts'
+import type { Passage } from '../src/traffic.ts'
 import { Alarm } from './clock.ts'
 import type { Process } from './network.ts'
 import { End, type EndHandlers, type Load, Server } from './streams.ts'
@@ -377,6 +378,7 @@ export class MessageMesh implements Links {
     if (message.type === 'hello') link.greeted = true
     const { history } = this.#process.network
     history.message('delivered', link.end.incoming, message)
+    this.#pass({ direction: 'in', connection: link.connection, message, bytes })
     this.#handlers.message(link.connection, message, this.#now())
   }
 
@@ -428,13 +430,24 @@ export class MessageMesh implements Links {
       if (command === undefined) break
       const message = messageOf(command, mailbox.sequence)
       history.message('written', link.end, message)
-      link.end.send({ type: 'message', message } satisfies Saying, bytesOf(message))
+      const bytes = bytesOf(message)
+      link.end.send({ type: 'message', message } satisfies Saying, bytes)
+      this.#pass({ direction: 'out', connection: link.connection, message, bytes })
     }
     if (link.ending && !more) {
       link.ended = true
       link.end.end()
     }
     this.#handlers.written(link.connection)
+  }
+
+  #pass(passage: Passage): void {
+    const { traffic, tap } = this.#options
+    const counts = passage.direction === 'in' ? traffic.received : traffic.sent
+    const count = counts[passage.message.type]
+    count.messages++
+    count.bytes += passage.bytes
+    tap?.(passage)
   }
 
   #hasMailboxes(): boolean {

@@ -3,6 +3,7 @@
 // A plan is plain JSON: whoever has it has the run.
 
 import { UsageError } from '../src/errors.ts'
+import type { WireEvent } from '../src/wire.ts'
 import { Cast } from './cast.ts'
 import { checkFaults, type Faults, NO_FAULTS, readFaults } from './faults.ts'
 import { Habits } from './habits.ts'
@@ -67,6 +68,8 @@ export interface Watch {
   wallMs?(): number
   /** One line of JSON for each record of the true history that is more than a beacon: `{t,i,node,peer,kind,...,cause}`. */
   trace?(line: string): void
+  /** What passes between nodes, as each of them tells it by its option `wire`. */
+  wire?(event: WireEvent): void
 }
 
 /** What came of a run. */
@@ -230,7 +233,10 @@ class Play {
     this.#cast = new Cast(this.#simulation, {
       count: nodes,
       subnets: this.#workload.subnets,
-      options: (index) => this.#habits.options(this.#workload.options(index)),
+      options: (index) => ({
+        ...this.#habits.options(this.#workload.options(index)),
+        ...(watch.wire !== undefined && { wire: (event: WireEvent) => watch.wire?.(event) }),
+      }),
       birth: (seat) => {
         this.#workload.birth(seat)
         this.#habits.birth(seat.lyre)

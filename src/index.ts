@@ -31,6 +31,8 @@ export type {
   TupleDiagnostics,
   TupleState,
   Uuid,
+  ZreCommand,
+  ZreMessage,
 } from '../protocol/index.ts'
 export { LOG_EVENTS, LOG_LEVELS, WireError } from '../protocol/index.ts'
 export type {
@@ -68,8 +70,26 @@ export type { LogReceiverDiagnostics } from './log/receiver.ts'
 export type { LogSenderDiagnostics, LogTargetDiagnostics } from './log/sender.ts'
 export { type LogStream, logStream } from './log/stream.ts'
 export type { Content, Diagnostics } from './lyre.ts'
+export {
+  type HistogramSample,
+  METRICS,
+  type Metric,
+  type MetricLabels,
+  type MetricMeaning,
+  type MetricName,
+  type MetricSample,
+  type Metrics,
+} from './metrics.ts'
 export type { LogOptions, LyreLimits, LyreOptions } from './options.ts'
+export { type PrometheusRegistry, registerMetrics } from './prometheus.ts'
 export type { RememberedPeer, StateDiagnostics } from './state.ts'
+export type {
+  WireConfirmation,
+  WireEvent,
+  WireLink,
+  WireMessage,
+  WireMoment,
+} from './wire.ts'
 export type { Collector, Lyre }
 
 /**

@@ -50,10 +50,12 @@ import type { Host, Timer } from './host.ts'
 import { type LogDiagnostics, Observer, type PeerChange } from './log/observer.ts'
 import { Lookout } from './lookout.ts'
 import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
+import { Meter, type Metrics } from './metrics.ts'
 import { checkLogLevel, type LyreOptions, resolveOptions, type Settings } from './options.ts'
 import { State, type StateDiagnostics } from './state.ts'
 import { Traces } from './traces.ts'
 import { checkSignal, Waiters } from './waiters.ts'
+import { WireTeller } from './wire.ts'
 
 /** What an application sends: one frame or several; a text goes as UTF-8. */
 export type Content = string | Uint8Array | readonly (string | Uint8Array)[]
@@ -154,6 +156,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
   readonly #waiters: Waiters
   readonly #traces: Traces
   readonly #log: Observer
+  readonly #meter = new Meter()
+  readonly #wire: WireTeller | undefined
   #session: Session | undefined
   #state: Diagnostics['state'] = 'stopped'
   /** What start() and stop() asked for last: each waits for the one before. */
@@ -189,6 +193,11 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#name = this.#settings.name ?? this.#uuid.slice(0, 6)
     this.#harmony = new Harmony({ ...this.#settings, uuid: this.#uuid, name: this.#name })
     this.#log = this.#createLog()
+    const { wire } = this.#settings
+    if (wire !== undefined) {
+      const node = { uuid: this.#uuid, harmony: this.#harmony }
+      this.#wire = new WireTeller(host.clock, node, (event) => this.#call(wire, event))
+    }
   }
 
   /** Our identity: 32 lower-case hexadecimal digits, random, the same for as long as this object lives. */
@@ -527,6 +536,14 @@ export class Lyre extends EventEmitter<LyreEvents> {
     }
   }
 
+  /**
+   * Counters, gauges and histograms of this node, at this moment, as plain JSON: by their names, each with what it means, its unit
+   * and its labels. Histograms of single peers begin with the first call.
+   */
+  metrics(): Metrics {
+    return this.#meter.metrics(this.diagnostics())
+  }
+
   // Starting and stopping.
 
   #inTurn(act: () => Promise<void>): Promise<void> {
@@ -617,6 +634,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
       handshakesMax: arrivalsMax,
       backlogBytesMax: Math.min(BACKLOG_BYTES_MAX, queueBytesMax / 4),
       unreadBytesMax,
+      traffic: this.#meter.traffic,
+      tap: this.#wire?.tap,
     }
     const handlers: MeshHandlers = {
       link: (connection, change) => this.#handleLink(connection, change),
@@ -624,6 +643,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
         this.#harmony.handleActivity(connection, this.#since(readAt)),
       message: (connection, message, readAt) => {
         this.#harmony.handleMessage(connection, message, this.#since(readAt))
+        if (message.type === 'ping-ok') this.#wire?.handleAnswer(connection)
         this.#drain()
       },
       heard: () => this.#arm(),
@@ -749,7 +769,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
   // The pump: what happened goes into harmony, and what it answers is done, in order, one thing after the other.
 
   #handleLink(connection: ConnectionId, change: LinkChange): void {
+    this.#meter.handleLink(connection, change, this.#harmony.uuidAt(connection))
+    this.#wire?.handleLink(connection, change)
     this.#harmony.handleLink(connection, change, this.#now())
+    if (change.type === 'measured') this.#wire?.handleAnswer(connection)
     this.#pump()
   }
 
@@ -778,8 +801,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
   #timeout(): void {
     const session = this.#session
     if (session === undefined) return
+    const dueAt = Math.max(session.armedAt, this.#toldAt)
     session.armedAt = Number.POSITIVE_INFINITY
     const now = this.#now()
+    this.#meter.handleLag(now - dueAt)
     const sleptMs = this.#look(session, now)
     for (const discovery of session.discoveries) discovery.handleTimeout(now)
     this.#identity?.handleTimeout(now)
@@ -843,6 +868,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
         this.#trace(effect.trace)
         break
       case 'dial':
+        this.#meter.dials++
+        this.#wire?.handleDial(effect.connection, effect.endpoint)
         mesh?.dial(effect.connection, effect.endpoint, effect.sequence)
         break
       case 'write':
@@ -850,6 +877,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
       case 'hold':
       case 'resume':
       case 'close':
+        if (effect.type === 'close') this.#wire?.handleClose(effect.connection, effect.reason)
         mesh?.[effect.type](effect.connection)
         break
       case 'seed':
@@ -859,6 +887,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
         this.#lonelyAt = Number.POSITIVE_INFINITY
         this.#session?.seeds?.handleEnter(effect.peer.uuid)
         this.#identity?.handleSeen(effect.peer, this.#now())
+        this.#meter.enters++
         this.#tellOf(effect)
         break
       case 'exit':
@@ -880,6 +909,7 @@ export class Lyre extends EventEmitter<LyreEvents> {
   #handleExit({ peer, cause }: EventOf<'exit'>): void {
     if (this.#harmony.peerCount() === 0) this.#lonelyAt = this.#now() + this.#settings.lonelyAfterMs
     this.#identity?.handleSeen(peer, this.#now())
+    this.#meter.handleExit(peer.uuid, cause)
     for (const discovery of this.#session?.discoveries ?? []) {
       discovery.handleExit?.({ uuid: peer.uuid, cause }, this.#now())
     }
@@ -912,8 +942,12 @@ export class Lyre extends EventEmitter<LyreEvents> {
   }
 
   #tell(trace: Trace): void {
+    if (this.#settings.trace !== undefined) this.#call(this.#settings.trace, trace)
+  }
+
+  #call<Told>(hear: (told: Told) => void, told: Told): void {
     try {
-      this.#settings.trace?.(trace)
+      hear(told)
     } catch (error) {
       this.#host.surface(error)
     }

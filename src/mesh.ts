@@ -19,16 +19,19 @@ import {
   parseEndpoint,
   SEQUENCE_PROPERTY,
   type Uuid,
+  type Wire,
   WireError,
   writeHeader,
   ZmtpConnection,
   type ZmtpEvent,
   type ZmtpLimits,
   type ZmtpMessage,
+  type ZreCommand,
   type ZreMessage,
 } from '../protocol/index.ts'
 import { NetworkError } from './errors.ts'
 import type { Host, Stream, StreamHandlers, StreamServer } from './host.ts'
+import { bytesWith, type Counts, type Tap, type Traffic } from './traffic.ts'
 
 /** Who the node is, and what others can make its sockets hold. */
 export interface MeshOptions {
@@ -40,6 +43,10 @@ export interface MeshOptions {
   readonly backlogBytesMax: number
   /** Octets of unfinished messages, and of what waits unread, over all connections. */
   readonly unreadBytesMax: number
+  /** Where messages are counted. */
+  readonly traffic: Traffic
+  /** Whoever is shown each of them, if anybody. */
+  readonly tap?: Tap | undefined
 }
 
 /** What the mesh tells and asks; never from within a call to the mesh, except for `mailbox`, `written` and `sooner`. */
@@ -91,13 +98,15 @@ interface LinkHandlers {
   filled(link: Link, count: number): void
   drain(link: Link): void
   close(link: Link, reason: string): void
+  readonly sent: Counts
+  readonly tap: Tap | undefined
 }
 
 /**
  * One connection, accepted or dialled. A class, so that each is made in one go, without a closure: an object put together from
  * others took 7 % of the time of a crowd that comes and goes.
  */
-class Link implements StreamHandlers {
+class Link implements StreamHandlers, Wire {
   readonly connection: ConnectionId
   readonly zmtp: ZmtpConnection
   /** Set before anything is told about it. */
@@ -138,6 +147,24 @@ class Link implements StreamHandlers {
     this.zmtp = zmtp
     this.isOpen = connection < 0
     this.#handlers = handlers
+  }
+
+  get outputBytes(): number {
+    return this.zmtp.outputBytes
+  }
+
+  send(command: ZreCommand, sequence: number): void {
+    const head = writeHeader(command, sequence)
+    const content = contentOf(command)
+    const { connection } = this
+    const { sent, tap } = this.#handlers
+    const bytes = bytesWith(head.size, content)
+    this.zmtp.send(content, head)
+    // Most messages are these, and a name that is known beforehand is found the sooner.
+    const count = command.type === 'whisper' ? sent.whisper : sent[command.type]
+    count.messages++
+    count.bytes += bytes
+    tap?.({ direction: 'out', connection, message: { ...command, sequence }, bytes })
   }
 
   open(): void {
@@ -185,32 +212,8 @@ export class Mesh {
   #unreadBytes = 0
   #wakeAt = Number.POSITIVE_INFINITY
   #dirty: Link[] = []
-  readonly #linkHandlers: LinkHandlers = {
-    open: (link) => {
-      if (!link.counts) return
-      link.isOpen = true
-      this.#flush(link)
-    },
-    receive: (link, bytes) => {
-      if (!link.counts) return
-      const now = this.#host.clock.now()
-      this.#handlers.activity(link.connection, now)
-      link.zmtp.handleBytes(bytes, now)
-      this.#hear(link, bytes.length, now)
-    },
-    filled: (link, count) => {
-      if (!link.counts) return
-      const now = this.#host.clock.now()
-      this.#handlers.activity(link.connection, now)
-      link.zmtp.filled(count, now)
-      this.#hear(link, count, now)
-    },
-    drain: (link) => {
-      link.zmtp.drained()
-      if (link.counts) this.#flush(link)
-    },
-    close: (link, reason) => this.#lose(link, reason),
-  }
+  readonly #linkHandlers: LinkHandlers
+  readonly #received: Counts
   /** The turn, what it has cost so far, and whether its end is awaited; those that had their share of it; and what that is. */
   #turn = 0
   #turnCost = 0
@@ -232,6 +235,8 @@ export class Mesh {
     const messageBytesMax = Math.min(STRANGER_BYTES_MAX, options.zmtp.messageBytesMax)
     const limits = { ...options.zmtp, messageBytesMax }
     this.#limits = { ROUTER: limits, DEALER: { ...limits, handshakeTimeoutMs: DIAL_TIMEOUT_MS } }
+    this.#received = options.traffic.received
+    this.#linkHandlers = this.#createLinkHandlers()
   }
 
   /**
@@ -390,6 +395,38 @@ export class Mesh {
   backlogBytes(connection: ConnectionId): number {
     const link = this.#links.get(connection)
     return link === undefined ? 0 : link.zmtp.outputBytes + link.stream.backlogBytes
+  }
+
+  #createLinkHandlers(): LinkHandlers {
+    const { traffic, tap } = this.#options
+    return {
+      sent: traffic.sent,
+      tap,
+      open: (link) => {
+        if (!link.counts) return
+        link.isOpen = true
+        this.#flush(link)
+      },
+      receive: (link, bytes) => {
+        if (!link.counts) return
+        const now = this.#host.clock.now()
+        this.#handlers.activity(link.connection, now)
+        link.zmtp.handleBytes(bytes, now)
+        this.#hear(link, bytes.length, now)
+      },
+      filled: (link, count) => {
+        if (!link.counts) return
+        const now = this.#host.clock.now()
+        this.#handlers.activity(link.connection, now)
+        link.zmtp.filled(count, now)
+        this.#hear(link, count, now)
+      },
+      drain: (link) => {
+        link.zmtp.drained()
+        if (link.counts) this.#flush(link)
+      },
+      close: (link, reason) => this.#lose(link, reason),
+    }
   }
 
   #accept(stream: Stream): StreamHandlers {
@@ -567,6 +604,12 @@ export class Mesh {
     // What waits from now on is the beginning of another message.
     link.unreadSince = undefined
     if (message.type === 'hello' && link.connection < 0) this.#know(link)
+    const bytes = bytesWith(event.end - event.start, event.rest)
+    const { type } = message
+    const count = type === 'whisper' ? this.#received.whisper : this.#received[type]
+    count.messages++
+    count.bytes += bytes
+    this.#options.tap?.({ direction: 'in', connection: link.connection, message, bytes })
     this.#handlers.message(link.connection, message, now)
   }
 
@@ -640,12 +683,12 @@ export class Mesh {
         const command = mailbox.poll()
         more = command !== undefined
         if (command === undefined) break
-        zmtp.send(contentOf(command), writeHeader(command, mailbox.sequence))
+        link.send(command, mailbox.sequence)
       }
       writeOutput(link)
     }
     if (stream.backlogBytes >= backlogBytesMax) mailbox?.detach()
-    else mailbox?.attach(zmtp)
+    else mailbox?.attach(link)
     if (link.ending && !more) {
       link.ended = true
       stream.end()

@@ -18,6 +18,7 @@ import {
 } from '../protocol/index.ts'
 import { UsageError } from './errors.ts'
 import type { Address } from './host.ts'
+import type { WireEvent } from './wire.ts'
 
 /** What a node can be told; everything has a default. */
 export interface LyreOptions {
@@ -130,6 +131,12 @@ export interface LyreOptions {
    * nothing, since whoever is on the network can be a collector.
    */
   readonly log?: LogOptions
+  /**
+   * Is told all that passes between the node and its peers: each message with its connection and sequence, what becomes of
+   * connections, what peers are known to have read. It is called in the middle of things, so it must not call the node, and what it
+   * takes the node waits for. Default: nobody, which costs nothing.
+   */
+  readonly wire?: (event: WireEvent) => void
   /**
    * By group, what becomes of a shout to it for which there is no room: `drop-newest` leaves it out, `drop-oldest` leaves
    * out the oldest that still waits. It applies for each peer by itself, once its mailbox is half full; the peer stays.
@@ -261,6 +268,7 @@ export interface Settings {
   readonly copy: boolean
   readonly trace: ((trace: Trace) => void) | undefined
   readonly log: Required<LogOptions>
+  readonly wire: ((event: WireEvent) => void) | undefined
   readonly overflow: ReadonlyMap<string, OverflowPolicy>
   readonly limits: LyreLimits
 }
@@ -305,6 +313,7 @@ export function resolveOptions(options: LyreOptions): Settings {
     copy: typed('copy', options.copy, 'boolean') ?? false,
     trace: typed('trace', options.trace, 'function'),
     log: resolveLog(options.log ?? {}),
+    wire: typed('wire', options.wire, 'function'),
     overflow: resolveOverflow(options.overflow ?? {}),
     limits: resolveLimits(options.limits ?? {}),
   }
@@ -335,6 +344,7 @@ const KEYS = new Set([
   'copy',
   'trace',
   'log',
+  'wire',
   'overflow',
   'limits',
 ])

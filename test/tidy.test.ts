@@ -46,6 +46,7 @@ t.test('imports that go the right way are let pass', async (t) => {
     ['src/system/clock.ts', 'node:timers'],
     ['src/cli/main.ts', '../index.ts'],
     ['src/cli/main.ts', 'commander'],
+    ['src/cli/exporter.ts', 'prom-client'],
     ['src/cli/sim.ts', '../../sim/index.ts'],
     ['src/cli/sim-player.ts', '../../sim/index.ts'],
     ['sim/mesh.ts', '../protocol/index.ts'],

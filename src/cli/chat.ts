@@ -17,6 +17,7 @@ import {
   HELP,
   parseCommand,
 } from './commands.ts'
+import { serveMetrics } from './exporter.ts'
 import { History } from './history.ts'
 import { eventToJson, formatLine, type JsonLine } from './json.ts'
 import { Presence } from './presence.ts'
@@ -44,8 +45,12 @@ export interface ChatSettings extends NodeSettings {
 
 /** The verb: a node of its own, for as long as the conversation lasts. */
 export async function chat(settings: ChatSettings, signal: AbortSignal): Promise<number> {
-  const create = (name = settings.name) =>
-    createLyre(nodeOptions(name === undefined ? settings : { ...settings, name }))
+  let lyre: Lyre
+  const create = (name = settings.name) => {
+    lyre = createLyre(nodeOptions(name === undefined ? settings : { ...settings, name }))
+    return lyre
+  }
+  await serveMetrics(settings.metrics, () => lyre)
   return converse(create, { ...settings, groups: settings.group ?? ['CHAT'], signal })
 }
 

@@ -27,10 +27,10 @@ export function eventToJson(event: LyreEvent | OverrunEvent, time: number): Json
       return { ...head, ...identityOf(event.peer), group: event.group }
     case 'shout': {
       const { peer, group, content } = event
-      return { ...head, ...identityOf(peer), group, content: content.map(frameToJson) }
+      return { ...head, ...identityOf(peer), group, content: content.map(jsonFrame) }
     }
     case 'whisper':
-      return { ...head, ...identityOf(event.peer), content: event.content.map(frameToJson) }
+      return { ...head, ...identityOf(event.peer), content: event.content.map(jsonFrame) }
     case 'evasive':
     case 'silent':
       return { ...head, ...identityOf(event.peer) }
@@ -63,7 +63,8 @@ function identityOf({ uuid, name }: Peer): JsonLine {
   return { uuid, name }
 }
 
-function frameToJson(frame: Uint8Array): JsonFrame {
+/** A frame as it stands in a line. */
+export function jsonFrame(frame: Uint8Array): JsonFrame {
   try {
     return decoder.decode(frame)
   } catch {

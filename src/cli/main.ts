@@ -29,11 +29,14 @@ import {
   withGroups,
   withHeaders,
   withJson,
+  withMetrics,
   withName,
   withNetwork,
+  withPeers,
 } from './settings.ts'
 import { replay, simulate } from './sim.ts'
 import { SIM_WORDS, type SimSettings, withPlan, withWatch } from './sim-settings.ts'
+import { type ShowSettings, showTrace, type TraceSettings, trace } from './trace.ts'
 import { watch } from './watch.ts'
 
 /**
@@ -70,6 +73,7 @@ Examples:
   lyre peers
   lyre send --to ada 'the soup is ready'
   lyre watch --json | jq
+  lyre trace --peer ada
   lyre doctor
   lyre log --save logs
   eval "$(lyre completion bash)"
@@ -81,6 +85,7 @@ Exit codes: 0 fine, 1 it failed, 2 it was used wrongly; lyre sim has more.`,
   addChat(program)
   addPeers(program)
   addWatch(program)
+  addTrace(program)
   addSend(program)
   addPipe(program)
   addBench(program)
@@ -99,7 +104,7 @@ function addChat(program: Command): void {
     .showHelpAfterError('Try lyre chat --help.')
     .description('talk in groups, each a room; /help tells what can be typed')
   withJson(
-    withHeaders(withGroups(withNetwork(withName(command)))),
+    withMetrics(withHeaders(withGroups(withNetwork(withName(command))))),
     'lines of JSON come out, as of lyre pipe; lines go in as typed',
   )
     .option('--history <file>', 'keep what is typed in a file, for the next session')
@@ -145,7 +150,7 @@ function addWatch(program: Command): void {
     .command('watch')
     .showHelpAfterError('Try lyre watch --help.')
     .description('all that happens, as it happens')
-  withJson(withHeaders(withGroups(withNetwork(withName(command)))))
+  withJson(withMetrics(withHeaders(withGroups(withNetwork(withName(command))))))
     .option('--trace', 'also what this node dials, refuses and loses')
     .addHelpText(
       'after',
@@ -156,9 +161,50 @@ To hear what is said in a group it joins it: each that somebody is in, unless
 Examples:
   lyre watch
   lyre watch --group OPS --interface 127.0.0.1
+  lyre watch --metrics 9464
   lyre watch --json | jq 'select(.event == "exit")'`,
     )
     .action(run(watch))
+}
+
+function addTrace(program: Command): void {
+  const command = program
+    .command('trace')
+    .showHelpAfterError('Try lyre trace --help.')
+    .description('all messages of ZRE to and from a node of its own, as a diagram')
+    .usage('[options] | show [options] <file>')
+  withJson(withMetrics(withHeaders(withGroups(withNetwork(withName(command))))))
+  withPeers(command)
+    .option('--save <file>', 'writes a capture, which lyre trace show reads; a new file')
+    .option('--content <octets>', 'of each content that are kept; 256', integer(0, 1_048_576))
+    .option('--count <n>', 'ends after so many messages', integer(1))
+    .addHelpText(
+      'after',
+      `
+It joins each group that somebody is in. With --group it joins these, and shows
+what has to do with them alone. What others say to each other it cannot see.
+
+Examples:
+  lyre trace
+  lyre trace --peer ada --save ada.ndjson
+  lyre trace show ada.ndjson --group CHAT`,
+    )
+    .action(run<TraceSettings>(trace))
+  const show = command
+    .command('show <file>')
+    .showHelpAfterError('Try lyre trace show --help.')
+    .description('a capture as a diagram: what was confirmed, and how long things took')
+  withJson(withPeers(withGroups(show)), 'lines of JSON, as they are in the file')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  lyre trace show ada.ndjson
+  lyre trace show run.ndjson --peer node-1 --peer node-2`,
+    )
+    .action((file: string, settings: ShowSettings) =>
+      run((settings: ShowSettings, signal) => showTrace(file, settings, signal))(settings),
+    )
 }
 
 function addSend(program: Command): void {
@@ -200,7 +246,7 @@ function addBench(program: Command): void {
     .option('--duration <duration>', 'for each figure; 2s, unless given', parsePatience)
     .option('--wait <duration>', 'how long to look for the peer; 5s, unless given', parsePatience)
   withChoice(command, ['serve'], [ARGUMENTS])
-  withJson(withNetwork(withName(command)))
+  withJson(withMetrics(withNetwork(withName(command))))
     .addHelpText(
       'after',
       `
@@ -238,7 +284,10 @@ function addPipe(program: Command): void {
     .command('pipe')
     .showHelpAfterError('Try lyre pipe --help.')
     .description('make a node of any program: lines of JSON in and out')
-  withJson(withHeaders(withGroups(withNetwork(withName(command)))), 'says what is so anyway')
+  withJson(
+    withMetrics(withHeaders(withGroups(withNetwork(withName(command))))),
+    'says what is so anyway',
+  )
     .addHelpText(
       'after',
       `
@@ -381,7 +430,7 @@ function addSim(program: Command): void {
     .command('sim')
     .showHelpAfterError('Try lyre sim --help.')
     .description('real nodes in a virtual network, judged; the seed tells the run')
-  withChoice(command, ['seeds'], ['seed', 'trace', 'until'])
+  withChoice(command, ['seeds'], ['seed', 'trace', 'traceZre', 'until'])
   withWatch(withPlan(command))
     .usage('[options] | replay [options] <file>')
     .addHelpText(

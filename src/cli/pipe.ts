@@ -4,6 +4,7 @@
 // The format is documented in docs/guide/pipe.md.
 
 import { createLyre, type Lyre, UsageError } from '../index.ts'
+import { serveMetrics } from './exporter.ts'
 import { contentFromJson, eventToJson, formatLine, type JsonLine } from './json.ts'
 import { type BadLine, readLines } from './lines.ts'
 import { Output } from './output.ts'
@@ -25,6 +26,7 @@ export async function pipe(settings: NodeSettings, signal: AbortSignal): Promise
   const leave = () => leaving.abort()
   const output = new Output(process.stdout, leave)
   signal.addEventListener('abort', leave)
+  await serveMetrics(settings.metrics, () => lyre)
   const events = lyre.events()
   await lyre.start()
   if (signal.aborted) leave()

@@ -4,6 +4,7 @@ import { basename, relative } from 'node:path'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { LogLevel, LyreOptions } from '../index.ts'
 import { variableOf } from './environment.ts'
+import type { MetricsPlace } from './exporter.ts'
 
 /** What was said on the command line, or in the environment. */
 export interface NodeSettings {
@@ -27,6 +28,7 @@ export interface NodeSettings {
   readonly group?: readonly string[]
   readonly header?: Readonly<Record<string, string>>
   readonly json?: true
+  readonly metrics?: MetricsPlace
 }
 
 /** The options of the node that a command line asks for; what it does not say is left to the defaults. */
@@ -142,6 +144,25 @@ export function withHeaders(command: Command): Command {
   )
 }
 
+/** Adds --peer, as a list of names or uuids. */
+export function withPeers(command: Command): Command {
+  return command.option(
+    '--peer <peer>',
+    'what a peer of this name or uuid has to do with; given twice, what is between these two',
+    listed,
+  )
+}
+
+/** Adds --metrics. */
+export function withMetrics(command: Command): Command {
+  return shared(
+    command,
+    '--metrics <place>',
+    'serves metrics for Prometheus at [HOST:]PORT, on 127.0.0.1 unless told; needs prom-client',
+    parseMetrics,
+  )
+}
+
 /** Adds --json. */
 export function withJson(
   command: Command,
@@ -234,6 +255,14 @@ function parsePorts(text: string): { readonly from: number; readonly to: number 
   const to = last === undefined ? from : Number(last)
   if (from >= 1 && from <= to && to <= 65_535) return { from, to }
   throw new InvalidArgumentError('It is a port from 1 to 65535, or a range such as 49152-49160.')
+}
+
+function parseMetrics(text: string): MetricsPlace {
+  const [, bracketed, host = bracketed ?? '127.0.0.1', digits = ''] =
+    /^(?:(?:\[([0-9a-f:.%]+)\]|([^:[\]]+)):)?(\d{1,5})$/i.exec(text) ?? []
+  const port = Number(digits)
+  if (digits !== '' && port <= 65_535) return { host, port }
+  throw new InvalidArgumentError('It is PORT or HOST:PORT, such as 9464 or 0.0.0.0:9464.')
 }
 
 function parseHeader(header: string): Record<string, string> {

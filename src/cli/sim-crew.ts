@@ -11,6 +11,8 @@ export interface Audience {
   progress?(progress: Progress): void
   /** Lines of the true history; no more come than a few before the promise is kept. */
   lines?(text: string): Promise<void> | undefined
+  /** The same of a capture of what passes between nodes. */
+  capture?(text: string): Promise<void> | undefined
 }
 
 /** How many runs at a time this machine has cores for. */
@@ -74,8 +76,9 @@ class Player {
       }
       const hear = (told: Told) => {
         if (told.type === 'progress') audience.progress?.(told.progress)
-        else if (told.type === 'lines') void this.#write(told.text, audience)
-        else {
+        else if (told.type !== 'verdict') {
+          void this.#written(audience[told.type]?.(told.text))
+        } else {
           settle()
           resolve(told.verdict)
         }
@@ -94,8 +97,8 @@ class Player {
     await this.#worker.terminate()
   }
 
-  async #write(text: string, { lines }: Audience): Promise<void> {
-    await lines?.(text)
+  async #written(writing: Promise<void> | undefined): Promise<void> {
+    await writing
     Atomics.sub(this.#gate, 0, 1)
     Atomics.notify(this.#gate, 0)
   }

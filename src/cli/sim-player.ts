@@ -2,20 +2,23 @@
 // for it draws a bar, writes lines and hears Ctrl-C.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
-import { type Plan, type Progress, run, type Verdict } from '../../sim/index.ts'
+import { type Plan, type Progress, run, type Verdict, type WireEvent } from '../../sim/index.ts'
+import { CONTENT_BYTES, captured, captureLine } from './capture.ts'
 
 /** What a player is told. */
 export interface Task {
   readonly plan: Plan
   readonly untilMs: number
   readonly traced: boolean
+  /** Whether what passes between nodes is told, too. */
+  readonly wired: boolean
 }
 
 /** What a player tells. */
 export type Told =
   | { readonly type: 'progress'; readonly progress: Progress }
-  /** Lines of the true history; each is taken off the gate when it is written. */
-  | { readonly type: 'lines'; readonly text: string }
+  /** Lines of the true history, or of a capture; each is taken off the gate when it is written. */
+  | { readonly type: 'lines' | 'capture'; readonly text: string }
   | { readonly type: 'verdict'; readonly verdict: Verdict }
 
 /** How often progress is told. */
@@ -29,20 +32,10 @@ const gate = workerData as Int32Array
 
 port.on('message', (task: Task) => void play(task))
 
-async function play({ plan, untilMs, traced }: Task): Promise<void> {
+async function play({ plan, untilMs, traced, wired }: Task): Promise<void> {
   let toldAt = 0
-  let lines = ''
-  const flush = () => {
-    if (lines === '') return
-    Atomics.add(gate, 0, 1)
-    tell({ type: 'lines', text: lines })
-    lines = ''
-    for (;;) {
-      const waiting = Atomics.load(gate, 0)
-      if (waiting < LINES_WAITING_MAX) return
-      Atomics.wait(gate, 0, waiting)
-    }
-  }
+  const lines = new Lines('lines')
+  const capture = new Lines('capture')
   const verdict = await run(
     plan,
     {
@@ -54,16 +47,44 @@ async function play({ plan, untilMs, traced }: Task): Promise<void> {
       },
       wallMs: () => performance.now(),
       ...(traced && {
-        trace: (line: string) => {
-          lines += `${line}\n`
-          if (lines.length >= LINES_LENGTH) flush()
-        },
+        trace: (line: string) => lines.add(`${line}\n`),
+      }),
+      ...(wired && {
+        wire: (event: WireEvent) => capture.add(captureLine(captured(event, CONTENT_BYTES))),
       }),
     },
     { untilMs },
   )
-  flush()
+  lines.flush()
+  capture.flush()
   tell({ type: 'verdict', verdict })
+}
+
+/** Lines that go together, and not faster than they are written. */
+class Lines {
+  readonly #type: 'lines' | 'capture'
+  #text = ''
+
+  constructor(type: 'lines' | 'capture') {
+    this.#type = type
+  }
+
+  add(line: string): void {
+    this.#text += line
+    if (this.#text.length >= LINES_LENGTH) this.flush()
+  }
+
+  flush(): void {
+    if (this.#text === '') return
+    Atomics.add(gate, 0, 1)
+    tell({ type: this.#type, text: this.#text })
+    this.#text = ''
+    for (;;) {
+      const waiting = Atomics.load(gate, 0)
+      if (waiting < LINES_WAITING_MAX) return
+      Atomics.wait(gate, 0, waiting)
+    }
+  }
 }
 
 function tell(told: Told): void {

@@ -30,6 +30,8 @@ export interface SimSettings {
   readonly json?: true
   /** A file; true is standard output. */
   readonly trace?: string | true
+  /** A file for what passes between nodes. */
+  readonly traceZre?: string
   readonly until?: number
   readonly twice?: true
   readonly jobs?: number
@@ -109,6 +111,7 @@ export function withWatch(command: Command): Command {
       '--trace [file]',
       'the true history, as lines of JSON; to standard output, unless a file',
     )
+    .option('--trace-zre <file>', 'all messages between nodes, for lyre trace show; a file')
     .option('--twice', 'runs it twice, and ends with 3 unless both are the same')
 }
 

@@ -12,6 +12,7 @@ import {
 import { join } from 'node:path'
 import { type Progress, reproOf, UsageError, type Verdict } from '../../sim/index.ts'
 import { Bar } from './bar.ts'
+import { CONTENT_BYTES, captureHead } from './capture.ts'
 import { formatLine, type JsonLine } from './json.ts'
 import { Output } from './output.ts'
 import { type Audience, CORES, Crew } from './sim-crew.ts'
@@ -55,9 +56,12 @@ const REPROS_MAX = 1_000
 /** The verb. @throws UsageError */
 export async function simulate(settings: SimSettings, signal: AbortSignal): Promise<number> {
   const { seeds, repro } = settings
-  const alone = (['seed', 'trace', 'until'] as const).find((name) => settings[name] !== undefined)
+  const alone = (['seed', 'trace', 'traceZre', 'until'] as const).find(
+    (name) => settings[name] !== undefined,
+  )
   if (seeds !== undefined && alone !== undefined) {
-    throw new UsageError(`--seeds cannot be used with --${alone}, which is for one run`)
+    const flag = alone === 'traceZre' ? 'trace-zre' : alone
+    throw new UsageError(`--seeds cannot be used with --${flag}, which is for one run`)
   }
   if (statSync(repro, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new UsageError(`there is no folder ${repro} to write repro files to`)
@@ -78,7 +82,8 @@ class Stage {
   readonly #json: boolean
   readonly #output: Output
   readonly #trace: Output | undefined
-  readonly #file: WriteStream | undefined
+  readonly #capture: Output | undefined
+  readonly #files: WriteStream[] = []
   readonly #bar: Bar
   /** Aborted by a signal, and when nobody takes what we write. */
   readonly #leaving = new AbortController()
@@ -87,7 +92,7 @@ class Stage {
   #crew: Crew | undefined
 
   constructor(settings: SimSettings, signal: AbortSignal) {
-    const { trace, json = false } = settings
+    const { trace, traceZre, json = false } = settings
     this.#settings = settings
     this.#json = json
     const leave = () => this.#leaving.abort(signal.reason)
@@ -96,8 +101,14 @@ class Stage {
     })
     signal.addEventListener('abort', leave)
     this.#output = new Output(process.stdout, leave)
-    this.#file = typeof trace === 'string' ? openTrace(trace) : undefined
-    this.#trace = this.#file === undefined ? undefined : new Output(this.#file, leave)
+    const open = (path: string) => {
+      const file = openTrace(path)
+      this.#files.push(file)
+      return new Output(file, leave)
+    }
+    this.#trace = typeof trace === 'string' ? open(trace) : undefined
+    this.#capture = traceZre === undefined ? undefined : open(traceZre)
+    this.#capture?.write(captureHead(CONTENT_BYTES))
     if (trace === true) this.#trace = this.#output
     this.#bar = new Bar({ shown: !json && trace !== true })
   }
@@ -186,15 +197,18 @@ class Stage {
       show(seen)
     }
     const trace = this.#trace
-    const lines = async (text: string) => {
-      trace?.write(text)
-      await trace?.ready()
+    const to = (output: Output | undefined) => async (text: string) => {
+      output?.write(text)
+      await output?.ready()
     }
-    const play = (audience: Audience, traced: boolean): Promise<Verdict> | undefined =>
-      this.#crew?.play({ plan, untilMs, traced }, audience)
+    const wired = this.#capture !== undefined
+    const audience = { progress: watch, lines: to(trace), capture: to(this.#capture) }
+    const play = (audience: Audience, first: boolean): Promise<Verdict> | undefined => {
+      const told = { traced: first && trace !== undefined, wired: first && wired }
+      return this.#crew?.play({ plan, untilMs, ...told }, audience)
+    }
     try {
-      const traced = trace !== undefined
-      const verdict = await Promise.race([play({ progress: watch, lines }, traced), this.#aborted])
+      const verdict = await Promise.race([play(audience, true), this.#aborted])
       const twin = twice
         ? await Promise.race([play({ progress: show }, false), this.#aborted])
         : verdict
@@ -239,12 +253,11 @@ class Stage {
   /** When all that was written is out. */
   async #written(): Promise<void> {
     await this.#output.ready()
-    const file = this.#file
-    if (file !== undefined) await new Promise((resolve) => file.end(resolve))
+    await Promise.all(this.#files.map((file) => new Promise((resolve) => file.end(resolve))))
   }
 
   #code(endings: readonly Ending[]): number {
-    if (this.#output.broken || this.#trace?.broken) return UNWRITTEN
+    if (this.#output.broken || this.#trace?.broken || this.#capture?.broken) return UNWRITTEN
     if (endings.includes('interrupted')) return Number(this.#leaving.signal.reason)
     // What was not the same twice is not to be had again, whatever it was.
     for (const ending of ['nondeterministic', 'failed', 'died'] as const) {

@@ -1,6 +1,14 @@
 // A node that comes to do one thing, and leaves: what `lyre peers`, `send`, `watch` and `bench` are.
 
-import { createLyre, type Lyre, type LyreOptions, type Peer, TimeoutError } from '../index.ts'
+import {
+  createLyre,
+  type Lyre,
+  type LyreOptions,
+  type Peer,
+  TimeoutError,
+  UsageError,
+} from '../index.ts'
+import { serveMetrics } from './exporter.ts'
 import { formatLine, type JsonLine } from './json.ts'
 import { Output } from './output.ts'
 import { type NodeSettings, nodeOptions } from './settings.ts'
@@ -41,7 +49,8 @@ export async function visit(
   const lyre = createLyre({ ...nodeOptions(settings), ...settings.options })
   for (const group of settings.group ?? []) lyre.join(group)
   try {
-    return await perform(settings, signal, (stage) => {
+    return await perform(settings, signal, async (stage) => {
+      await serveMetrics(settings.metrics, () => lyre)
       const complain = (why: string) => stage.complain(why, hintsOf(lyre.diagnostics()))
       return act({ ...stage, lyre, complain })
     })
@@ -131,6 +140,15 @@ export function find<Found>(
     if (signal.aborted) abort()
     else look()
   })
+}
+
+/** Joins a group that a peer is in; there is a limit to how many a node can be in. */
+export function follow(lyre: Lyre, group: string): void {
+  try {
+    lyre.join(group)
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error
+  }
 }
 
 /** By uuid or stable id, or all of that name. */

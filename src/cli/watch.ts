@@ -1,19 +1,12 @@
 // `lyre watch`: all that happens on the network, as it happens, a line each. To hear what is said in a group it joins it: each
 // group that somebody is in, unless it is told which.
 
-import {
-  type Lyre,
-  type LyreEvent,
-  type OverrunEvent,
-  type Trace,
-  text,
-  UsageError,
-} from '../index.ts'
+import { type Lyre, type LyreEvent, type OverrunEvent, type Trace, text } from '../index.ts'
 import { eventToJson } from './json.ts'
 import type { NodeSettings } from './settings.ts'
 import { Sheet } from './sheet.ts'
 import { fill } from './table.ts'
-import { visit } from './visit.ts'
+import { follow, visit } from './visit.ts'
 import { clean, Words, warningLines } from './words.ts'
 
 /** What `lyre watch` can be told. */
@@ -59,15 +52,6 @@ export function watch(settings: WatchSettings, signal: AbortSignal): Promise<num
     tell(eventToJson({ type: 'stop' }, Date.now()))
     return 0
   })
-}
-
-/** Joins a group that a peer is in; there is a limit to how many a node can be in. */
-function follow(lyre: Lyre, group: string): void {
-  try {
-    lyre.join(group)
-  } catch (error) {
-    if (!(error instanceof UsageError)) throw error
-  }
 }
 
 /** Events in columns: when, who, what, and what there is to say about it. */

@@ -83,6 +83,12 @@ export interface BeaconDiagnostics {
   readonly lastError: string | null
   /** The same by interface, of those where it is so. */
   readonly failures: readonly SendFailure[]
+  /**
+   * How many beacons of neighbours should have come since each was first heard, by how often it beacons, and how many of these
+   * did: an estimate of what is lost on the way.
+   */
+  readonly expected: number
+  readonly arrived: number
   readonly heard: Readonly<Record<BeaconKind, number>>
   /** Who was heard last, for each kind that was. */
   readonly last: Readonly<Partial<Record<BeaconKind, HeardBeacon>>>
@@ -108,6 +114,9 @@ interface Verdict {
   readonly endpoint: string
   /** Where it is counted. */
   readonly tally: Tally
+  /** When it came last, -1 at first, and how long it takes from one to the next: whole milliseconds, which take no memory. */
+  heardAt: number
+  gapMs: number
 }
 
 /** The datagrams of a kind that came from a network: how many, and the last. */
@@ -136,6 +145,8 @@ const NOTHING_HEARD: Readonly<Record<BeaconKind, number>> = {
   otherVersion: 0,
   noise: 0,
 }
+/** Who was not heard for more beacons than these was away: that none came says nothing about the way. */
+const GAPS_MAX = 10
 const NETWORKS_MAX = 32
 /** However many neighbours are new. */
 const ANSWER_INTERVAL_MS = 100
@@ -160,6 +171,8 @@ export class BeaconDiscovery implements Discovery {
   #answeredAt = Number.NEGATIVE_INFINITY
   #sentCount = 0
   #errorCount = 0
+  #expectedCount = 0
+  #arrivedCount = 0
   #lastError: string | null = null
   /** By our address there. */
   readonly #failures = new Map<string, SendFailure>()
@@ -344,6 +357,8 @@ export class BeaconDiscovery implements Discovery {
       sendErrors: this.#errorCount,
       lastError: this.#lastError,
       failures: [...this.#failures.values()],
+      expected: this.#expectedCount,
+      arrived: this.#arrivedCount,
       heard,
       last,
       networks,
@@ -365,10 +380,31 @@ export class BeaconDiscovery implements Discovery {
   #receive(bytes: Uint8Array, { address, port }: Address, at: ChosenInterface | undefined): void {
     const verdict = this.#recall(bytes, address) ?? this.#judge(bytes, address, at)
     this.#note(verdict, port)
-    const { kind, uuid } = verdict
+    const { kind, uuid, tally } = verdict
     if (uuid === null) return
-    if (kind === 'alive') this.#handlers.alive(uuid, verdict.endpoint)
-    else if (kind === 'goodbye') this.#handlers.goodbye(uuid)
+    if (kind === 'alive') {
+      this.#expect(verdict, tally.at)
+      this.#handlers.alive(uuid, verdict.endpoint)
+    } else if (kind === 'goodbye') this.#handlers.goodbye(uuid)
+  }
+
+  /**
+   * What should have come from a neighbour since it was heard last. How often it beacons nobody tells: as often as we do at first,
+   * then a gap that few are shorter than, which a lost beacon hardly moves. Beacons that waited somewhere and come together make
+   * up for those that were missed meanwhile.
+   */
+  #expect(verdict: Verdict, now: number): void {
+    // The last 24 days are enough, and a small integer takes no memory.
+    const at = now & 0x7fffffff
+    const { heardAt, gapMs } = verdict
+    const ms = at - heardAt
+    verdict.heardAt = at
+    if (heardAt < 0 || ms < 0) return
+    if (ms >= gapMs) verdict.gapMs = gapMs + 1 + (gapMs >> 8)
+    else verdict.gapMs = Math.max(1, gapMs - 1 - (ms < gapMs >> 2 ? 0 : gapMs >> 5))
+    if (ms > GAPS_MAX * gapMs) return
+    this.#expectedCount += Math.round(ms / gapMs)
+    this.#arrivedCount++
   }
 
   /** What we made of the same octets from the same address before. */
@@ -382,6 +418,8 @@ export class BeaconDiscovery implements Discovery {
   }
 
   #judge(bytes: Uint8Array, address: string, at: ChosenInterface | undefined): Verdict {
+    const heardAt = -1
+    const { intervalMs: gapMs } = this.#options
     let beacon: Beacon
     try {
       beacon = decodeBeacon(bytes)
@@ -390,12 +428,13 @@ export class BeaconDiscovery implements Discovery {
       const kind = error.rule === 'beacon.md 2.1' ? 'noise' : 'otherVersion'
       const reason = error.message
       const tally = this.#tallyOf(address, kind)
-      return { kind, uuid: null, reason, port: 0, address, endpoint: '', tally }
+      return { kind, uuid: null, reason, port: 0, address, endpoint: '', tally, heardAt, gapMs }
     }
     const { version, uuid, port } = beacon
     const as = (kind: BeaconKind, reason: string | null = null): Verdict => {
       const endpoint = kind === 'alive' ? formatEndpoint(address, port) : ''
-      return { kind, uuid, reason, port, address, endpoint, tally: this.#tallyOf(address, kind) }
+      const tally = this.#tallyOf(address, kind)
+      return { kind, uuid, reason, port, address, endpoint, tally, heardAt, gapMs }
     }
     if (uuid === this.#options.uuid) {
       const ours = this.#voices.map(({ chosen }) => chosen.address)

@@ -12,6 +12,7 @@ const ALLOWED = [
   /^(package\.json|README\.md|CHANGELOG\.md|CONTRIBUTING\.md|LICENSE)$/,
   /^docs\/recording\.svg$/,
   /^(docs\/(adr|guide)|protocol)\/[a-z0-9-]+\.md$/,
+  /^docs\/monitoring\/[a-z]+\.(json|yml)$/,
   /^examples\/[a-z-]+\.(ts|service)$/,
   /^dist\/(src|protocol|sim)\/([a-z]+\/)?[a-z-]+\.(js|d\.ts)$/,
   /^dist\/(src|protocol|sim)\/index\.(cjs|d\.cts)$/,

@@ -2,9 +2,8 @@
 
 import fc from 'fast-check'
 import t from 'tap'
-import type { Writer } from '../../protocol/bytes.ts'
 import { createTally, type Letter, Mailbox, type Tally, type Wire } from '../../protocol/mailbox.ts'
-import { decodeZre, type Frames, type ZreCommand } from '../../protocol/zre.ts'
+import { encodeZre, type ZreCommand } from '../../protocol/zre.ts'
 import { content, helloOf } from '../support/harmony.ts'
 import { holds } from '../support/holds.ts'
 
@@ -44,11 +43,9 @@ class TestWire implements Wire {
   outputBytes = 0
   readonly lines: string[] = []
 
-  send(frames: Frames, head: Writer): void {
-    const header = head.octets.slice(0, head.size)
-    const { sequence, ...command } = decodeZre([header, ...frames])
-    this.lines.push(`${plain(command as ZreCommand)} ${sequence}`)
-    this.outputBytes += header.length + frames.reduce((sum, { length }) => sum + length, 0)
+  send(command: ZreCommand, sequence: number): void {
+    this.lines.push(`${plain(command)} ${sequence}`)
+    for (const { length } of encodeZre(command, sequence)) this.outputBytes += length
   }
 
   /** What was written since it was last asked. */
@@ -264,7 +261,9 @@ t.test('where nothing waits, a message goes straight to the wire', async (t) => 
   t.match(tally, { sent: 2, waiting: 0, unconfirmed: 2, waitingBytes: 0 })
   t.same(mailbox.waiting, { messages: 0, bytes: 0 })
   t.equal(mailbox.sequence, 4)
+  t.equal(mailbox.readSequence, 0)
   mailbox.confirmPing()
+  t.equal(mailbox.readSequence, 3, 'what was written before the PING')
   t.match(tally, { confirmed: 2, unconfirmed: 0 }, 'a PING that went straight counts as any')
 })
 

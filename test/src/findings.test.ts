@@ -41,6 +41,8 @@ function beacons(
     to: ['10.1.255.255'],
     sent: 10,
     sendErrors: 0,
+    expected: 0,
+    arrived: 0,
     lastError: null,
     failures: [],
     heard: all,

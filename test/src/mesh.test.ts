@@ -16,6 +16,7 @@ import { createTally, type Letter, Mailbox } from '../../protocol/mailbox.ts'
 import { NetworkError } from '../../src/errors.ts'
 import type { Stream } from '../../src/host.ts'
 import { InboxPorts, Mesh, type MeshOptions } from '../../src/mesh.ts'
+import { createTraffic } from '../../src/traffic.ts'
 import { type FakeStream, World } from '../support/host.ts'
 import { digest, pattern } from '../support/octets.ts'
 import { toHex } from '../support/vectors.ts'
@@ -41,6 +42,7 @@ class Tested {
   /** What waits to be asked for. */
   readonly mailboxes = new Map<ConnectionId, Mailbox>()
   readonly tally = createTally()
+  readonly traffic = createTraffic()
   writtenCount = 0
   heardCount = 0
   /** Called for each message, as harmony.ts would be. */
@@ -50,7 +52,7 @@ class Tested {
     const limits = { handshakesMax: 10, backlogBytesMax: 2 ** 20, unreadBytesMax: 2 ** 28 }
     this.mesh = new Mesh(
       world.host(),
-      { uuid, zmtp: ZMTP_LIMITS, ...limits, ...options },
+      { uuid, zmtp: ZMTP_LIMITS, traffic: this.traffic, ...limits, ...options },
       {
         link: (connection, change) => this.told.push(`${connection} ${plain(change)}`),
         activity: () => {},

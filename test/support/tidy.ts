@@ -35,6 +35,11 @@ const LAYERS: readonly Layer[] = [
     says: 'lyre sim uses the public API and that of lyre/sim: what it cannot do is a gap in them',
   },
   {
+    files: /^src\/cli\/exporter\.ts$/,
+    may: /^(src\/cli\/.*|src\/index\.ts|prom-client|node:.*)$/,
+    says: 'prom-client is loaded for --metrics only, in exporter.ts',
+  },
+  {
     files: /^src\/cli\//,
     may: /^(src\/cli\/.*|src\/index\.ts|commander|node:.*)$/,
     says: 'the command uses the public API only: what it cannot do is a gap in src/index.ts',
