@@ -6,7 +6,7 @@ import t, { type Test } from 'tap'
 import { parseLine } from '../../../src/cli/log-archive.ts'
 import type { LogLine } from '../../../src/index.ts'
 import { startChild } from '../../support/child.ts'
-import { ended, MAIN, run, startCommand } from '../../support/command.ts'
+import { ended, MAIN, run, runWith, startCommand } from '../../support/command.ts'
 import { eventually } from '../../support/heard.ts'
 import { EPOCH, entryOf, PEER } from '../../support/log.ts'
 import { logFolder, recordLine } from '../../support/log-lines.ts'
@@ -248,6 +248,11 @@ t.test('what was saved can be looked up', async (t) => {
     const types = told.map((line) => (line.event === 'record' ? line.record.event : line.event))
     t.same({ code, errors, types }, { code: 0, errors: '', types: wanted }, args.join(' '))
   }
+  // That of --log-level is about nodes.
+  const variables = { LYRE_LOG_COLLECT_LEVEL: 'error', LYRE_LOG_LEVEL: 'off' }
+  const own = { ...variables, LYRE_LOG_NODE: 'attic,kitchen' }
+  const errors = await runWith(t, own, 'log', 'query', '--json', folder)
+  t.equal(errors.lines.length, 2, 'by variables, too')
   const { text } = await run(t, 'log', 'query', folder)
   t.match(text, /^2023-11-1\d \d\d:\d\d:20\.000 {2}kitchen {3}info {5}enter {4}fedcba$/m)
   t.match(text, /kitchen: its clock is 3\.0 s behind/)
