@@ -99,6 +99,8 @@ interface Connection {
   dropped: number
 }
 
+/** What records share; it goes when the last of them does. */
+const MEMORY_BYTES = 16_384
 const V1 = 1
 const V2 = 2
 
@@ -115,6 +117,9 @@ export class LogPublisher {
   #first = 0
   #end = 0
   #bytes = 0
+  /** Where the next records are put: memory of its own for each of them took more time than all the rest. */
+  #memory = new Uint8Array(0)
+  #memoryBytes = 0
   readonly #connections = new Map<number, Connection>()
   /** Peers that want records, and where: those that came first are served. */
   readonly #announced = new Map<Uuid, string>()
@@ -145,7 +150,7 @@ export class LogPublisher {
     const who = { node, peer: peer?.uuid, group, text, fields: undefined }
     const record = { version: V2, level, event, epoch, sequence, timeMs, ...who } as const
     this.#keep({
-      octets: encodeLog(record, jsonFor(entry.fields)),
+      octets: this.#place(encodeLog(record, jsonFor(entry.fields))),
       entry: { level, event },
       peer: peer === undefined ? 0 : hashOf(peer.endpoint),
       time: Math.floor(timeMs / 1_000),
@@ -259,6 +264,18 @@ export class LogPublisher {
       },
     )
     return { records, kept: this.#end - this.#first, keptBytes: this.#bytes, connections }
+  }
+
+  #place(octets: Uint8Array): Uint8Array {
+    const start = this.#memoryBytes
+    if (start + octets.length > this.#memory.length) {
+      this.#memory = new Uint8Array(Math.max(MEMORY_BYTES, octets.length))
+      this.#memoryBytes = 0
+      return this.#place(octets)
+    }
+    this.#memory.set(octets, start)
+    this.#memoryBytes += octets.length
+    return this.#memory.subarray(start, this.#memoryBytes)
   }
 
   #keep(kept: Kept): void {

@@ -210,7 +210,7 @@ export interface LyreLimits {
    * Past it the connection is closed that has held most of them for longest.
    */
   readonly unreadBytesMax: number
-  /** Records of the log that are kept for collectors that come later. Default: 4,096: some minutes of a busy node. */
+  /** Records of the log that are kept for collectors that come later. Default: 4,096, at most 1,048,576. */
   readonly logRecordsMax: number
   /** Octets of those records; one is kept in any case. Default: 1,048,576 (1 MiB). */
   readonly logBytesMax: number

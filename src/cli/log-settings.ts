@@ -40,7 +40,8 @@ export function withNodes(command: Command, unless = 'all'): Command {
   const what = `this level and those above it; ${unless}, unless given`
   const level = new Option('--level <level>', what).choices(LEVELS)
   logOption(command, '--node <node>', 'only nodes of this name or uuid; several times', listed)
-  return command.addOption(level.env(variableOf(['log', 'level'])))
+  // LYRE_LOG_LEVEL is what a node logs itself: --log-level of all verbs.
+  return command.addOption(level.env(variableOf(['log', 'collect', 'level'])))
 }
 
 /** Adds --since and --until. */

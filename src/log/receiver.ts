@@ -123,8 +123,12 @@ export class LogReceiver {
     this.#ask()
   }
 
+  /** A timer may be early: then it has to be set again. */
   handleTimeout(now: number): void {
-    if (now < this.pollTimeout()) return
+    if (now < this.pollTimeout()) {
+      this.#handlers.sooner()
+      return
+    }
     this.#lines.handleTimeout(now)
     this.#settle(now)
   }

@@ -7,6 +7,7 @@ import { LOAD } from './contender.ts'
 import {
   type Contestant,
   idleTrial,
+  logTrial,
   memoryTrial,
   roundTripTrial,
   scaleTrial,
@@ -179,6 +180,15 @@ export const CASES: Readonly<Record<string, Case>> = {
   'shout-25': shout(25, ['zyre', 'mqtt']),
   // A hundred nodes of zyre.js in one process would need ten thousand sockets of libzmq.
   'shout-100': shout(100, ['mqtt']),
+  log: {
+    about:
+      'whisper: how much longer a message takes at level info than at off, with a record for each 2,000 messages, and a collector that stops to read',
+    sizes: [100, 1_024],
+    rivals: [],
+    metrics: [{ unit: 'of off', better: 'less' }],
+    goals: () => most({ 'of off': 1.05 }),
+    trial: logTrial,
+  },
   gather: {
     about: '25 nodes in one process to one',
     sizes: [100],

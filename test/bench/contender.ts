@@ -11,8 +11,11 @@ import { setImmediate as turn } from 'node:timers/promises'
 
 /** What one program has to do. */
 export interface Task {
-  /** Who listens counts what it hears, or sends it back; who calls sends without end, one a turn, or waits for each answer. */
-  readonly role: 'hear' | 'echo' | 'send' | 'turn' | 'ping'
+  /**
+   * Who listens counts what it hears, or sends it back; who calls sends without end, one a turn, without end while it logs
+   * every other moment, or waits for each answer.
+   */
+  readonly role: 'hear' | 'echo' | 'send' | 'turn' | 'log' | 'ping'
   readonly bytes: number
   /** Ends in this process. */
   readonly count: number
@@ -26,6 +29,8 @@ export interface Task {
   readonly broker: string
   /** Whether who echoes also sends `LOAD`. */
   readonly loaded: boolean
+  /** Whether there is a collector of logs: of Lyre alone. */
+  readonly logged: boolean
   /** The build of Lyre, where it is Lyre. */
   readonly lyre: string
 }
@@ -36,6 +41,8 @@ export interface End {
   readonly address: string
   /** Sends to all at the other side. What it gives back is awaited before the next one, as the documentation advises. */
   send(content: Uint8Array): Promise<unknown> | undefined
+  /** Begins to log, or ends it: of Lyre alone. */
+  log?(isOn: boolean): void
 }
 
 /** Told each content, with the place of the end that it came to. */
@@ -56,6 +63,9 @@ const PING_WARM_MS = 500
 const PING_MS = 1_500
 /** A receiver that hears nothing for so long will not hear the rest either. */
 const STALLED_MS = 20_000
+/** Moments with a log and without, one after the other, so that a busy machine takes as much from both. */
+const MOMENTS = 200
+const MOMENT_MS = 25
 /** A sender that never had to wait lets the event loop turn after so long: it must hear when to stop. */
 const BREATH_MS = 5
 
@@ -76,6 +86,7 @@ export async function serve(contender: Contender): Promise<void> {
   if (task.role === 'hear') await hear(contender, task)
   else if (task.role === 'echo') await echo(contender, task)
   else if (task.role === 'ping') await ping(contender, task)
+  else if (task.role === 'log') await logging(contender, task)
   else await send(contender, task)
 }
 
@@ -169,6 +180,31 @@ async function withoutEnd(end: End, payload: Uint8Array, stopped: () => boolean)
     }
   }
   return count
+}
+
+/** How much longer a message takes while its sender logs. */
+async function logging(contender: Contender, task: Task): Promise<void> {
+  const payload = Buffer.alloc(task.bytes, MARK)
+  const [end] = await contender.call(task, () => {})
+  if (end?.log === undefined) fail('this contender has no log')
+  obey({
+    go: async () => {
+      const rates: [number[], number[]] = [[], []]
+      let count = 0
+      for (let index = 0; index < MOMENTS; index++) {
+        // One way round and then the other, so that none always comes first.
+        const isOn = index % 4 === 1 || index % 4 === 2
+        end.log?.(isOn)
+        const from = performance.now()
+        const sent = await withoutEnd(end, payload, () => performance.now() - from > MOMENT_MS)
+        rates[isOn ? 1 : 0].push(sent / (performance.now() - from))
+        count += sent
+      }
+      const [off, on] = rates.map((each) => each.sort((one, two) => one - two)[each.length / 2])
+      tell('sent', { count, ofOff: Number(off) / Number(on) })
+    },
+  })
+  tell('ready')
 }
 
 async function onePerTurn(end: End, payload: Uint8Array, stopped: () => boolean): Promise<number> {

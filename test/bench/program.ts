@@ -16,6 +16,7 @@ export interface Line {
   readonly count?: number
   readonly p50Us?: number
   readonly p99Us?: number
+  readonly ofOff?: number
   readonly heapBytes?: number
   readonly rssBytes?: number
   readonly share?: number

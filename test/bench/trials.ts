@@ -115,7 +115,7 @@ function node(file: string, task: object, flags: readonly string[] = []): readon
 /** Which ends, and what they do. */
 export interface Scene {
   readonly bytes: number
-  readonly role: 'send' | 'turn' | 'ping'
+  readonly role: 'send' | 'turn' | 'log' | 'ping'
   readonly listeners?: number
   readonly callers?: number
   readonly loaded?: boolean
@@ -132,6 +132,18 @@ export function streamTrial(contestant: Contestant, scene: Scene): Promise<Value
     listener.tell('expect', Number(count))
     await listener.told('settled')
     return { 'messages/s': Number(perSecond) }
+  })
+}
+
+/** How much longer a message takes while its sender logs. */
+export function logTrial(contestant: Contestant, bytes: number): Promise<Values> {
+  return withPrograms(async (start) => {
+    const { listener, caller } = await open(contestant, { bytes, role: 'log' }, start)
+    caller.tell('go')
+    const { count, ofOff } = await caller.told('sent')
+    listener.tell('expect', Number(count))
+    await listener.told('settled')
+    return { 'of off': Number(ofOff) }
   })
 }
 
@@ -255,7 +267,8 @@ async function open(
 ): Promise<{ readonly listener: Program; readonly caller: Program }> {
   const { name } = contestant
   const broker = await openBroker(contestant, start)
-  const common = { bytes, loaded, broker, lyre: '', addresses: [] }
+  const logged = role === 'log'
+  const common = { bytes, loaded, logged, broker, lyre: '', addresses: [] }
   const port = freePorts()
   const listener = start(
     `the receiver of ${name}`,

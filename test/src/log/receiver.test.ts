@@ -1,6 +1,7 @@
 import t from 'tap'
 import { encodeLog } from '../../../protocol/index.ts'
 import { NetworkError } from '../../../src/errors.ts'
+import { LogReceiver } from '../../../src/log/receiver.ts'
 import { EPOCH, World } from '../../support/host.ts'
 import { entryOf, NODE, PEER } from '../../support/log.ts'
 import { AT, announce, PORT, Raw, receiverOf, senderOf } from '../../support/log-world.ts'
@@ -41,6 +42,18 @@ t.test('records of two nodes come in one order', async (t) => {
   ])
   t.same({ held, connections, endpoints }, { held: 0, connections: 2, endpoints: [AT] })
   await Promise.all([world.settle(), receiver.stop(), ...senders.map((sender) => sender.stop())])
+})
+
+t.test('a timer that is early is set again', async (t) => {
+  const world = new World()
+  const host = world.host()
+  let setCount = 0
+  const options = { level: 'info', holdMs: 50, connectionsMax: 1 } as const
+  const handlers = { event: () => t.fail('nothing came'), sooner: () => setCount++ }
+  const receiver = new LogReceiver(host, options, handlers)
+  receiver.handleTimeout(world.now)
+  t.equal(setCount, 1)
+  await receiver.stop()
 })
 
 t.test('a level that is changed holds for nodes that are connected', async (t) => {
