@@ -3,6 +3,7 @@
 export { TimeoutError, UsageError } from '../src/errors.ts'
 export type {
   Address,
+  Channels,
   Clock,
   DatagramHandlers,
   DatagramOptions,
