@@ -73,6 +73,8 @@ const REST_MS = 300_000
 const REMEMBERED_ATTEMPTS = 3
 /** Addresses of one name that are tried. */
 const ADDRESSES_MAX = 8
+/** What may be otherwise where we are now. */
+const MOVABLE: ReadonlySet<Stage['type']> = new Set(['waiting', 'self', 'given-up'])
 const NEVER = Number.POSITIVE_INFINITY
 
 /** The seeds of one node. */
@@ -97,11 +99,9 @@ export class Seeds {
     this.handleTimeout(now)
   }
 
-  /** We are elsewhere, so what led nowhere may lead somewhere now: those that wait are dialled soon. */
+  /** We are elsewhere, so what led nowhere may lead somewhere now: those that wait, or were given up, are dialled soon. */
   move(now: number): void {
-    for (const plant of this.#plants) {
-      if (plant.stage.type === 'waiting' || plant.stage.type === 'self') this.#hurry(plant, now)
-    }
+    for (const plant of this.#plants) if (MOVABLE.has(plant.stage.type)) this.#hurry(plant, now)
     this.#settle()
   }
 

@@ -231,9 +231,10 @@ function ofBeacons({ interface: choice, peers }: Evidence, beacon: BeaconDiagnos
   const { alive, secure, foreign, otherVersion, impostor } = beacon.heard
   const isAlone = !peers.some(isThere)
   const failing = beacon.failures.map((failure) => ofFailure(beacon, failure))
+  const lately = beacon.failures.filter(({ msAgo }) => !isOver(beacon, msAgo))
   const hearing = chosen.filter((each) => isHeardBack(beacon, each))
   // What was not sent cannot come back.
-  const unsent = beacon.failures.map(({ address }) => address)
+  const unsent = lately.map(({ address }) => address)
   const deaf = chosen.filter((each) => !hearing.includes(each) && !unsent.includes(each.address))
   const found = [...failing, ...deaf.map((each) => ofDeafness(beacon, each))]
   if (alive > 0) found.push(ofNeighbours(beacon, isAlone))
@@ -280,7 +281,7 @@ const SEND_CODES: Readonly<Record<string, { readonly why: string; readonly remed
 }
 
 function ofFailure(beacon: BeaconDiagnostics, failure: SendFailure): Finding {
-  const { name, address, to, count, error } = failure
+  const { name, address, to, count, error, msAgo } = failure
   const [code = ''] = /\bE[A-Z]{3,}\b/.exec(error) ?? []
   const { why, remedy } = SEND_CODES[code] ?? {
     why: 'others are not told that we are here',
@@ -288,8 +289,9 @@ function ofFailure(beacon: BeaconDiagnostics, failure: SendFailure): Finding {
   }
   return {
     code: 'send-failed',
-    severity: 'problem',
-    seen: `${count} beacons by ${name} (${address}) to ${to}, port ${beacon.port}, could not be sent: ${error}`,
+    // A cable that was out for a moment is nothing to look for any more.
+    severity: isOver(beacon, msAgo) ? 'note' : 'problem',
+    seen: `${count} beacons by ${name} (${address}) to ${to}, port ${beacon.port}, could not be sent, the last ${secondsOf(msAgo)} ago: ${error}`,
     why,
     remedy,
   }

@@ -47,7 +47,7 @@ export interface LyreOptions {
   readonly keepUuid?: boolean
   /**
    * Whether to keep, in `state`, where the last 64 peers were, and to dial them at the next start as if they were `seeds`, each
-   * until three attempts in a row have failed. Default: false.
+   * until three attempts in a row have failed, and anew where the machine is on another network. Default: false.
    */
   readonly remember?: boolean
   /**

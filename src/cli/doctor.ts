@@ -37,10 +37,12 @@ const TURN_MS = 100
 
 /** The verb. Ends with 1 when there is a problem; warnings are none. */
 export function doctor(
-  settings: DoctorSettings,
+  given: DoctorSettings,
   signal: AbortSignal,
   machine: Machine = systemMachine,
 ): Promise<number> {
+  // That folder is the node's, which may have it now, and whose starts are counted in it: nothing there is ours to change.
+  const { state: _, remember: __, ...settings } = given
   const { port: beaconPort = BEACON_PORT, mailboxPort: mailboxPorts, wait = WAIT_MS } = settings
   return visit({ ...settings, options: IMPATIENT }, signal, async (visit) => {
     const { signal } = visit

@@ -39,8 +39,9 @@ export function watch(settings: WatchSettings, signal: AbortSignal): Promise<num
     await lyre.start({ signal })
     const { uuid, name, endpoint, headers } = lyre
     tell({ event: 'start', time: Date.now(), uuid, name, endpoint, headers })
-    const names = lyre.diagnostics().interface?.chosen.map((chosen) => chosen.name)
-    say(lines.notice(`watching as ${clean(name)} at ${endpoint}, on ${names?.join(', ')}`))
+    // With IPv6 an interface is there by several addresses.
+    const names = new Set(lyre.diagnostics().interface?.chosen.map((chosen) => chosen.name))
+    say(lines.notice(`watching as ${clean(name)} at ${endpoint}, on ${[...names].join(', ')}`))
     for await (const event of events) {
       if (isAll && event.type === 'join') follow(lyre, event.group)
       say(lines.event(event))

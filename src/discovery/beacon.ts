@@ -69,6 +69,8 @@ export interface SendFailure {
   readonly to: string
   readonly count: number
   readonly error: string
+  /** Since the last of them. */
+  readonly msAgo: number
 }
 
 /** What was sent and what came: one look tells a firewall from a neighbour with CURVE. */
@@ -175,7 +177,7 @@ export class BeaconDiscovery implements Discovery {
   #arrivedCount = 0
   #lastError: string | null = null
   /** By our address there. */
-  readonly #failures = new Map<string, SendFailure>()
+  readonly #failures = new Map<string, Omit<SendFailure, 'msAgo'> & { readonly at: number }>()
   /** Why a place could not be used, the last time. */
   #failure: NetworkError | undefined
 
@@ -349,6 +351,9 @@ export class BeaconDiscovery implements Discovery {
       const { address, uuid, reason } = verdict
       last[kind] = { address, port, uuid, reason, msAgo: Math.round(now - at) }
     }
+    const failures = [...this.#failures.values()].map(({ at, ...failure }) => {
+      return { ...failure, msAgo: Math.round(now - at) }
+    })
     return {
       port: this.#options.port,
       intervalMs: this.#options.intervalMs,
@@ -356,7 +361,7 @@ export class BeaconDiscovery implements Discovery {
       sent: this.#sentCount,
       sendErrors: this.#errorCount,
       lastError: this.#lastError,
-      failures: [...this.#failures.values()],
+      failures,
       expected: this.#expectedCount,
       arrived: this.#arrivedCount,
       heard,
@@ -514,7 +519,8 @@ export class BeaconDiscovery implements Discovery {
     if (chosen === undefined) return
     const { name, address, beaconsTo: to } = chosen
     const count = (this.#failures.get(address)?.count ?? 0) + 1
-    this.#failures.set(address, { name, address, to, count, error: error.message })
+    const at = this.#host.clock.now()
+    this.#failures.set(address, { name, address, to, count, error: error.message, at })
   }
 }
 

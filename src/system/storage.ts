@@ -4,6 +4,7 @@
 import {
   closeSync,
   fsyncSync,
+  linkSync,
   mkdirSync,
   openSync,
   readFileSync,
@@ -20,6 +21,8 @@ import type { Folder, Storage } from '../host.ts'
 const LOCK = 'lyre.lock'
 /** More than any file of ours. */
 const FILE_BYTES_MAX = 1_048_576
+/** What a file system says that has no second names for a file, such as FAT. */
+const LINKLESS: ReadonlySet<unknown> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS'])
 
 /** Folders of this machine. */
 export const systemStorage: Storage = {
@@ -67,16 +70,31 @@ class SystemFolder implements Folder {
     return attempt(`cannot write ${path}`, () => {
       mkdirSync(this.#path, { recursive: true })
       while (!lock(path)) {
-        const [pid = '', start] = (this.read(LOCK) ?? '').split(' ')
+        const holder = this.read(LOCK)
+        if (holder === undefined) continue
+        const [pid = '', start] = holder.split(' ')
         if (isRunning(Number(pid), start)) {
           const rest = 'each node has a state folder of its own'
           throw new UsageError(`${this.#path} is in use by process ${pid}: ${rest}`)
         }
         // Whoever had it has died.
-        rmSync(path, { force: true })
+        this.#unlock(path, holder)
       }
       return () => rmSync(path, { force: true })
     })
+  }
+
+  /** Takes away the lock of a dead process, and no other: somebody may have done so since, and have the folder. */
+  #unlock(path: string, holder: string): void {
+    const taken = `${LOCK}.${process.pid}`
+    const aside = join(this.#path, taken)
+    try {
+      renameSync(path, aside)
+      if (this.read(taken) !== holder) linkSync(aside, path)
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EEXIST') throw error
+    }
+    rmSync(aside, { force: true })
   }
 }
 
@@ -89,10 +107,25 @@ function attempt<Result>(what: string, act: () => Result): Result {
   }
 }
 
-/** @returns false when the file is there already. */
+/**
+ * The file is there whole or not at all: one that is empty yet would be taken for that of a dead process.
+ * @returns false when it is there already.
+ */
 function lock(path: string): boolean {
+  const draft = `${path}.${process.pid}`
+  const text = `${process.pid} ${startOf(process.pid)}`
   try {
-    writeFileSync(path, `${process.pid} ${startOf(process.pid)}`, { flag: 'wx', mode: 0o600 })
+    writeFileSync(draft, text, { mode: 0o600 })
+    linkSync(draft, path)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    if (!LINKLESS.has(codeOf(error))) throw error
+  } finally {
+    rmSync(draft, { force: true })
+  }
+  try {
+    writeFileSync(path, text, { flag: 'wx', mode: 0o600 })
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false

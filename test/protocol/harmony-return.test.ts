@@ -60,6 +60,23 @@ t.test('its own link goes on as well, with or without a word (harmony.md 5.7)', 
   }
 })
 
+t.test('it is known who is at a connection, and how far it has read', async (t) => {
+  const machine = machineWithPeer()
+  const { harmony } = machine
+  t.equal(harmony.uuidAt(1), uuidOf(1))
+  t.equal(harmony.uuidAt(-1), uuidOf(1))
+  t.equal(harmony.uuidAt(9), undefined)
+  t.same(harmony.readTo(1), { connection: 1, sequence: 1 }, 'our HELLO')
+  machine.whisper(1, 'one')
+  machine.at(200)
+  t.same(harmony.readTo(-1), { connection: 1, sequence: 1 }, 'and no more, so far')
+  machine.pong(1)
+  t.same(harmony.readTo(1), { connection: 1, sequence: 2 })
+  t.equal(harmony.readTo(9), undefined)
+  machine.lost(1)
+  t.equal(harmony.readTo(-1), undefined, 'our link is lost')
+})
+
 t.test('both links are lost and both go on, in either order (harmony.md 5.7)', async (t) => {
   const back = (machine: Machine) => {
     t.same(machine.up(-2, uuidOf(1), { sequence: 1 }), ['hold -2', 'resume -2'])

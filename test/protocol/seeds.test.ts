@@ -171,9 +171,26 @@ t.test('what is only remembered is given up (harmony.md 8.7)', async (t) => {
     if (state === 'waiting') garden.next()
   }
   t.equal(garden.seeds.pollTimeout(), Number.POSITIVE_INFINITY)
-  garden.seeds.move(0)
-  t.equal(garden.state, 'given-up')
 })
+
+t.test(
+  'and tried again where we are elsewhere: before, there was no network perhaps',
+  async (t) => {
+    const garden = new Garden()
+    garden.seeds.start([{ endpoint: endpointOf(1), remembered: true }], 0)
+    for (let move = 0; move < 2; move++) {
+      for (let attempt = 0; attempt < 3; attempt++) {
+        t.same(garden.lines(), [`dial ${endpointOf(1)}`])
+        garden.outcome(endpointOf(1), {})
+        if (garden.state === 'waiting') garden.next()
+      }
+      t.equal(garden.state, 'given-up')
+      garden.seeds.move(garden.now)
+      t.equal(garden.state, 'waiting')
+      garden.next()
+    }
+  },
+)
 
 t.test('who is elsewhere tries all that wait again, and who stops none', async (t) => {
   const garden = new Garden()

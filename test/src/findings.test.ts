@@ -88,9 +88,10 @@ function summary(evidence: Evidence): string[] {
   return findingsOf(evidence).map(({ severity, code }) => `${severity} ${code}`)
 }
 
-function failing(error: string): BeaconDiagnostics {
-  const failure = { name: 'eth0', address: '10.1.0.7', to: '10.1.255.255', count: 10, error }
-  return beacons({ own: 0 }, { sendErrors: 10, lastError: error, failures: [failure] })
+function failing(error: string, msAgo = 500, own = 0): BeaconDiagnostics {
+  const at = { name: 'eth0', address: '10.1.0.7', to: '10.1.255.255' }
+  const failures = [{ ...at, count: 10, error, msAgo }]
+  return beacons({ own }, { sendErrors: 10, lastError: error, failures })
 }
 
 t.test('a node among others has nothing to complain of', async (t) => {
@@ -105,6 +106,14 @@ t.test('a node among others has nothing to complain of', async (t) => {
   for (const { severity, seen, why, remedy } of findingsOf(well)) {
     t.equal(severity === 'ok', why === '' && remedy === '', seen)
   }
+})
+
+t.test('beacons that could not be sent for a while are no problem once they can', async (t) => {
+  const over = failing('send ENETUNREACH x', 60_000, 10)
+  const [found] = findingsOf(node({ beacon: over })).filter(({ code }) => code === 'send-failed')
+  t.match(found, { severity: 'note', seen: /the last 60.0 s ago: send ENETUNREACH/ })
+  const deaf = summary(node({ beacon: failing('send ENETUNREACH x', 60_000) }))
+  t.ok(deaf.includes('problem own-beacons-missing'), 'and what was sent since may be missed')
 })
 
 const secure = beacons({ secure: 9 })

@@ -2,7 +2,9 @@
 
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Diagnosis } from '../../../src/cli/examination.ts'
 import { ended, network, run, runWith, startCommand, startPipe } from '../../support/command.ts'
@@ -101,6 +103,22 @@ t.test('a hub that is not there, and a wrong use, have their exit codes', async 
   t.match(wrong.errors, /no interface to use with the name or address nix0; there are/)
   const bad = await runWith(t, { LYRE_DOCTOR_WAIT: 'long' }, 'doctor')
   t.equal(bad.code, 2)
+})
+
+t.test('the state folder of a node stays as it is, and may be in use', async (t) => {
+  const node = await network()
+  const state = t.testdir({})
+  const { codes } = await examine(t, ...node, '--state', state, '--remember')
+  t.notMatch(codes.join(), /problem/)
+  t.same(readdirSync(state), [])
+  await startPipe(t, [...node, '--state', state], 'ada')
+  const before = readdirSync(state).map((name) => readFileSync(join(state, name), 'utf8'))
+  const beside = await examine(t, ...node, '--state', state)
+  t.notMatch(beside.codes.join(), /problem/)
+  t.same(
+    readdirSync(state).map((name) => readFileSync(join(state, name), 'utf8')),
+    before,
+  )
 })
 
 t.test('Ctrl-C ends it, and not with success', async (t) => {

@@ -66,6 +66,42 @@ t.test('who has the number of a dead process is not that one', async (t) => {
   t.end()
 })
 
+const CONTENDER = `
+  const { systemStorage } = await import(process.argv[1])
+  const { closeSync, openSync, unlinkSync, writeFileSync } = await import('node:fs')
+  const folder = systemStorage.folder(process.argv[2])
+  const witness = process.argv[2] + '/witness'
+  let hadCount = 0, sharedCount = 0
+  for (const end = Date.now() + 1_500; Date.now() < end; ) {
+    let release
+    try { release = folder.claim() } catch { continue }
+    hadCount++
+    try { closeSync(openSync(witness, 'wx')) } catch { sharedCount++ }
+    for (const until = performance.now() + 1; performance.now() < until; );
+    try { unlinkSync(witness) } catch {}
+    release()
+    // Every other time somebody dies with it.
+    if (hadCount % 2) try { writeFileSync(process.argv[2] + '/lyre.lock', '1 x', { flag: 'wx' }) } catch {}
+  }
+  console.log(JSON.stringify({ hadCount, sharedCount }))`
+
+t.test('processes that want a folder at the same moment have it one at a time', async (t) => {
+  const path = t.testdir({})
+  const built = new URL('../../../dist/src/system/storage.js', import.meta.url).href
+  const contend = async () => {
+    const args = ['--input-type=module', '-e', CONTENDER, built, path]
+    const child = spawn(process.execPath, args, { env: {}, stdio: ['ignore', 'pipe', 'inherit'] })
+    let text = ''
+    child.stdout.on('data', (bytes) => (text += bytes))
+    await once(child, 'close')
+    return JSON.parse(text) as { readonly hadCount: number; readonly sharedCount: number }
+  }
+  for (const { hadCount, sharedCount } of await Promise.all([contend(), contend(), contend()])) {
+    t.ok(hadCount > 0, 'it had it')
+    t.equal(sharedCount, 0, `and shared it none of ${hadCount} times`)
+  }
+})
+
 /** As the lock has it: one of our own tells. */
 function startOf(pid: number): string {
   try {
