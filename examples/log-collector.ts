@@ -31,7 +31,8 @@ collector.on('record', ({ node, record, offsetMs }) => {
   if (record.level === 'error' || record.level === 'warning') {
     show(`${name}: ${record.level}: ${record.text}`)
   }
-  if (record.event === 'exit' && record.fields?.['cause'] !== 'goodbye') {
+  const { cause } = record.fields ?? {}
+  if (record.event === 'exit' && cause !== 'goodbye') {
     const count = (exits.get(name) ?? 0) + 1
     exits.set(name, count)
     if (count === FLAPS_MAX) show(`${name} has lost ${count} peers that did not say goodbye`)

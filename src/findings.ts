@@ -87,7 +87,8 @@ export interface SeedEvidence {
   readonly lastReason: string | null
 }
 
-const SEVERITIES: readonly Severity[] = ['problem', 'warning', 'note', 'ok']
+/** How bad a finding is, the worst first. */
+export const SEVERITIES: readonly Severity[] = ['problem', 'warning', 'note', 'ok']
 /** How many of a list are named. */
 const NAMED_MAX = 5
 /** Beacons that were missed in a row, and the least time that takes, until nobody is taken to send any more. */
@@ -372,9 +373,12 @@ function ofNeighbours(beacon: BeaconDiagnostics, isAlone: boolean): Finding {
 }
 
 /** Beacons that lead nowhere. */
-function ofStrangers({ heard, last, port }: BeaconDiagnostics, isAlone: boolean): Finding[] {
-  const severity = isAlone ? 'warning' : 'note'
+function ofStrangers(beacon: BeaconDiagnostics, isAlone: boolean): Finding[] {
+  const { heard, last, port } = beacon
   const found: Finding[] = []
+  // What has come for a while no more is no cause of what is now.
+  const graded = (kind: keyof typeof last, severity: Severity): Severity =>
+    isOver(beacon, last[kind]?.msAgo ?? 0) ? 'note' : severity
   const of = (kind: 'secure' | 'foreign' | 'otherVersion' | 'impostor' | 'noise') => {
     const { address = '', msAgo = 0 } = last[kind] ?? {}
     return `the last from ${address}, ${secondsOf(msAgo)} ago`
@@ -382,7 +386,7 @@ function ofStrangers({ heard, last, port }: BeaconDiagnostics, isAlone: boolean)
   if (heard.impostor > 0) {
     found.push({
       code: 'duplicate-uuid',
-      severity: 'problem',
+      severity: graded('impostor', 'problem'),
       seen: `${heard.impostor} beacons have our uuid and another address, ${of('impostor')}`,
       why: 'a copy of this process runs elsewhere, or something sends our beacons back: others take both for one',
       remedy:
@@ -392,7 +396,7 @@ function ofStrangers({ heard, last, port }: BeaconDiagnostics, isAlone: boolean)
   if (heard.secure > 0) {
     found.push({
       code: 'curve-neighbours',
-      severity: isAlone ? 'problem' : 'note',
+      severity: graded('secure', isAlone ? 'problem' : 'note'),
       seen: `${heard.secure} beacons are of nodes that talk CURVE only, ${of('secure')}`,
       why: 'nodes with encryption and nodes without never meet; this version has none',
       remedy:
@@ -402,7 +406,7 @@ function ofStrangers({ heard, last, port }: BeaconDiagnostics, isAlone: boolean)
   if (heard.foreign > 0) {
     found.push({
       code: 'foreign-network',
-      severity,
+      severity: graded('foreign', isAlone ? 'warning' : 'note'),
       seen: `${heard.foreign} beacons come from another network than ours, ${of('foreign')}`,
       why: 'a node of another subnet is on the same cable: it is not dialled, as it mostly cannot be reached',
       remedy:
@@ -412,7 +416,7 @@ function ofStrangers({ heard, last, port }: BeaconDiagnostics, isAlone: boolean)
   if (heard.otherVersion > 0) {
     found.push({
       code: 'other-version',
-      severity,
+      severity: graded('otherVersion', isAlone ? 'warning' : 'note'),
       seen: `${heard.otherVersion} beacons have a version or a size that we do not know, ${of('otherVersion')}`,
       why: 'whoever sends them cannot be talked with',
       remedy:

@@ -60,8 +60,10 @@ export {
   type Finding,
   type FindingCode,
   findingsOf,
+  SEVERITIES,
   type SeedEvidence,
   type Severity,
+  worstFirst,
 } from './findings.ts'
 export type { CollectorEvents, CollectorOptions } from './log/collector.ts'
 export type { LogLine, LogLineNode, LogLineRecord } from './log/lines.ts'

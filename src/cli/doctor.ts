@@ -5,17 +5,12 @@ import {
   type Lyre,
   type LyreOptions,
   NetworkError,
+  SEVERITIES,
   type Severity,
   UsageError,
 } from '../index.ts'
-import {
-  type Diagnosis,
-  type Examined,
-  examine,
-  SEVERITIES,
-  type StartFailure,
-} from './examination.ts'
-import { gatherFacts, holderOf, type Machine, systemMachine } from './machine.ts'
+import { type Diagnosis, type Examined, examine, type StartFailure } from './examination.ts'
+import { gatherFacts, hasInterface, holderOf, type Machine, systemMachine } from './machine.ts'
 import { type NodeSettings, nodeOptions } from './settings.ts'
 import { fill } from './table.ts'
 import { colourDepth } from './terminal.ts'
@@ -81,7 +76,9 @@ async function open(
     } catch (error) {
       if (!(error instanceof NetworkError || error instanceof UsageError)) throw error
       // Who asks for what is not there made a mistake, and is told so as by any other verb.
-      if (error instanceof UsageError && settings.interface !== undefined) throw error
+      const wanted = [settings.interface ?? []].flat()
+      const isThere = wanted.length === 0 || wanted.some((name) => hasInterface(machine, name))
+      if (error instanceof UsageError && !isThere) throw error
       const failure = failureOf(error, options)
       const { port = BEACON_PORT } = settings
       const isTaken = failure.what === 'beacon-port' && failure.code === 'EADDRINUSE'

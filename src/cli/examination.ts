@@ -1,7 +1,7 @@
 // What `lyre doctor` makes of all it saw: pure, from what the node knows and the facts of the machine to findings, the worst
 // first. What the node alone can tell is in findingsOf(), which it tells others, too; here is what a machine adds to it.
 
-import { type Evidence, type Finding, findingsOf, type Severity } from '../index.ts'
+import { type Evidence, type Finding, findingsOf, worstFirst } from '../index.ts'
 import type { Facts, Firewall } from './machine.ts'
 
 /** Why a node could not be started as it was asked for. */
@@ -35,8 +35,6 @@ export interface Diagnosis extends Omit<Finding, 'code'> {
   readonly code: string
 }
 
-/** How bad it is, the worst first. */
-export const SEVERITIES: readonly Severity[] = ['problem', 'warning', 'note', 'ok']
 const RULES_MAX = 4
 /** Where the inbox is, if nobody said: the first ports that are for whoever wants them. */
 const SUGGESTED = { from: 49_152, to: 49_160 }
@@ -66,7 +64,7 @@ export function examine(examined: Examined): Diagnosis[] {
     ...ofLimits(examined),
     ...ofClocks(examined),
   ]
-  return SEVERITIES.flatMap((severity) => diagnoses.filter((each) => each.severity === severity))
+  return worstFirst(diagnoses)
 }
 
 function ofFailure(failure: StartFailure, { beaconPort }: Examined): Diagnosis {

@@ -202,6 +202,11 @@ async function wirelessOf(machine: Machine): Promise<Wireless[]> {
   )
 }
 
+/** Whether there is an interface of that name, with an address or without, as far as it can be seen. */
+export function hasInterface({ list }: Machine, name: string): boolean {
+  return list(INTERFACES).includes(name)
+}
+
 function hardwareOf({ read, list }: Machine): Facts['hardware'] {
   return list(INTERFACES)
     .filter((name) => list(`${INTERFACES}/${name}/device`).length > 0)

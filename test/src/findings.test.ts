@@ -94,6 +94,20 @@ function failing(error: string, msAgo = 500, own = 0): BeaconDiagnostics {
   return beacons({ own }, { sendErrors: 10, lastError: error, failures })
 }
 
+t.test('beacons that lead nowhere, and come no more, are no cause of what is now', async (t) => {
+  for (const [kind, code] of [
+    ['impostor', 'duplicate-uuid'],
+    ['secure', 'curve-neighbours'],
+    ['foreign', 'foreign-network'],
+    ['otherVersion', 'other-version'],
+  ] as const) {
+    const beacon = beacons({ [kind]: 3 }, { last: { [kind]: heard('10.1.0.9', 60_000) } })
+    const [found] = findingsOf(node({ beacon })).filter((each) => each.code === code)
+    t.match(found, { severity: 'note', seen: /60\.0 s ago/ }, kind)
+    t.notOk(causesOf(node({ beacon })).some((each) => each.code === code))
+  }
+})
+
 t.test('a node among others has nothing to complain of', async (t) => {
   const well = node({ beacon: beacons({ alive: 20 }), peers: [peer({ state: 'entered' })] })
   t.same(summary(well), [

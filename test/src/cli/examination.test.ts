@@ -2,7 +2,13 @@
 
 import t from 'tap'
 import { type Examined, examine, type StartFailure } from '../../../src/cli/examination.ts'
-import { type Facts, gatherFacts, holderOf, type Machine } from '../../../src/cli/machine.ts'
+import {
+  type Facts,
+  gatherFacts,
+  hasInterface,
+  holderOf,
+  type Machine,
+} from '../../../src/cli/machine.ts'
 import { Lyre } from '../../../src/lyre.ts'
 import { World } from '../../support/host.ts'
 
@@ -219,6 +225,8 @@ t.test('hardware without an address is told', async (t) => {
   t.match(await found(down, 'interface-idle', { node: await node() }), [
     { severity: 'note', seen: 'eth1 has no address, and its state is down', remedy: /cable/ },
   ])
+  t.ok(hasInterface(down, 'eth1'), 'which has no address, but is no mistake')
+  t.notOk(hasInterface(down, 'nix0'))
   const up = machine({ folders, files: { '/sys/class/net/eth1/operstate': 'up\n' } })
   t.match(await found(up, 'interface-idle', { node: await node() }), [{ remedy: /DHCP/ }])
 })

@@ -9,9 +9,9 @@ import { MAIN, run } from '../../support/command.ts'
 import { EPOCH } from '../../support/log.ts'
 import { logFolder, recordLine } from '../../support/log-lines.ts'
 
-const { NODE_OPTIONS: _, ...env } = process.env
+const { NODE_OPTIONS: _, LYRE_OTHER_NODEJS = '', ...env } = process.env
 /** Of what LYRE_OTHER_NODEJS names, those that run here at once, and have SQLite without being asked. */
-const commands = [process.execPath, ...(process.env['LYRE_OTHER_NODEJS'] ?? '').split('\n')]
+const commands = [process.execPath, ...LYRE_OTHER_NODEJS.split('\n')]
   .map((command) => command.trim())
   .filter((command) => command !== '' && !command.includes(' '))
   .filter((node) => spawnSync(node, ['-e', 'require("node:sqlite")'], { env }).status === 0)
