@@ -19,6 +19,8 @@ import { UsageError } from '../errors.ts'
 import type { Folder, Storage } from '../host.ts'
 
 const LOCK = 'lyre.lock'
+/** No process takes so long to take away a lock. */
+const CLEAR_MS = 10_000
 /** More than any file of ours. */
 const FILE_BYTES_MAX = 1_048_576
 /** What a file system says that has no second names for a file, such as FAT. */
@@ -70,31 +72,41 @@ class SystemFolder implements Folder {
     return attempt(`cannot write ${path}`, () => {
       mkdirSync(this.#path, { recursive: true })
       while (!lock(path)) {
-        const holder = this.read(LOCK)
-        if (holder === undefined) continue
-        const [pid = '', start] = holder.split(' ')
-        if (isRunning(Number(pid), start)) {
+        const holder = this.#holder()
+        if (holder?.isRunning) {
           const rest = 'each node has a state folder of its own'
-          throw new UsageError(`${this.#path} is in use by process ${pid}: ${rest}`)
+          throw new UsageError(`${this.#path} is in use by process ${holder.pid}: ${rest}`)
         }
-        // Whoever had it has died.
-        this.#unlock(path, holder)
+        if (holder !== undefined) this.#clear(path)
       }
       return () => rmSync(path, { force: true })
     })
   }
 
-  /** Takes away the lock of a dead process, and no other: somebody may have done so since, and have the folder. */
-  #unlock(path: string, holder: string): void {
-    const taken = `${LOCK}.${process.pid}`
-    const aside = join(this.#path, taken)
-    try {
-      renameSync(path, aside)
-      if (this.read(taken) !== holder) linkSync(aside, path)
-    } catch (error) {
-      if (codeOf(error) !== 'ENOENT' && codeOf(error) !== 'EEXIST') throw error
+  /** The process that has the folder, or had it when it died. */
+  #holder(): { readonly pid: string; readonly isRunning: boolean } | undefined {
+    const text = this.read(LOCK)
+    if (text === undefined) return undefined
+    const [pid = '', start] = text.split(' ')
+    return { pid, isRunning: isRunning(Number(pid), start) }
+  }
+
+  /**
+   * Takes away the lock of a dead process, and no other: that is for one process at a time, which looks once more. As long as
+   * that lock is there nobody can have another.
+   */
+  #clear(path: string): void {
+    const turn = `${path}.clear`
+    if (lock(turn)) {
+      try {
+        if (this.#holder()?.isRunning === false) rmSync(path, { force: true })
+      } finally {
+        rmSync(turn, { force: true })
+      }
+    } else if (ageOf(turn) > CLEAR_MS) {
+      // Who had the turn has died in it.
+      rmSync(turn, { force: true })
     }
-    rmSync(aside, { force: true })
   }
 }
 
@@ -153,6 +165,11 @@ function startOf(pid: number): string {
   } catch {
     return ''
   }
+}
+
+/** Milliseconds since a file was written; 0 where there is none. */
+function ageOf(path: string): number {
+  return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? Date.now())
 }
 
 function codeOf(error: unknown): unknown {
