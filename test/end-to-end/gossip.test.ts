@@ -65,7 +65,7 @@ t.test('beacons and gossip find each other through a node that has both', async 
   const both = await start(t, 'both', { beacon: true, beaconPort, gossipConnect: at })
   const beacons = await start(t, 'beacons', { beacon: true, beaconPort })
   await both.lyre.waitForPeers(2, { timeoutMs: 20_000 })
-  await beacons.next('enter', 'both')
+  await Promise.all([hub.next('enter', 'both'), beacons.next('enter', 'both')])
   t.match(both.lyre.diagnostics(), { beacon: { heard: { alive: Number } }, gossip: { clients: 0 } })
   t.same([hub.lyre.peers().length, beacons.lyre.peers().length], [1, 1])
 })
