@@ -495,8 +495,9 @@ function ofState({ identity }: Evidence, problem: string): Finding {
     code: 'state-unwritten',
     severity: 'warning',
     seen: `in ${identity?.folder}: ${problem}`,
-    why: 'at the next start it is another node to its peers, or does not remember them',
-    remedy: 'look who owns the folder, and whether there is room on its disk',
+    why: 'what was in that file is lost to this start or the next: peers take it for another node, or are not remembered',
+    remedy:
+      'look who owns the folder, whether there is room on its disk, and whether the disk is sound',
   }
 }
 

@@ -769,7 +769,10 @@ export class Lyre extends EventEmitter<LyreEvents> {
   // The pump: what happened goes into harmony, and what it answers is done, in order, one thing after the other.
 
   #handleLink(connection: ConnectionId, change: LinkChange): void {
-    this.#meter.handleLink(connection, change, this.#harmony.uuidAt(connection))
+    // Of who is there: whoever never enters has no exit that would end what is kept of it.
+    const uuid = this.#harmony.uuidAt(connection)
+    const isThere = uuid !== undefined && this.#harmony.peer(uuid) !== undefined
+    this.#meter.handleLink(connection, change, isThere ? uuid : undefined)
     this.#wire?.handleLink(connection, change)
     this.#harmony.handleLink(connection, change, this.#now())
     if (change.type === 'measured') this.#wire?.handleAnswer(connection)

@@ -432,6 +432,9 @@ function resolveSeed(seed: unknown): string {
     const example = endpoint.replace(']', '%eth0]')
     throw new UsageError(`a seed with a link-local address needs its interface, as in ${example}`)
   }
+  if (/^tcp:\/\/(0\.0\.0\.0|\[::\]):/.test(endpoint)) {
+    throw new UsageError(`a seed has to be where another node is, which ${endpoint} is not`)
+  }
   return endpoint
 }
 

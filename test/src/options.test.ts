@@ -241,6 +241,9 @@ t.test('where to be a hub, and where hubs are, has to be said in full', async (t
     ['tcp://[fd00::1]:1', 'tcp://[fe80::1%eth0]:1'],
     'an address has one text',
   )
+  for (const seeds of ['tcp://0.0.0.0:1', 'tcp://[::]:1']) {
+    t.match(complaint({ seeds }), /where another node is/, seeds)
+  }
   t.match(complaint({ seeds: 'tcp://[fe80::1]:1' }), /its interface, as in .*fe80::1%eth0\]:1/)
   const tooMany = Array.from({ length: 65 }, (_, index) => `tcp://a:${index + 1}`)
   t.match(complaint({ seeds: tooMany }), /one endpoint, or a list of up to 64/)
