@@ -9,7 +9,12 @@ import { dial, Link } from '../../support/link.ts'
 import { freePort } from '../../support/nodes.ts'
 import { serve, tellHello, uuidOf } from '../../support/stranger.ts'
 
-t.test('send ends with 0 once its message was read', async (t) => {
+// Mostly they wait, each in a network of its own.
+t.jobs = 6
+const test = (name: string, run: (t: Test) => Promise<void>) =>
+  t.test(name, { buffered: true }, run)
+
+test('send ends with 0 once its message was read', async (t) => {
   const node = await network()
   const { child: ada, uuid } = await startPipe(t, node, 'ada', '--group', 'CHAT')
   const { child: bob } = await startPipe(t, node, 'bob', '--group', 'CHAT')
@@ -33,7 +38,7 @@ t.test('send ends with 0 once its message was read', async (t) => {
   }
 })
 
-t.test('send ends with 1, and says why, when it cannot be', async (t) => {
+test('send ends with 1, and says why, when it cannot be', async (t) => {
   const node = await network()
   const { child: ada } = await startPipe(t, node, 'ada')
   const { uuid } = await startPipe(t, node, 'twin')
@@ -52,7 +57,7 @@ t.test('send ends with 1, and says why, when it cannot be', async (t) => {
 })
 
 for (const event of ['enter', 'whisper']) {
-  t.test(`send takes nothing for read by a peer that stands still from ${event} on`, async (t) => {
+  test(`send takes nothing for read by a peer that stands still from ${event} on`, async (t) => {
     const node = await network()
     const script = new URL('../../support/standstill.mjs', import.meta.url)
     const peer = startChild(t, script, [...node, event])
@@ -63,7 +68,7 @@ for (const event of ['enter', 'whisper']) {
   })
 }
 
-t.test('send names those that it was sent to, and no others', async (t) => {
+test('send names those that it was sent to, and no others', async (t) => {
   const node = await network()
   const { child: ada } = await startPipe(t, node, 'ada', '--group', 'CHAT')
   const { child: bob } = await startPipe(t, node, 'bob', '--group', 'CHAT')
@@ -90,7 +95,7 @@ t.test('send names those that it was sent to, and no others', async (t) => {
   else t.notMatch(text, 'have read it')
 })
 
-t.test('send is content with what was written, to a peer that confirms nothing', async (t) => {
+test('send is content with what was written, to a peer that confirms nothing', async (t) => {
   const node = await network()
   const inboxPort = await serve(t, (socket) => {
     const write = socket.write.bind(socket)
