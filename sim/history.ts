@@ -4,7 +4,8 @@
 import type { Uuid, ZreMessage } from '../protocol/index.ts'
 import type { LyreEvent } from '../src/events.ts'
 import type { Address } from '../src/host.ts'
-import type { Action, Lyre } from '../src/lyre.ts'
+import type { Lyre } from '../src/lyre.ts'
+import type { Action } from '../src/stage.ts'
 import { Trace } from './trace.ts'
 
 /** A node of a simulation, and where it lives. */

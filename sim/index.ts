@@ -23,7 +23,8 @@ export type {
   Streams,
   Timer,
 } from '../src/host.ts'
-export type { Action, Lyre } from '../src/lyre.ts'
+export type { Lyre } from '../src/lyre.ts'
+export type { Action } from '../src/stage.ts'
 export type { WireEvent } from '../src/wire.ts'
 export {
   type CrashKind,

@@ -14,7 +14,6 @@ import {
   type ZreCommand,
   type ZreMessage,
 } from '../protocol/index.ts'
-import type { Links } from '../src/lyre.ts'
 import {
   DIAL_TIMEOUT_MS,
   HELD_BYTES_MAX,
@@ -25,6 +24,7 @@ import {
   type PortRange,
   STRANGER_BYTES_MAX,
 } from '../src/mesh.ts'
+import type { Links } from '../src/stage.ts'
 import type { Passage } from '../src/traffic.ts'
 import { Alarm } from './clock.ts'
 import type { Process } from './network.ts'

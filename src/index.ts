@@ -71,7 +71,7 @@ export type { LogDiagnostics, Observation } from './log/observer.ts'
 export type { LogReceiverDiagnostics } from './log/receiver.ts'
 export type { LogSenderDiagnostics, LogTargetDiagnostics } from './log/sender.ts'
 export { type LogStream, logStream } from './log/stream.ts'
-export type { Content, Diagnostics } from './lyre.ts'
+export type { Content } from './lyre.ts'
 export {
   type HistogramSample,
   METRICS,
@@ -84,6 +84,7 @@ export {
 } from './metrics.ts'
 export type { LogOptions, LyreLimits, LyreOptions } from './options.ts'
 export { type PrometheusRegistry, registerMetrics } from './prometheus.ts'
+export type { Diagnostics } from './pump.ts'
 export type { RememberedPeer, StateDiagnostics } from './state.ts'
 export type {
   WireConfirmation,

@@ -3,7 +3,7 @@
 // docs/guide/metrics.md lists all of them.
 
 import type { ConnectionId, ExitCause, LinkChange, PeerState, Uuid } from '../protocol/index.ts'
-import type { Diagnostics } from './lyre.ts'
+import type { Diagnostics } from './pump.ts'
 import { COMMANDS, createTraffic } from './traffic.ts'
 
 /** What tells the samples of a metric apart: `{ direction: 'in', command: 'shout' }`. */

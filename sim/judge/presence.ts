@@ -5,7 +5,7 @@
 
 import type { Uuid, ZreMessage } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
-import type { Action } from '../../src/lyre.ts'
+import type { Action } from '../../src/stage.ts'
 import type { Report } from './findings.ts'
 import type { Contact, Line, Party } from './parties.ts'
 import type { Checker, Truth } from './truth.ts'

@@ -5,7 +5,7 @@
 
 import type { Uuid, ZreMessage } from '../../protocol/index.ts'
 import type { LyreEvent } from '../../src/events.ts'
-import type { Action } from '../../src/lyre.ts'
+import type { Action } from '../../src/stage.ts'
 import type {
   ActionRecord,
   ConnectionRecord,
