@@ -20,6 +20,10 @@ export interface LinesOptions {
   readonly limits: ZmtpLimits
   /** Lines that are accepted; of more, the address that most of them come from makes place. */
   readonly acceptedMax: number
+  /** As what it is counted that one made place. */
+  readonly crowded?: string
+  /** Octets that may wait for one that does not read them: with more it is closed. Unless given, its owner says no more than fits. */
+  readonly backlogBytesMax?: number
   /** What a line begins with. */
   begin(isDialled: boolean): { readonly socketType: SocketType; readonly mechanism: Mechanism }
   /** Begins to connect to a place. */
@@ -157,7 +161,8 @@ export class Lines {
     line.isOpen = true
     const evicted = this.#accepted.take(line.connection, stream.remoteAddress)
     const last = evicted === undefined ? undefined : this.#lines.get(evicted)
-    if (last !== undefined) this.close(last.connection, 'too many connections')
+    if (last !== undefined)
+      this.close(last.connection, this.#options.crowded ?? 'too many connections')
     if (line.counts) this.#write(line)
     this.#handlers.settle(this.#host.clock.now())
     return this.#handlersOf(line)
@@ -188,6 +193,27 @@ export class Lines {
     if (line === undefined) return 0
     this.#write(line)
     return line.stream.backlogBytes
+  }
+
+  /** Gives all streams what there is for them. */
+  flushAll(): void {
+    for (const line of this.#lines.values()) if (line.zmtp.outputBytes > 0) this.#write(line)
+  }
+
+  /** We slept, or our network was away: places that are not connected are dialled anew, without waiting. */
+  renew(): void {
+    for (const target of this.#targets.values()) {
+      const { line } = target
+      target.failureCount = 0
+      if (line?.zmtp.ready) continue
+      if (line !== undefined) this.#close(line, 'we slept while it was dialled')
+      this.#dial(target)
+    }
+  }
+
+  /** We were late ourselves: what did not come in time may have come. */
+  excuse(now: number): void {
+    for (const { zmtp } of this.#lines.values()) zmtp.excuse(now)
   }
 
   handleTimeout(now: number): void {
@@ -306,7 +332,11 @@ export class Lines {
   }
 
   #write(line: OwnLine): void {
-    if (line.isOpen) writeOutput(line)
+    if (!line.isOpen) return
+    writeOutput(line)
+    if (line.stream.backlogBytes <= (this.#options.backlogBytesMax ?? NEVER)) return
+    this.#count('it does not read')
+    this.#close(line, 'it does not read what we tell it')
   }
 
   #close(line: OwnLine, reason: string): void {

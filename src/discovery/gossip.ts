@@ -1,5 +1,5 @@
 // Discovery by gossip: connections to hubs, which tell who is where, and a hub of our own, if it is wanted. What is believed and
-// told on is gossip.ts's matter, whom to dial harmony.ts's; here are the connections.
+// told on is gossip.ts's matter, whom to dial harmony.ts's, and connections are lines.ts's; here each is told what it has to know.
 // Spec: gossip.md.
 
 import {
@@ -16,17 +16,16 @@ import {
   isAddress,
   LEASE_PROPERTY,
   NullMechanism,
-  Places,
   parseEndpoint,
   type TupleDiagnostics,
   type Uuid,
   WireError,
   ZMTP_LIMITS,
-  ZmtpConnection,
   type ZmtpEvent,
 } from '../../protocol/index.ts'
 import type { Address, Host, Stream, StreamHandlers } from '../host.ts'
-import { LATE_MS, writeOutput } from '../mesh.ts'
+import { type Line, Lines } from '../lines.ts'
+import { LATE_MS } from '../mesh.ts'
 import type { Discovery, DiscoveryHandlers, Whereabouts } from './discovery.ts'
 import { connectInproc, listenInproc } from './inproc.ts'
 
@@ -73,16 +72,9 @@ export interface GossipDiagnostics {
   readonly counters: Readonly<Record<string, number>>
 }
 
-const BACKOFF_MIN_MS = 100
-const BACKOFF_MAX_MS = 5_000
-/** A connection that lived so long was a good one: the next attempt begins with the shortest back-off. */
-const STABLE_MS = 10_000
 /** Octets for one that does not read: all that a full table is, and more. */
 const BACKLOG_BYTES_MAX = 4_194_304
-/** Messages of one connection in a row, before others have their turn. */
-const MESSAGES_AT_ONCE = 128
 const INPROC = 'inproc://'
-const NOTHING = new Uint8Array(0)
 const LEASES = new Map([[LEASE_PROPERTY, Uint8Array.of(1)]])
 /** A frame, and all that is around a value in it. */
 const LIMITS = {
@@ -92,66 +84,46 @@ const LIMITS = {
 }
 const NEVER = Number.POSITIVE_INFINITY
 
-/** A hub of others, and our connection to it. */
-interface Hub {
-  readonly endpoint: string
-  line: Line | undefined
-  dialAt: number
-  upAt: number
-  failureCount: number
-  lastError: string | null
-}
-
-/** One connection. */
-interface Line {
-  readonly connection: number
-  readonly hub: Hub | undefined
-  readonly zmtp: ZmtpConnection
-  stream: Stream
-  /** Whether it is one of ours: not closed, refused or lost. */
-  counts: boolean
-  isOpen: boolean
-  resting: boolean
-}
-
 /** The gossip of one node; it is started and stopped once for each life of the node. */
 export class GossipDiscovery implements Discovery {
   readonly #host: Host
   readonly #options: GossipOptions
   readonly #handlers: GossipHandlers
   readonly #table: GossipTable
-  readonly #hubs: readonly Hub[]
-  readonly #lines = new Map<number, Line>()
-  readonly #clients: Places<number>
-  readonly #counters = new Map<string, number>()
+  readonly #lines: Lines
   /** Where our hub is, and what ends it. */
   #bound: string | null = null
-  #endpoint = ''
   #unlisten: (() => void) | undefined
+  #endpoint = ''
   #isStopped = true
-  #lineCount = 0
   #wakeAt = NEVER
   #draining = false
-  /** Streams whose end we have not heard of. */
-  #streamCount = 0
-  #allClosed: (() => void) | undefined
 
   constructor(host: Host, options: GossipOptions, handlers: GossipHandlers) {
     this.#host = host
     this.#options = options
     this.#handlers = handlers
     this.#table = new GossipTable(options)
-    this.#clients = new Places(options.clientsMax)
-    this.#hubs = options.connect.map((endpoint) => {
-      return {
-        endpoint,
-        line: undefined,
-        dialAt: NEVER,
-        upAt: 0,
-        failureCount: 0,
-        lastError: null,
-      }
-    })
+    this.#lines = new Lines(
+      host,
+      {
+        limits: LIMITS,
+        acceptedMax: options.clientsMax,
+        crowded: 'clients-limit',
+        backlogBytesMax: BACKLOG_BYTES_MAX,
+        begin: (isDialled) => {
+          const socketType = isDialled ? 'DEALER' : 'ROUTER'
+          return { socketType, mechanism: new NullMechanism({ socketType, others: LEASES }) }
+        },
+        connect: (endpoint, handlers) => this.#connect(endpoint, handlers),
+      },
+      {
+        event: (line, event, now) => this.#handle(line, event, now),
+        closed: ({ connection }) => this.#table.handleClose(connection),
+        drained: () => {},
+        settle: (now) => this.#settle(now),
+      },
+    )
   }
 
   /**
@@ -166,22 +138,16 @@ export class GossipDiscovery implements Discovery {
     this.#endpoint = endpoint
     const now = this.#host.clock.now()
     this.#table.publish(endpoint, now)
-    if (isNew) for (const hub of this.#hubs) this.#dial(hub)
+    if (isNew) for (const hub of this.#options.connect) this.#lines.keep(hub)
     this.#settle(now)
   }
 
   /** Says once more where we are, which a hub that is gone does not bear, and dials all others without waiting. */
   async renew(): Promise<void> {
     if (this.#isStopped) return
+    // Whether those that are connected still answer, the table asks.
+    this.#lines.renew()
     const now = this.#host.clock.now()
-    for (const hub of this.#hubs) {
-      const { line } = hub
-      hub.failureCount = 0
-      // Whether it still answers, the table asks.
-      if (line?.zmtp.ready) continue
-      if (line !== undefined) this.#close(line, 'we slept while it was dialled')
-      this.#dial(hub)
-    }
     this.#table.publish(this.#endpoint, now)
     this.#settle(now)
   }
@@ -193,8 +159,7 @@ export class GossipDiscovery implements Discovery {
     this.#unlisten = undefined
     this.#bound = null
     this.#wakeAt = NEVER
-    for (const line of [...this.#lines.values()]) this.#close(line)
-    if (this.#streamCount > 0) await new Promise<void>((resolve) => (this.#allClosed = resolve))
+    await this.#lines.stop()
   }
 
   /** A peer that has said GOODBYE is not dialled because a hub still tells of it. */
@@ -207,14 +172,8 @@ export class GossipDiscovery implements Discovery {
 
   handleTimeout(now: number): void {
     if (now < this.#wakeAt || this.#isStopped) return
-    const isLate = now - this.#wakeAt > LATE_MS
-    for (const line of [...this.#lines.values()]) {
-      if (isLate) line.zmtp.excuse(now)
-      if (now < line.zmtp.pollTimeout()) continue
-      line.zmtp.handleTimeout(now)
-      this.#read(line, now)
-    }
-    for (const hub of this.#hubs) if (now >= hub.dialAt) this.#dial(hub)
+    if (now - this.#wakeAt > LATE_MS) this.#lines.excuse(now)
+    this.#lines.handleTimeout(now)
     this.#table.handleTimeout(now)
     this.#settle(now)
   }
@@ -227,27 +186,16 @@ export class GossipDiscovery implements Discovery {
     return {
       bind: this.#bound,
       ttlMs: this.#options.ttlMs,
-      clients: [...this.#lines.values()].filter(({ hub }) => hub === undefined).length,
-      hubs: this.#hubs.map(({ endpoint, line, lastError }) => ({
+      clients: this.#lines.acceptedCount,
+      hubs: this.#lines.targets.map(({ endpoint, state, line, lastError }) => ({
         endpoint,
-        state: line === undefined ? 'waiting' : line.zmtp.ready ? 'connected' : 'dialling',
+        state,
         leases: line === undefined ? null : this.#table.leases(line.connection),
         lastError,
       })),
       ...this.#table.diagnostics(this.#host.clock.now()),
-      counters: Object.fromEntries(this.#counters),
+      counters: this.#lines.counters,
     }
-  }
-
-  // Connections.
-
-  #dial(hub: Hub): void {
-    hub.dialAt = NEVER
-    const line = this.#createLine(hub)
-    hub.line = line
-    this.#streamCount++
-    line.stream = this.#connect(hub.endpoint, this.#handlersOf(line))
-    this.#lines.set(line.connection, line)
   }
 
   #connect(endpoint: string, handlers: StreamHandlers): Stream {
@@ -259,7 +207,7 @@ export class GossipDiscovery implements Discovery {
   }
 
   async #listen(at: Address | { readonly name: string }): Promise<void> {
-    const accept = (stream: Stream) => this.#accept(stream)
+    const accept = (stream: Stream) => this.#lines.accept(stream)
     if ('name' in at) {
       this.#unlisten = listenInproc(this.#host, { name: at.name, accept })
       this.#bound = INPROC + at.name
@@ -270,92 +218,12 @@ export class GossipDiscovery implements Discovery {
     this.#bound = formatEndpoint(at.address, server.port)
   }
 
-  #accept(stream: Stream): StreamHandlers {
-    const line = this.#createLine(undefined)
-    line.stream = stream
-    line.isOpen = true
-    this.#streamCount++
-    this.#lines.set(line.connection, line)
-    const evicted = this.#clients.take(line.connection, stream.remoteAddress)
-    const last = evicted === undefined ? undefined : this.#lines.get(evicted)
-    if (last !== undefined) {
-      this.#count('clients-limit')
-      this.#close(last)
-    }
-    if (line.counts) this.#flush(line)
-    this.#settle(this.#host.clock.now())
-    return this.#handlersOf(line)
-  }
-
-  #createLine(hub: Hub | undefined): Line {
-    const socketType = hub === undefined ? 'ROUTER' : 'DEALER'
-    const mechanism = new NullMechanism({ socketType, identity: NOTHING, others: LEASES })
-    const now = this.#host.clock.now()
-    const zmtp = new ZmtpConnection({ socketType, mechanism, limits: LIMITS }, now)
-    const connection = ++this.#lineCount
-    const stream = undefined as unknown as Stream
-    return { connection, hub, zmtp, stream, counts: true, isOpen: false, resting: false }
-  }
-
-  #handlersOf(line: Line): StreamHandlers {
-    return {
-      open: () => {
-        line.isOpen = true
-        if (line.counts) this.#flush(line)
-      },
-      receive: (bytes) => {
-        if (!line.counts) return
-        const now = this.#host.clock.now()
-        line.zmtp.handleBytes(bytes, now)
-        if (!line.resting) this.#read(line, now)
-        this.#settle(now)
-      },
-      drain: () => line.zmtp.drained(),
-      close: (reason) => {
-        if (--this.#streamCount === 0) this.#allClosed?.()
-        if (!line.counts) return
-        this.#remove(line, line.zmtp.ready ? reason : `${reason} before the handshake was done`)
-        this.#settle(this.#host.clock.now())
-      },
-    }
-  }
-
-  #read(line: Line, now: number): void {
-    for (let count = 0; line.counts; count++) {
-      if (count === MESSAGES_AT_ONCE) {
-        this.#rest(line)
-        return
-      }
-      const event = line.zmtp.pollEvent(now)
-      if (event === undefined) break
-      this.#handle(line, event, now)
-      this.#drain(now)
-    }
-    if (line.counts) this.#flush(line)
-  }
-
-  /** It goes on once others had their turn. */
-  #rest(line: Line): void {
-    line.resting = true
-    line.stream.pause()
-    this.#flush(line)
-    this.#host.clock.defer(() => {
-      line.resting = false
-      if (!line.counts) return
-      line.stream.resume()
-      const now = this.#host.clock.now()
-      this.#read(line, now)
-      this.#settle(now)
-    })
-  }
-
   #handle(line: Line, event: ZmtpEvent, now: number): void {
     switch (event.type) {
       case 'ready': {
-        const { hub, connection, stream } = line
-        if (hub !== undefined) hub.upAt = now
+        const { target, connection, stream } = line
         const contact: Contact = {
-          role: hub === undefined ? 'client' : 'hub',
+          role: target === undefined ? 'client' : 'hub',
           leases: event.metadata.has(LEASE_PROPERTY.toLowerCase()),
           address: stream.remoteAddress,
         }
@@ -367,47 +235,14 @@ export class GossipDiscovery implements Discovery {
           this.#table.handleMessage(line.connection, decodeGossip(event.frames), now)
         } catch (error) {
           if (!(error instanceof WireError)) throw error
-          this.#refuse(line, error)
+          // That is the end of its connection, and of nothing else (gossip.md 2.1).
+          this.#lines.refuse(line.connection, error)
         }
         break
-      case 'closed':
-        this.#refuse(line, event.error)
-        break
-      case 'pong':
-      case 'passed':
+      default:
         break
     }
-  }
-
-  /** The other side broke the protocol: that is the end of its connection, and of nothing else (gossip.md 2.1). */
-  #refuse(line: Line, error: WireError): void {
-    this.#count(`refused: ${error.rule}`)
-    this.#remove(line, error.message)
-    writeOutput(line)
-    line.stream.end()
-    this.#host.clock.defer(() => line.stream.destroy())
-  }
-
-  #close(line: Line, reason = 'closed by us'): void {
-    this.#remove(line, reason)
-    line.stream.destroy()
-  }
-
-  #remove(line: Line, reason: string): void {
-    const { hub, connection } = line
-    line.counts = false
-    this.#lines.delete(connection)
-    this.#clients.free(connection)
-    this.#table.handleClose(connection)
-    if (hub === undefined) return
-    const now = this.#host.clock.now()
-    if (line.zmtp.ready && now - hub.upAt >= STABLE_MS) hub.failureCount = 0
-    hub.line = undefined
-    hub.lastError = reason
-    if (this.#isStopped) return
-    // All clients of a hub lose it together, and need not come back together.
-    const share = 0.5 + (this.#host.random(1)[0] ?? 0) / 0x1ff
-    hub.dialAt = now + Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** hub.failureCount++) * share
+    this.#drain(now)
   }
 
   // What the table answers is done at once, and told to those who wait for our time.
@@ -426,16 +261,13 @@ export class GossipDiscovery implements Discovery {
   #execute(effect: GossipEffect, now: number): void {
     switch (effect.type) {
       case 'send': {
-        const line = this.#lines.get(effect.connection)
-        if (line?.zmtp.ready) line.zmtp.send([encodeGossip(effect.message)])
+        const zmtp = this.#lines.line(effect.connection)?.zmtp
+        if (zmtp?.ready) zmtp.send([encodeGossip(effect.message)])
         break
       }
-      case 'close': {
-        const line = this.#lines.get(effect.connection)
-        this.#count(effect.reason)
-        if (line !== undefined) this.#close(line, effect.reason)
+      case 'close':
+        this.#lines.close(effect.connection, effect.reason)
         break
-      }
       case 'alive':
       case 'ask': {
         const { uuid, endpoint, isNews } = effect
@@ -452,24 +284,10 @@ export class GossipDiscovery implements Discovery {
 
   #settle(now: number): void {
     this.#drain(now)
-    for (const line of this.#lines.values()) if (line.zmtp.outputBytes > 0) this.#flush(line)
-    let at = this.#table.pollTimeout()
-    for (const { zmtp } of this.#lines.values()) at = Math.min(at, zmtp.pollTimeout())
-    for (const { dialAt } of this.#hubs) at = Math.min(at, dialAt)
+    this.#lines.flushAll()
+    const at = Math.min(this.#table.pollTimeout(), this.#lines.pollTimeout())
     this.#wakeAt = this.#isStopped ? NEVER : at
     this.#handlers.sooner()
-  }
-
-  #flush(line: Line): void {
-    if (!line.isOpen) return
-    writeOutput(line)
-    if (line.stream.backlogBytes <= BACKLOG_BYTES_MAX) return
-    this.#count('it does not read')
-    this.#close(line, 'it does not read what we tell it')
-  }
-
-  #count(reason: string): void {
-    this.#counters.set(reason, (this.#counters.get(reason) ?? 0) + 1)
   }
 }
 
