@@ -3,10 +3,9 @@ import { encodeGossip, type GossipMessage, type Uuid } from '../../../protocol/i
 import { GossipDiscovery, type GossipOptions } from '../../../src/discovery/gossip.ts'
 import { connectInproc } from '../../../src/discovery/inproc.ts'
 import { NetworkError } from '../../../src/errors.ts'
-import type { Address, Host, Stream, StreamHandlers } from '../../../src/host.ts'
 import { endpointOf, uuidOf } from '../../support/gossip.ts'
 import { World } from '../../support/host.ts'
-import { connectionOf, eventsOf, type KeptEvent, outputOf } from '../../support/zmtp.ts'
+import { checkWaits, Raw, watchedHost } from '../../support/raw.ts'
 
 const TTL_MS = 30_000
 const HUB = { address: '127.0.0.1', port: 5_671 }
@@ -48,52 +47,15 @@ class Gossiper {
   }
 }
 
-/** A client or hub of bare octets. */
-class Raw implements StreamHandlers {
-  readonly zmtp
-  readonly events: KeptEvent[] = []
-  stream!: Stream
-  over = ''
-  #isOpen = false
+/** A client of bare octets. */
+function clientOf(world: World): Raw {
+  return Raw.connect(world, { socketType: 'DEALER', port: HUB.port })
+}
 
-  constructor(socketType: 'DEALER' | 'ROUTER') {
-    this.zmtp = connectionOf({ socketType })
-  }
-
-  static connect(world: World): Raw {
-    const raw = new Raw('DEALER')
-    raw.stream = world.host().streams.connect(HUB, raw)
-    return raw
-  }
-
-  open(): void {
-    this.#isOpen = true
-    this.flush()
-  }
-
-  receive(bytes: Uint8Array): void {
-    this.zmtp.handleBytes(bytes.slice(), 0)
-    this.events.push(...eventsOf(this.zmtp))
-    this.flush()
-  }
-
-  drain(): void {}
-
-  close(reason: string): void {
-    this.over = reason
-  }
-
-  say(...messages: (GossipMessage | Uint8Array)[]): void {
-    for (const message of messages) {
-      this.zmtp.send([message instanceof Uint8Array ? message : encodeGossip(message)])
-    }
-    this.flush()
-  }
-
-  flush(): void {
-    const octets = this.#isOpen ? outputOf(this.zmtp) : new Uint8Array(0)
-    if (octets.length > 0) this.stream.write(octets)
-  }
+function say(raw: Raw, ...messages: (GossipMessage | Uint8Array)[]): void {
+  raw.send(
+    ...messages.map((message) => (message instanceof Uint8Array ? message : encodeGossip(message))),
+  )
 }
 
 function publish(index: number, value = endpointOf(index)): GossipMessage {
@@ -127,21 +89,11 @@ t.test('a hub and its clients tell each other of everybody', async (t) => {
 
 t.test('a hub that is not there is tried again, less and less often', async (t) => {
   const world = new World()
-  const dials: number[] = []
-  const host = world.host()
-  const connect = (to: Address, handlers: StreamHandlers) => {
-    dials.push(world.now)
-    return host.streams.connect(to, handlers)
-  }
-  const counted: Host = { ...host, streams: { ...host.streams, connect } }
-  const client = new Gossiper(world, 2, { connect: [AT_HUB] }, counted)
+  const { host, dials } = watchedHost(world)
+  const client = new Gossiper(world, 2, { connect: [AT_HUB] }, host)
   await client.gossip.start({ endpoint: endpointOf(2), places: [] })
   await world.advance(60_000)
-  const waits = dials.slice(1).map((at, index) => at - (dials[index] as number))
-  for (const [index, waitMs] of waits.entries()) {
-    const most = Math.min(5_000, 100 * 2 ** index)
-    t.ok(waitMs >= most / 2 && waitMs <= most, `${waitMs} of ${most} ms`)
-  }
+  checkWaits(t, dials)
   t.match(client.gossip.diagnostics().hubs, [{ lastError: /nobody listens/ }])
   const hub = await hubOf(world)
   await world.advance(5_000)
@@ -171,22 +123,22 @@ t.test('one malformed frame ends its connection, and nothing else (W10)', async 
     new Uint8Array(0),
     Uint8Array.of(0xaa, 0xa0, 9, 1),
   ]
-  const good = Raw.connect(world)
+  const good = clientOf(world)
   await world.settle()
-  good.say({ type: 'hello' })
+  say(good, { type: 'hello' })
   for (const frame of wrong) {
-    const bad = Raw.connect(world)
+    const bad = clientOf(world)
     await world.settle()
-    bad.say(frame)
+    say(bad, frame)
     await world.settle()
     t.equal(bad.over, 'closed by the peer')
   }
-  const huge = Raw.connect(world)
+  const huge = clientOf(world)
   await world.settle()
-  huge.say(new Uint8Array(100_000))
+  say(huge, new Uint8Array(100_000))
   await world.settle()
   t.ok(huge.over)
-  good.say(publish(5))
+  say(good, publish(5))
   await world.settle()
   t.equal(good.over, '')
   t.same(hub.told, [`5 ${endpointOf(5)}`])
@@ -199,17 +151,17 @@ t.test('one malformed frame ends its connection, and nothing else (W10)', async 
 t.test('a value of a thousand octets goes no further (W9)', async (t) => {
   const world = new World()
   const hub = await hubOf(world)
-  const [one, other] = [Raw.connect(world), Raw.connect(world)]
+  const [one, other] = [clientOf(world), clientOf(world)]
   await world.settle()
-  for (const raw of [one, other]) raw.say({ type: 'hello' })
+  for (const raw of [one, other]) say(raw, { type: 'hello' })
   await world.settle()
   const before = other.events.length
-  one.say(publish(5, `tcp://${'a'.repeat(1_000)}:1`), publish(6, 'x'.repeat(60_000)))
+  say(one, publish(5, `tcp://${'a'.repeat(1_000)}:1`), publish(6, 'x'.repeat(60_000)))
   await world.settle()
   t.equal(other.events.length, before)
   t.same(hub.tuples, [])
   t.match(hub.gossip.diagnostics(), { told: { noise: 2 }, last: { noise: { uuid: uuidOf(6) } } })
-  one.say(publish(7))
+  say(one, publish(7))
   await world.settle()
   t.equal(other.events.length, before + 1, 'the next one does')
 })
@@ -219,9 +171,10 @@ t.test(
   async (t) => {
     const world = new World()
     const hub = await hubOf(world)
-    const raw = Raw.connect(world)
+    const raw = clientOf(world)
     await world.settle()
-    raw.say(
+    say(
+      raw,
       { type: 'hello' },
       publish(5),
       publish(6, 'tcp://vm:6000'),
@@ -248,7 +201,7 @@ t.test(
 t.test('past the limit of clients the address with most of them makes place', async (t) => {
   const world = new World()
   const hub = await hubOf(world, { clientsMax: 2 })
-  const raws = [Raw.connect(world), Raw.connect(world), Raw.connect(world)]
+  const raws = [clientOf(world), clientOf(world), clientOf(world)]
   await world.settle()
   t.equal(hub.gossip.diagnostics().clients, 2)
   t.equal(raws.filter(({ over }) => over !== '').length, 1)
@@ -258,14 +211,14 @@ t.test('past the limit of clients the address with most of them makes place', as
 t.test('who does not read is closed, and so is who never ends its handshake', async (t) => {
   const world = new World()
   const hub = await hubOf(world)
-  const deaf = Raw.connect(world)
+  const deaf = clientOf(world)
   await world.settle()
   const theirs = world.streams.at(-1)
   if (theirs !== undefined) theirs.stalled = true
-  deaf.say({ type: 'hello' })
+  say(deaf, { type: 'hello' })
   await world.settle()
   if (theirs !== undefined) theirs.backlogBytes = 5_000_000
-  deaf.say({ type: 'ping' })
+  say(deaf, { type: 'ping' })
   await world.settle()
   t.equal(deaf.over, 'closed by the peer')
   const silent = { open() {}, receive() {}, drain() {}, close: (why: string) => reasons.push(why) }
@@ -281,12 +234,12 @@ t.test('who does not read is closed, and so is who never ends its handshake', as
 t.test('who says very much lets others have their turn, and is heard to the end', async (t) => {
   const world = new World()
   const hub = await hubOf(world, { tuplesMax: 2_000 })
-  const raw = Raw.connect(world)
+  const raw = clientOf(world)
   await world.settle()
   const many = Array.from({ length: 1_000 }, (_, index) =>
     publish(index + 2, `tcp://10.0.0.1:${index + 1}`),
   )
-  raw.say({ type: 'hello' }, ...many)
+  say(raw, { type: 'hello' }, ...many)
   world.step()
   world.step()
   t.ok(hub.told.length < 1_000, `${hub.told.length} at first`)
@@ -296,14 +249,7 @@ t.test('who says very much lets others have their turn, and is heard to the end'
 
 t.test('a hub that falls silent is left, and dialled again', async (t) => {
   const world = new World()
-  const raws: Raw[] = []
-  await world.host().streams.listen(HUB, (stream) => {
-    const raw = new Raw('ROUTER')
-    raw.stream = stream
-    raws.push(raw)
-    world.do(() => raw.open())
-    return raw
-  })
+  const raws = await Raw.listen(world, { socketType: 'ROUTER', port: HUB.port })
   const client = new Gossiper(world, 2, { connect: [AT_HUB] })
   await client.gossip.start({ endpoint: endpointOf(2), places: [] })
   await world.advance(5_500)
@@ -358,13 +304,13 @@ t.test(
     const many = Array.from({ length: 1_000 }, (_, index) =>
       publish(index + 2, `tcp://10.0.0.1:${index + 1}`),
     )
-    raw.say({ type: 'hello' })
-    for (const message of many) raw.say(message)
+    say(raw, { type: 'hello' })
+    for (const message of many) say(raw, message)
     t.ok(raw.stream.backlogBytes > 10_000)
     await world.settle()
     t.equal(hub.told.length, 1_000)
     t.equal(raw.stream.backlogBytes, 0)
-    raw.say(Uint8Array.of(1))
+    say(raw, Uint8Array.of(1))
     await world.settle()
     t.equal(raw.over, 'closed by the peer')
     t.match(hub.gossip.diagnostics(), { clients: 0, counters: { 'refused: gossip.md 2.1': 1 } })
@@ -394,4 +340,16 @@ t.test('after a sleep a hub that waits is dialled at once, and no other is blame
   await world.advance(0)
   t.same(states()[0], 'connected', 'what came meanwhile is read before anybody is late')
   await Promise.all([hub, client].map(({ gossip }) => gossip.stop()).concat(world.settle()))
+})
+
+t.test('who slept while a hub was dialled does not blame it for the time', async (t) => {
+  const world = new World()
+  const hub = await hubOf(world)
+  const client = new Gossiper(world, 2, { connect: [AT_HUB] })
+  await client.gossip.start({ endpoint: endpointOf(2), places: [] })
+  world.now += 3_600_000
+  client.gossip.handleTimeout(world.now)
+  await world.settle()
+  for (const { gossip } of [hub, client]) t.same(gossip.diagnostics().counters, {})
+  t.match(client.gossip.diagnostics().hubs, [{ state: 'connected', lastError: null }])
 })

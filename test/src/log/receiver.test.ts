@@ -4,7 +4,7 @@ import { NetworkError } from '../../../src/errors.ts'
 import { LogReceiver } from '../../../src/log/receiver.ts'
 import { EPOCH, World } from '../../support/host.ts'
 import { entryOf, NODE, PEER } from '../../support/log.ts'
-import { AT, announce, PORT, Raw, receiverOf, senderOf } from '../../support/log-world.ts'
+import { AT, announce, nodeAt, PORT, receiverOf, senderOf } from '../../support/log-world.ts'
 import { findVector, loadVectors, toHex } from '../../support/vectors.ts'
 
 const ENTER = findVector(loadVectors('log'), 'log-info-enter').bytes
@@ -80,7 +80,7 @@ t.test('a level that is changed holds for nodes that are connected', async (t) =
 t.test('who speaks version 1 is understood, and asked for both', async (t) => {
   const world = new World()
   const { receiver, events, lines } = await receiverOf(world, { level: 'error' })
-  const raw = Raw.connect(world)
+  const raw = nodeAt(world)
   await world.settle()
   t.same(
     raw.events.map((event) => event.type === 'subscribe' && toHex(event.topic)),
@@ -119,16 +119,16 @@ t.test('a collector that dies and comes back names what it missed', async (t) =>
 t.test('whoever says what no PUB says is sent away, and no one else', async (t) => {
   const world = new World()
   const { receiver, lines } = await receiverOf(world, { connectionsMax: 2 })
-  const [good, bad] = [Raw.connect(world), Raw.connect(world)]
+  const [good, bad] = [nodeAt(world), nodeAt(world)]
   await world.settle()
   bad.send(new Uint8Array(40_000))
   await world.settle()
   t.equal(bad.over, 'closed by the peer')
-  const wrong = Raw.connect(world, 'SUB')
+  const wrong = nodeAt(world, 'SUB')
   await world.settle()
   t.equal(wrong.over, 'closed by the peer')
   t.equal(receiver.diagnostics().connections, 1)
-  const more = [Raw.connect(world), Raw.connect(world)]
+  const more = [nodeAt(world), nodeAt(world)]
   await world.settle()
   t.equal(receiver.diagnostics().connections, 2)
   t.equal([good, ...more].filter(({ over }) => over !== '').length, 1)
@@ -168,7 +168,7 @@ t.test('who never ends its handshake has to go', async (t) => {
 t.test('who says very much lets others have their turn, and is heard to the end', async (t) => {
   const world = new World()
   const { receiver } = await receiverOf(world)
-  const raw = Raw.connect(world)
+  const raw = nodeAt(world)
   await world.settle()
   const rest = {
     level: 3,

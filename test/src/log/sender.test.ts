@@ -1,10 +1,10 @@
 import t from 'tap'
 import { decodeLog, type LogRecord, topicOf } from '../../../protocol/index.ts'
-import type { Address, Host, StreamHandlers } from '../../../src/host.ts'
 import type { LogSender } from '../../../src/log/sender.ts'
 import { EPOCH, World } from '../../support/host.ts'
 import { entryOf, NODE } from '../../support/log.ts'
-import { AT, announce, Raw, receiverOf, senderOf } from '../../support/log-world.ts'
+import { AT, announce, collectorAt, receiverOf, senderOf } from '../../support/log-world.ts'
+import { checkWaits, type Raw, watchedHost } from '../../support/raw.ts'
 
 function recordsOf(raw: Raw | undefined): LogRecord[] {
   return (raw?.messages ?? []).map((octets) => decodeLog([octets]) as LogRecord)
@@ -30,7 +30,7 @@ async function stopped(world: World, sender: LogSender): Promise<void> {
 
 t.test('a collector gets what there was, and then what comes', async (t) => {
   const world = new World()
-  const raws = await Raw.listen(world)
+  const raws = await collectorAt(world)
   const sender = senderOf(world)
   sender.log(entryOf('before'))
   t.ok(announce(sender))
@@ -56,7 +56,7 @@ t.test('a collector gets what there was, and then what comes', async (t) => {
 
 t.test('records of one turn are one write', async (t) => {
   const world = new World()
-  const raws = await Raw.listen(world)
+  const raws = await collectorAt(world)
   const sender = senderOf(world)
   announce(sender)
   const raw = await subscribe(world, raws)
@@ -70,7 +70,7 @@ t.test('records of one turn are one write', async (t) => {
 
 t.test('the level may be changed, and be none', async (t) => {
   const world = new World()
-  const raws = await Raw.listen(world)
+  const raws = await collectorAt(world)
   const sender = senderOf(world, { level: 'off' })
   announce(sender)
   const raw = await subscribe(world, raws)
@@ -97,7 +97,7 @@ t.test('who is nobody we may connect to is not dialled', async (t) => {
 t.test('four collectors are served, and the next when one has gone', async (t) => {
   const world = new World()
   const ports = [1, 2, 3, 4, 5].map((index) => 9_000 + index)
-  const raws = await Promise.all(ports.map((port) => Raw.listen(world, port)))
+  const raws = await Promise.all(ports.map((port) => collectorAt(world, port)))
   const sender = senderOf(world)
   for (const port of ports) announce(sender, `tcp://127.0.0.1:${port}`)
   await world.settle()
@@ -114,22 +114,12 @@ t.test('four collectors are served, and the next when one has gone', async (t) =
 
 t.test('a collector that is not there is dialled less and less often', async (t) => {
   const world = new World()
-  const dials: number[] = []
-  const host = world.host()
-  const connect = (to: Address, handlers: StreamHandlers) => {
-    dials.push(world.now)
-    return host.streams.connect(to, handlers)
-  }
-  const counted: Host = { ...host, streams: { ...host.streams, connect } }
-  const sender = senderOf(world, {}, counted)
+  const { host, dials } = watchedHost(world)
+  const sender = senderOf(world, {}, host)
   sender.log(entryOf('before'))
   announce(sender)
   await world.advance(60_000)
-  const waits = dials.slice(1).map((at, index) => at - (dials[index] as number))
-  for (const [index, waitMs] of waits.entries()) {
-    const most = Math.min(5_000, 100 * 2 ** index)
-    t.ok(waitMs >= most / 2 && waitMs <= most, `${waitMs} of ${most} ms`)
-  }
+  checkWaits(t, dials)
   t.match(sender.diagnostics().collectors, [{ state: 'waiting', lastError: /nobody listens/ }])
   const { lines } = await receiverOf(world)
   await world.advance(5_100)
@@ -143,7 +133,7 @@ t.test('a collector that is not there is dialled less and less often', async (t)
 
 t.test('a collector that does not read takes no memory, and says what it missed', async (t) => {
   const world = new World()
-  const raws = await Raw.listen(world)
+  const raws = await collectorAt(world)
   const sender = senderOf(world)
   announce(sender)
   const raw = await subscribe(world, raws)
@@ -175,7 +165,7 @@ t.test('a collector that does not read takes no memory, and says what it missed'
 
 t.test('who subscribes to too much is told so, and tried again', async (t) => {
   const world = new World()
-  const raws = await Raw.listen(world)
+  const raws = await collectorAt(world)
   const sender = senderOf(world)
   announce(sender)
   await world.settle()
@@ -196,7 +186,7 @@ t.test('who subscribes to too much is told so, and tried again', async (t) => {
 
 t.test('what was cancelled is not told', async (t) => {
   const world = new World()
-  const raws = await Raw.listen(world)
+  const raws = await collectorAt(world)
   const sender = senderOf(world)
   announce(sender)
   const raw = await subscribe(world, raws)
@@ -223,7 +213,7 @@ t.test('who stops says its last words first', async (t) => {
 
 t.test('who stops does not wait for one that does not read', async (t) => {
   const world = new World()
-  const raws = await Raw.listen(world)
+  const raws = await collectorAt(world)
   const sender = senderOf(world)
   announce(sender)
   await subscribe(world, raws)
