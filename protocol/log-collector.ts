@@ -69,12 +69,14 @@ export type CollectedEvent =
       readonly epoch: number
     }
 
-/** What to do: subscribe or cancel. */
-export interface LogCollectorEffect {
-  readonly type: 'subscribe' | 'cancel'
-  readonly connection: number
-  readonly topic: Uint8Array
-}
+/** What to do: subscribe or cancel; ask by a PING, whose PONG is an answer; or close what does not answer. */
+export type LogCollectorEffect =
+  | {
+      readonly type: 'subscribe' | 'cancel'
+      readonly connection: number
+      readonly topic: Uint8Array
+    }
+  | { readonly type: 'ask' | 'close'; readonly connection: number }
 
 /** What is known of a node. */
 export interface LoggingNodeDiagnostics extends LoggingNode {
@@ -95,6 +97,10 @@ const WINDOW_MS = 60_000
 const GAPS_MAX = 64
 /** Lives of a node that are known at one time: records of the last one may still be on their way. */
 const LIVES_MAX = 2
+/** How long a PUB may be quiet before it is asked, and then have for its answer (log.md 6.10). */
+const QUIET_MAX_MS = 10_000
+/** How often those that are quiet are looked for; and who does so that much later than he wanted to did not run. */
+const SWEEP_MS = 1_000
 /** Node and epoch of version 1, which has neither. */
 const NO_EPOCH = -1
 
@@ -104,6 +110,10 @@ interface Connection {
   readonly source: LogSource | undefined
   /** Whether records of version 2 come over it. */
   isV2: boolean
+  /** Whether it can be asked; when it was last heard, and when it was asked since, if it was. */
+  readonly answers: boolean
+  heardAt: number
+  askedAt: number | undefined
 }
 
 interface Gap {
@@ -163,6 +173,8 @@ export class LogCollector {
   #arrival: Held | undefined
   #order = 0
   readonly #effects = new Queue<LogCollectorEffect>()
+  /** When to look for those that are quiet; never while nobody can be asked. */
+  #sweepAt = Number.POSITIVE_INFINITY
   readonly #refused: Record<LogRefusal, number> = {
     malformed: 0,
     later: 0,
@@ -178,14 +190,24 @@ export class LogCollector {
 
   // Inputs and commands.
 
-  /** A PUB is connected, and said who it is, or not. */
+  /** A PUB is connected, and said who it is, or not. @param about `answers`: whether it knows PING; not, unless told. */
   handleOpen(
     connection: number,
-    { source, address }: { readonly source: LogSource | undefined; readonly address: string },
+    {
+      source,
+      address,
+      answers = false,
+    }: {
+      readonly source: LogSource | undefined
+      readonly address: string
+      readonly answers?: boolean
+    },
     { now, timeMs }: Instant,
   ): void {
-    const to = { connection, address, source, isV2: source !== undefined }
+    const quiet = { answers, heardAt: now, askedAt: undefined }
+    const to = { connection, address, source, isV2: source !== undefined, ...quiet }
     this.#connections.set(connection, to)
+    if (answers) this.#sweepAt = Math.min(this.#sweepAt, now + SWEEP_MS)
     if (source !== undefined) {
       const node = this.#node(source.node, to, now)
       // What is in the ring of a publisher is old, and says little about its clock; this is of now.
@@ -197,6 +219,28 @@ export class LogCollector {
   /** It is not any more. */
   handleClose(connection: number): void {
     this.#connections.delete(connection)
+  }
+
+  /** It has answered what it was asked. */
+  handleAnswer(connection: number, now: number): void {
+    const from = this.#connections.get(connection)
+    if (from !== undefined) hear(from, now)
+  }
+
+  /** Looks for those that are quiet, if it is time to (log.md 6.10). */
+  handleTimeout(now: number): void {
+    if (now < this.#sweepAt) return
+    const isLate = now - this.#sweepAt > SWEEP_MS
+    this.#sweepAt = Number.POSITIVE_INFINITY
+    for (const to of this.#connections.values()) {
+      if (!to.answers) continue
+      this.#sweepAt = now + SWEEP_MS
+      if (now - (to.askedAt ?? to.heardAt) < QUIET_MAX_MS) continue
+      const { connection } = to
+      const type = to.askedAt === undefined || isLate ? 'ask' : 'close'
+      this.#effects.push({ type, connection })
+      to.askedAt = now
+    }
   }
 
   /** From now on, this level and those above it are wanted. */
@@ -217,6 +261,7 @@ export class LogCollector {
   ): LogRefusal | undefined {
     const from = this.#connections.get(connection)
     if (from === undefined) return undefined
+    hear(from, instant.now)
     const refusal = this.#take(from, frames, instant)
     if (refusal !== undefined) this.#refused[refusal]++
     return refusal
@@ -237,9 +282,9 @@ export class LogCollector {
     return arrival !== undefined && arrival.dueAt <= now ? this.#release() : undefined
   }
 
-  /** When to call pollEvent() again; Infinity when nothing waits. */
+  /** When to call handleTimeout() and pollEvent() again; Infinity when nothing waits. */
   pollTimeout(): number {
-    return this.#oldest()?.dueAt ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#sweepAt, this.#oldest()?.dueAt ?? Number.POSITIVE_INFINITY)
   }
 
   /** What is known of each node, and what was not taken. */
@@ -393,6 +438,11 @@ export class LogCollector {
     first.event = undefined
     return event
   }
+}
+
+function hear(from: Connection, now: number): void {
+  from.heardAt = now
+  from.askedAt = undefined
 }
 
 function isBefore(one: Held, other: Held): boolean {

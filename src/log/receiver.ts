@@ -54,6 +54,7 @@ export interface LogReceiverDiagnostics {
 const HELD_MAX = 16_384
 const NODES_MAX = 4_096
 const LIMITS = { ...ZMTP_LIMITS, messageBytesMax: LOG_RECORD_BYTES_MAX, messageFramesMax: 2 }
+const NO_CONTEXT = new Uint8Array(0)
 const PROPERTY = LOG_HEADER.toLowerCase()
 
 /** A collector of logs. */
@@ -89,11 +90,14 @@ export class LogReceiver {
           const instant = { now, timeMs: host.clock.wall() }
           if (event.type === 'ready') {
             const source = decodeSource(event.metadata.get(PROPERTY))
-            const about = { source, address: stream.remoteAddress }
+            const answers = this.#lines.line(connection)?.zmtp.heartbeats === true
+            const about = { source, address: stream.remoteAddress, answers }
             this.#collector.handleOpen(connection, about, instant)
             this.#ask()
           } else if (event.type === 'message') {
             this.#collector.handleMessage(connection, event.frames, instant)
+          } else if (event.type === 'pong') {
+            this.#collector.handleAnswer(connection, now)
           }
         },
         closed: ({ connection }) => this.#collector.handleClose(connection),
@@ -130,6 +134,8 @@ export class LogReceiver {
       return
     }
     this.#lines.handleTimeout(now)
+    this.#collector.handleTimeout(now)
+    this.#ask()
     this.#settle(now)
   }
 
@@ -156,9 +162,22 @@ export class LogReceiver {
 
   #ask(): void {
     for (let next = this.#collector.pollEffect(); next; next = this.#collector.pollEffect()) {
-      const { connection, type, topic } = next
-      this.#lines.line(connection)?.zmtp[type](topic)
-      this.#lines.flush(connection)
+      const { connection } = next
+      const zmtp = this.#lines.line(connection)?.zmtp
+      switch (next.type) {
+        case 'subscribe':
+        case 'cancel':
+          zmtp?.[next.type](next.topic)
+          this.#lines.flush(connection)
+          break
+        case 'ask':
+          zmtp?.ping(NO_CONTEXT)
+          this.#lines.flush(connection)
+          break
+        case 'close':
+          this.#lines.close(connection, 'does not answer')
+          break
+      }
     }
   }
 

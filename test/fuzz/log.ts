@@ -88,23 +88,29 @@ class LogTrial implements Trial {
   }
 
   end(): void {
+    for (const connection of [...this.#open]) this.#close(connection)
+    this.#now += 2_000
     this.#drain(Number.POSITIVE_INFINITY)
     expect(this.#collector.pollTimeout() === Number.POSITIVE_INFINITY, 'nothing waits')
     expect(this.#gave === this.#took, `${this.#took} records came, ${this.#gave} went out`)
   }
 
   #toggle(random: Random, connection: number): void {
-    if (this.#open.delete(connection)) {
-      this.#collector.handleClose(connection)
-      this.#publisher.handleClose(connection)
-      return
-    }
+    if (this.#close(connection)) return
     this.#open.add(connection)
     this.#publisher.handleOpen(connection)
     const timeMs = EPOCH + this.#now - random.below(1_000_000)
     const source = random.once(2) ? { node: NODE, name: 'n', timeMs } : undefined
     const address = `10.0.0.${connection}`
-    this.#collector.handleOpen(connection, { source, address }, this.#instant)
+    const about = { source, address, answers: random.once(2) }
+    this.#collector.handleOpen(connection, about, this.#instant)
+  }
+
+  #close(connection: number): boolean {
+    if (!this.#open.delete(connection)) return false
+    this.#collector.handleClose(connection)
+    this.#publisher.handleClose(connection)
+    return true
   }
 
   get #instant() {
@@ -174,8 +180,10 @@ class LogTrial implements Trial {
   }
 
   #drain(now: number): void {
+    this.#collector.handleTimeout(this.#now)
     for (let next = this.#collector.pollEffect(); next; next = this.#collector.pollEffect()) {
-      expect(next.topic.length === 4, 'a topic')
+      if ('topic' in next) expect(next.topic.length === 4, 'a topic')
+      else if (next.type === 'close') this.#close(next.connection)
     }
     for (const event of collectedOf(this.#collector, now)) {
       expect(Number.isFinite(event.timeMs), 'a time')

@@ -57,7 +57,7 @@ function comeV1(collector: LogCollector, record: Partial<LogRecordV1>, at = 0): 
 function askedOf(collector: LogCollector): string[] {
   const asked: string[] = []
   for (let next = collector.pollEffect(); next; next = collector.pollEffect()) {
-    asked.push(`${next.type} ${toHex(next.topic)}`)
+    asked.push(`${next.type} ${'topic' in next ? toHex(next.topic) : next.connection}`)
   }
   return asked
 }
@@ -244,6 +244,49 @@ t.test('what is held, and who is remembered, is bounded (log.md 6.9)', async (t)
   t.same(linesOf(collector, 8), ['3', '4', '5'])
 })
 
+t.test('a PUB that is quiet is asked, and closed where nothing comes (log.md 6.10)', async (t) => {
+  const collector = collectorOf({ level: 'error' })
+  const about = { source: SOURCE, address: ADDRESS }
+  const instant = { now: 500, timeMs: EPOCH }
+  t.equal(collector.pollTimeout(), Number.POSITIVE_INFINITY)
+  collector.handleOpen(9, about, instant)
+  t.equal(collector.pollTimeout(), Number.POSITIVE_INFINITY, 'it does not know PING')
+  for (const connection of [1, 2, 3]) {
+    collector.handleOpen(connection, { ...about, answers: true }, instant)
+  }
+  askedOf(collector)
+  /** Lets time go on to an instant, timer by timer. */
+  const sweep = (to: number): string[] => {
+    const asked: string[] = []
+    for (let at = collector.pollTimeout(); at <= to; at = collector.pollTimeout()) {
+      collector.handleTimeout(at)
+      for (const each of askedOf(collector)) asked.push(`${at}: ${each}`)
+    }
+    return asked
+  }
+  collector.handleTimeout(1_499)
+  t.equal(collector.pollTimeout(), 1_500, 'too early, nothing happens')
+  t.same(sweep(5_000), [])
+  come(collector, { sequence: 1 }, 5_000, 2)
+  linesOf(collector)
+  t.same(sweep(11_000), ['10500: ask 1', '10500: ask 3'])
+  collector.handleAnswer(1, 12_000)
+  collector.handleAnswer(7, 12_000)
+  t.same(sweep(20_000), ['15500: ask 2'])
+  come(collector, { sequence: 2 }, 20_000, 2)
+  linesOf(collector)
+  t.same(sweep(21_000), ['20500: close 3'])
+  collector.handleClose(3)
+  // It did not run meanwhile, and cannot know what came.
+  t.same(sweep(23_000), ['22500: ask 1'])
+  collector.handleTimeout(60_000)
+  t.same(askedOf(collector).sort(), ['ask 1', 'ask 2'])
+  t.same(sweep(70_000), ['70000: close 1', '70000: close 2'])
+  for (const connection of [1, 2]) collector.handleClose(connection)
+  collector.handleTimeout(71_000)
+  t.equal(collector.pollTimeout(), Number.POSITIVE_INFINITY, 'there is nobody to ask')
+})
+
 t.test('a node that comes back under another name or address is the same', async (t) => {
   const collector = opened()
   come(collector, { sequence: 1 })
@@ -258,7 +301,7 @@ t.test('a node that comes back under another name or address is the same', async
 /** What a publisher has for a collector. */
 function carry(publisher: ReturnType<typeof publisherOf>, collector: LogCollector, at = 0): void {
   for (let next = collector.pollEffect(); next; next = collector.pollEffect()) {
-    publisher.handleSubscribe(1, next.topic)
+    if ('topic' in next) publisher.handleSubscribe(1, next.topic)
   }
   for (const octets of messagesOf(publisher, 1)) {
     collector.handleMessage(1, [octets], { now: at, timeMs: EPOCH + at })

@@ -2,10 +2,12 @@ import t from 'tap'
 import { encodeLog } from '../../../protocol/index.ts'
 import { NetworkError } from '../../../src/errors.ts'
 import { LogReceiver } from '../../../src/log/receiver.ts'
-import { EPOCH, World } from '../../support/host.ts'
+import { EPOCH, type FakeStream, World } from '../../support/host.ts'
 import { entryOf, NODE, PEER } from '../../support/log.ts'
 import { AT, announce, nodeAt, PORT, receiverOf, senderOf } from '../../support/log-world.ts'
+import { Raw } from '../../support/raw.ts'
 import { findVector, loadVectors, toHex } from '../../support/vectors.ts'
+import { outputOf } from '../../support/zmtp.ts'
 
 const ENTER = findVector(loadVectors('log'), 'log-info-enter').bytes
 
@@ -188,6 +190,61 @@ t.test('who says very much lets others have their turn, and is heard to the end'
   t.ok(count > 0 && count < 1_000, `${count} at first`)
   await world.settle()
   t.match(receiver.diagnostics().nodes, [{ records: 1_000 }])
+  await Promise.all([world.settle(), receiver.stop()])
+})
+
+/** One that speaks ZMTP 3.0, in which nobody knows PING. */
+class Old extends Raw {
+  readonly #greeting = outputOf(this.zmtp).with(11, 0)
+
+  override open(): void {
+    super.open()
+    this.stream.write(this.#greeting)
+  }
+}
+
+t.test('a node that is gone without a word is asked, and let go (log.md 6.10)', async (t) => {
+  const world = new World()
+  const { receiver, lines } = await receiverOf(world)
+  const [quiet, dead, old] = [nodeAt(world), nodeAt(world), new Old('PUB')]
+  old.stream = world.host().streams.connect({ address: '127.0.0.1', port: PORT }, old)
+  await world.settle()
+  t.equal(receiver.diagnostics().connections, 3)
+  const from = dead.stream as FakeStream
+  from.stalled = true
+  await world.advance(9_000)
+  quiet.send(ENTER)
+  dead.send(ENTER)
+  const written = (raw: Raw) => (raw.stream as FakeStream).written.length
+  const before = [written(quiet), written(old)]
+  await world.advance(1_000)
+  t.same(lines(), [''], 'what was on its way when it died is lost')
+  t.equal(receiver.diagnostics().connections, 3)
+  await world.advance(9_999)
+  t.equal(receiver.diagnostics().connections, 3)
+  t.same([written(quiet), written(old)], [(before[0] ?? 0) + 1, before[1]], 'a PONG, and nothing')
+  await world.advance(1)
+  t.equal(receiver.diagnostics().connections, 2)
+  t.match(receiver.diagnostics().counters, { 'does not answer': 1 })
+  await world.advance(100_000)
+  t.same([quiet.over, old.over], ['', ''])
+  t.equal(receiver.diagnostics().connections, 2)
+  await Promise.all([world.settle(), receiver.stop()])
+})
+
+t.test('who did not run itself asks again before it gives anybody up (log.md 6.10)', async (t) => {
+  const world = new World()
+  const { receiver } = await receiverOf(world)
+  const raw = nodeAt(world)
+  await world.settle()
+  const stream = raw.stream as FakeStream
+  stream.stalled = true
+  await world.advance(10_000)
+  world.now += 60_000
+  await world.advance(9_999)
+  t.equal(receiver.diagnostics().connections, 1)
+  await world.advance(1)
+  t.equal(receiver.diagnostics().connections, 0)
   await Promise.all([world.settle(), receiver.stop()])
 })
 
