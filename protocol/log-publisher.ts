@@ -106,8 +106,7 @@ const V2 = 2
 
 /** The log of one node, for as long as it counts. */
 export class LogPublisher {
-  /** The highest level that is told; it may be changed at any time (log.md 5.5). */
-  level: number
+  #level: number
   readonly #options: LogPublisherOptions
   /** Of our endpoint, by which collectors of version 1 know us. */
   #hash = 0
@@ -128,8 +127,21 @@ export class LogPublisher {
 
   constructor(options: LogPublisherOptions) {
     this.#options = options
-    this.level = options.level
+    this.#level = options.level
     this.#ring = new Array(options.recordsMax).fill(undefined)
+  }
+
+  /** The highest level that is told; it may be changed at any time (log.md 5.5). At 0, no collector is served (log.md 5.8). */
+  get level(): number {
+    return this.#level
+  }
+  set level(level: number) {
+    this.#level = level
+    if (level === 0) {
+      for (const endpoint of this.#served) this.#effects.push({ type: 'hangup', endpoint })
+      this.#served.clear()
+    }
+    this.#serve()
   }
 
   // Inputs and commands.
@@ -142,7 +154,7 @@ export class LogPublisher {
   /** Tells what happened at an instant of the clock that others have, in milliseconds since 1970. */
   log(entry: LogEntry, timeMs: number): void {
     const { level, event, peer, group = '' } = entry
-    if (level > this.level) return
+    if (level > this.#level) return
     const sequence = (this.#sequences.get(level) ?? 0) + 1
     this.#sequences.set(level, sequence)
     const { node, epoch } = this.#options
@@ -161,11 +173,11 @@ export class LogPublisher {
   }
 
   /**
-   * A peer has such a header, and is at these addresses for certain.
+   * A peer has such a header, or we have it ourselves, and is at these addresses for certain.
    * @returns whether it may be told records there (log.md 5.7).
    */
   announce(uuid: Uuid, header: string, addresses: readonly string[]): boolean {
-    const endpoint = collectorOf(header, addresses)
+    const endpoint = collectorOf(header, addresses, uuid === this.#options.node)
     if (endpoint !== this.#announced.get(uuid)) this.forget(uuid)
     if (endpoint === undefined) return false
     this.#announced.set(uuid, endpoint)
@@ -350,6 +362,7 @@ export class LogPublisher {
   }
 
   #serve(): void {
+    if (this.#level === 0) return
     for (const endpoint of this.#announced.values()) {
       if (this.#served.size >= this.#options.collectorsMax) return
       if (this.#served.has(endpoint)) continue

@@ -2,7 +2,7 @@
 // that of the book, small and coarse; version 2 tells who and when exactly, and counts, so that it shows what was lost.
 // Spec: log.md, after zguide chapter 8 and 20/ZRELOG.
 
-import { withoutZone } from './addresses.ts'
+import { isAddress, withoutZone } from './addresses.ts'
 import { bytesToUuid, cut, Reader, type Uuid, utf8, uuidToBytes, Writer } from './bytes.ts'
 import { formatEndpoint, parseEndpoint } from './endpoints.ts'
 import { WireError } from './errors.ts'
@@ -282,12 +282,18 @@ export function decodeSource(value: Uint8Array | undefined): LogSource | undefin
  * Where a peer that has such a header wants to have records: undefined where that is no endpoint, or at an address that is
  * none of its own (log.md 5.7).
  * @param addresses where the peer is for certain, as we are connected to it there, or it to us from there; the best one first.
+ * @param isOwn whether it is no peer, but we ourselves: then any address will do (log.md 5.9).
  */
-export function collectorOf(header: string, addresses: readonly string[]): string | undefined {
+export function collectorOf(
+  header: string,
+  addresses: readonly string[],
+  isOwn = false,
+): string | undefined {
   const at = parseEndpoint(header)
   const [best] = addresses
   if (at === undefined || best === undefined) return undefined
   if (at.host === '*') return formatEndpoint(best, at.port)
+  if (isOwn) return isAddress(at.host) ? formatEndpoint(at.host, at.port) : undefined
   // A zone of theirs tells us nothing (harmony.md 2.12); ours is in the address by which we know them.
   const told = withoutZone(at.host)
   const own = addresses.find((address) => withoutZone(address) === told)

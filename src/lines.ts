@@ -12,7 +12,7 @@ import {
   type ZmtpEvent,
   type ZmtpLimits,
 } from '../protocol/index.ts'
-import type { Host, Stream, StreamHandlers } from './host.ts'
+import type { Host, Stream, StreamHandlers, Timer } from './host.ts'
 import { writeOutput } from './mesh.ts'
 
 /** What these connections are, and what they may take. */
@@ -95,6 +95,8 @@ interface OwnLine extends Line {
   counts: boolean
   isOpen: boolean
   resting: boolean
+  /** By when it is closed whatever has not left, once it was dropped. */
+  end: Timer | undefined
 }
 
 /** The lines of one service; those that it has stopped are closed, and it may begin anew. */
@@ -146,12 +148,22 @@ export class Lines {
     this.#dial(target)
   }
 
-  /** Closes the line to a place, and dials it no more. */
-  drop(endpoint: string): void {
+  /** Closes the line to a place, once what was written has left or `lingerMs` are over, and dials it no more. */
+  drop(endpoint: string, lingerMs = 0): void {
     const target = this.#targets.get(endpoint)
     if (target === undefined) return
     this.#targets.delete(endpoint)
-    if (target.line !== undefined) this.#close(target.line, 'closed by us')
+    const { line } = target
+    if (line === undefined) return
+    if (lingerMs === 0 || !line.zmtp.ready) {
+      this.#close(line, 'closed by us')
+      return
+    }
+    const { clock } = this.#host
+    this.#remove(line, 'closed by us')
+    line.stream.end()
+    line.end = clock.timer(() => line.stream.destroy())
+    line.end.set(clock.now() + lingerMs)
   }
 
   /** Takes a connection that somebody else has begun. */
@@ -264,7 +276,8 @@ export class Lines {
     const zmtp = new ZmtpConnection({ ...begun, limits }, this.#host.clock.now())
     const connection = ++this.#lineCount
     const stream = undefined as unknown as Stream
-    const line = { connection, target, zmtp, stream, counts: true, isOpen: false, resting: false }
+    const state = { counts: true, isOpen: false, resting: false, end: undefined }
+    const line: OwnLine = { connection, target, zmtp, stream, ...state }
     this.#lines.set(connection, line)
     this.#streamCount++
     return line
@@ -291,6 +304,7 @@ export class Lines {
         this.#handlers.settle(clock.now())
       },
       close: (reason) => {
+        line.end?.set(NEVER)
         if (--this.#streamCount === 0) this.#allClosed?.()
         if (!line.counts) return
         this.#remove(line, line.zmtp.ready ? reason : `${reason} before the handshake was done`)

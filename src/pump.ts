@@ -8,6 +8,7 @@ import {
   type Harmony,
   type Headers,
   type LinkChange,
+  LOG_HEADER,
   type PeerDiagnostics,
   type SeedDiagnostics,
   type Tally,
@@ -252,7 +253,7 @@ export class Pump {
       this.#state = 'started'
       this.#lonelyAt = clock.now() + this.#settings.lonelyAfterMs
       this.#stage?.handleAction({ type: 'start' })
-      this.log.start(situation.endpoint)
+      this.log.start(situation)
       this.run()
     } catch (error) {
       this.#session?.timer.set(Number.POSITIVE_INFINITY)
@@ -278,7 +279,7 @@ export class Pump {
     if (isElsewhere) {
       const reason = 'the addresses of this machine changed'
       this.#harmony.move(endpoint, homes, this.now())
-      this.log.move(endpoint)
+      this.log.move(situation)
       this.#trace({ type: 'interfaces', endpoint, reason })
     }
     if (failure !== '') this.#trace({ type: 'interfaces', reason: failure })
@@ -335,9 +336,10 @@ export class Pump {
   }
 
   #createLog(): Observer {
-    const { log, limits } = this.#settings
+    const { log, limits, headers } = this.#settings
     const { logRecordsMax: recordsMax, logBytesMax: bytesMax } = limits
-    const options = { ...log, uuid: this.#uuid, name: this.#name, recordsMax, bytesMax }
+    const who = { uuid: this.#uuid, name: this.#name, header: headers[LOG_HEADER] }
+    const options = { ...log, ...who, recordsMax, bytesMax }
     return new Observer(this.#host, options, { sooner: () => this.#arm() })
   }
 

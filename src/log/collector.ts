@@ -30,7 +30,7 @@ export interface CollectorOptions {
   readonly holdMs?: number
   /** Nodes that can be connected at one time, from 1. Default: 1,024. */
   readonly connectionsMax?: number
-  /** Options of the node that the collector is. */
+  /** Options of the node that the collector is; with `log`, what that logs is collected as well. */
   readonly node?: LyreOptions
 }
 

@@ -11,11 +11,11 @@ import {
   type LogEventName,
   type LogFields,
   type LogLevel,
-  type Peer,
   type PeerEvent,
   type Trace,
   type Uuid,
 } from '../../protocol/index.ts'
+import type { Whereabouts } from '../discovery/discovery.ts'
 import { UsageError } from '../errors.ts'
 import type { WarningEvent } from '../events.ts'
 import type { Host } from '../host.ts'
@@ -26,6 +26,8 @@ import { LogSender, type LogSenderDiagnostics } from './sender.ts'
 export interface ObserverOptions {
   readonly uuid: Uuid
   readonly name: string
+  /** Where we collect logs ourselves, if we do. */
+  readonly header: string | undefined
   readonly level: LogLevel | 'off'
   /** Whether collectors get it. */
   readonly publish: boolean
@@ -124,9 +126,11 @@ export class Observer {
   }
 
   /** We are there: collectors are connected to from now on. */
-  start(endpoint: string): void {
+  start(at: Whereabouts): void {
+    const { endpoint } = at
     this.#endpoint = endpoint
     this.#sender?.start(endpoint)
+    this.#handleOwn(at)
     const { name } = this.#options
     if (!this.#isWanted('info', 'start')) return
     this.#tell('info', 'start', { text: endpoint, fields: { name, endpoint } })
@@ -139,9 +143,10 @@ export class Observer {
   }
 
   /** Our inbox is elsewhere. */
-  move(endpoint: string): void {
-    this.#endpoint = endpoint
-    this.#sender?.move(endpoint)
+  move(at: Whereabouts): void {
+    this.#endpoint = at.endpoint
+    this.#sender?.move(at.endpoint)
+    this.#handleOwn(at)
   }
 
   /** Has the last word, and closes all connections once that has left, or `lingerMs` are over. */
@@ -179,7 +184,7 @@ export class Observer {
     switch (type) {
       case 'enter': {
         const header = peer.headers[LOG_HEADER]
-        if (header !== undefined) this.#handleCollector(peer, header, addresses)
+        if (header !== undefined) this.#handleCollector(peer.uuid, header, addresses(peer.uuid))
         if (!this.#isWanted('info', type)) return
         const { name, endpoint } = peer
         this.#tell('info', type, { peer, text: name, fields: { name, endpoint } })
@@ -247,15 +252,18 @@ export class Observer {
     }
   }
 
-  #handleCollector(
-    { uuid }: Peer,
-    header: string,
-    addresses: (uuid: Uuid) => readonly string[],
-  ): void {
+  /** Where we collect ourselves, that is a collector like those of others (log.md 5.9). */
+  #handleOwn({ places }: Whereabouts): void {
+    const { uuid, header } = this.#options
+    if (header === undefined) return
+    const addresses = places.map(({ chosen }) => chosen.address)
+    this.#handleCollector(uuid, header, addresses)
+  }
+
+  #handleCollector(uuid: Uuid, header: string, addresses: readonly string[]): void {
     if (!this.#options.publish) return
-    const told = addresses(uuid)
-    this.#collectors.set(uuid, [header, told])
-    this.#announce(uuid, header, told)
+    this.#collectors.set(uuid, [header, addresses])
+    this.#announce(uuid, header, addresses)
   }
 
   #announce(uuid: Uuid, header: string, addresses: readonly string[]): void {

@@ -58,6 +58,8 @@ const BACKLOG_BYTES_MAX = 262_144
 const CHUNK_BYTES = 65_536
 /** A subscription has one frame: its first octet, and the topic. */
 const LIMITS = { ...ZMTP_LIMITS, messageBytesMax: 1 + TOPIC_BYTES_MAX, messageFramesMax: 2 }
+/** How long a collector may take what is left when the level becomes off. */
+const LINGER_MS = 1_000
 const NEVER = Number.POSITIVE_INFINITY
 
 /** The log of a node, for all its lives: what is said between two of them is kept, and told in the next. */
@@ -113,8 +115,11 @@ export class LogSender {
     return this.#level
   }
   set level(level: LogLevel | 'off') {
+    // What was said before leaves, also where nothing does from now on.
+    this.#settle()
     this.#level = level
     this.#publisher.level = numberOf(level)
+    this.#settle()
   }
 
   /** From now on collectors are connected to, once they are announced. */
@@ -201,7 +206,7 @@ export class LogSender {
           this.#lines.keep(next.endpoint)
           break
         case 'hangup':
-          this.#lines.drop(next.endpoint)
+          this.#lines.drop(next.endpoint, this.#level === 'off' ? LINGER_MS : 0)
           break
         case 'write': {
           const line = this.#lines.line(next.connection)

@@ -212,6 +212,41 @@ t.test('those that came first are served, and then others (log.md 5.6)', async (
   t.same(effectsOf(publisher), [`hangup ${at(2)}`, `dial ${at(5)}`])
 })
 
+t.test('at level 0 no collector is served, and all are again (log.md 5.8)', async (t) => {
+  const publisher = publisherOf({ level: 3, collectorsMax: 2 })
+  publisher.log(entryOf('before'), EPOCH)
+  const announce = (index: number) => publisher.announce(`${index}`, at(index), [`10.0.0.${index}`])
+  for (const index of [1, 2, 3]) announce(index)
+  t.same(effectsOf(publisher), [`dial ${at(1)}`, `dial ${at(2)}`])
+  publisher.level = 0
+  t.equal(publisher.level, 0)
+  t.same(effectsOf(publisher), [`hangup ${at(1)}`, `hangup ${at(2)}`])
+  publisher.forget('1')
+  t.ok(announce(4))
+  publisher.level = 0
+  t.same(effectsOf(publisher), [])
+  publisher.level = 1
+  t.same(effectsOf(publisher), [`dial ${at(2)}`, `dial ${at(3)}`])
+  publisher.level = 4
+  t.same(effectsOf(publisher), [])
+  t.equal(publisher.diagnostics().kept, 1)
+})
+
+t.test('our own collector is served, wherever it is (log.md 5.9)', async (t) => {
+  const publisher = publisherOf()
+  const announce = (header: string, address = '10.0.0.1') =>
+    publisher.announce(NODE, header, [address])
+  t.ok(announce('tcp://*:9000'))
+  t.same(effectsOf(publisher), [`dial ${at(1)}`])
+  t.ok(announce('tcp://*:9000', '10.0.0.2'), 'we have moved')
+  t.same(effectsOf(publisher), [`hangup ${at(1)}`, `dial ${at(2)}`])
+  t.ok(announce('tcp://127.0.0.1:9000'))
+  t.same(effectsOf(publisher), [`hangup ${at(2)}`, 'dial tcp://127.0.0.1:9000'])
+  t.notOk(announce('tcp://collector:9000'), 'no name is looked up')
+  t.notOk(announce('here'))
+  t.same(effectsOf(publisher), ['hangup tcp://127.0.0.1:9000'])
+})
+
 t.test('who names an address of others is not served (log.md 5.7)', async (t) => {
   const publisher = publisherOf()
   t.notOk(publisher.announce('1', at(2), ['10.0.0.1']))

@@ -63,6 +63,18 @@ t.test('what is collected can be changed while it is', async (t) => {
   t.match(await heard.next('what there was of it'), { record: { level: 'info', text: 'no' } })
 })
 
+t.test('what its own node logs is collected like the rest, from first to last', async (t) => {
+  const port = await freePort()
+  const own = { name: 'eye', log: { level: 'info' } } as const
+  const { collector, heard } = collectorOf(t, port, { node: { ...own, beaconPort: port } })
+  await collector.start()
+  t.match(await heard.next('its start'), { node: { name: 'eye' }, record: { event: 'start' } })
+  collector.lyre?.log('warning', 'it is dark')
+  t.match(await heard.next('what it says'), { record: { text: 'it is dark' } })
+  await collector.stop()
+  t.match(await heard.next('its stop'), { node: { name: 'eye' }, record: { event: 'stop' } })
+})
+
 t.test('it listens where it is told, and says so', async (t) => {
   const port = await freePort()
   const { collector } = collectorOf(t, port)

@@ -257,7 +257,7 @@ async function watched(fidelity: 'wire' | 'message') {
   const ben = simulation.createLyre({ name: 'ben', log: { level: 'debug' } })
   await Promise.all([hub.start(), ada.start(), ben.start()])
   await simulation.run(3_000)
-  return { simulation, events, ada, ben }
+  return { simulation, events, hub, ada, ben }
 }
 
 for (const fidelity of FIDELITIES) {
@@ -292,3 +292,80 @@ for (const fidelity of FIDELITIES) {
     t.same(runs[0], runs[1])
   })
 }
+
+t.test('who collects has its own records as well, to the last (log.md 5.9)', async (t) => {
+  for (const header of [`tcp://*:${PORT}`, AT]) {
+    const world = new World()
+    const { events } = await receiverOf(world)
+    const headers = { 'X-ZRELOG': header }
+    const alice = new Lyre({ name: 'alice', headers, ...INFO }, world.host())
+    alice.log('info', 'before')
+    await alice.start()
+    await world.advance(1_000)
+    const { endpoint, uuid } = alice
+    t.match(alice.diagnostics().log.collectors, [{ endpoint: AT, state: 'connected' }])
+    await stopped(world, alice)
+    await world.advance(1_000)
+    t.same(linesOf(events, uuid), ['info text before', `info start ${endpoint}`, 'info stop'])
+  }
+  const world = new World()
+  const headers = { 'X-ZRELOG': 'nowhere' }
+  const alice = new Lyre({ name: 'alice', headers, ...INFO }, world.host())
+  await alice.start()
+  t.match(alice.diagnostics().log, { collectors: [], counters: { 'header-refused': 1 } })
+  await stopped(world, alice)
+})
+
+t.test('who collects finds itself again where its address changes', async (t) => {
+  const { simulation, events, hub } = await watched('wire')
+  hub.logLevel = 'info'
+  await simulation.run(1_000)
+  const before = hub.diagnostics().log.collectors.map(({ endpoint }) => endpoint)
+  t.equal(before.length, 1)
+  simulation.moveTo(hub)
+  await simulation.run(30_000)
+  const after = hub.diagnostics().log.collectors
+  t.match(after, [{ state: 'connected' }])
+  t.not(after[0]?.endpoint, before[0])
+  hub.log('info', 'here I am')
+  await simulation.run(1_000)
+  t.ok(linesOf(events, hub.uuid).includes('info text here I am'))
+  await simulation.stop()
+})
+
+t.test('a level of none leaves no connection, and keeps what there is (log.md 5.8)', async (t) => {
+  const world = new World()
+  const first = await receiverOf(world)
+  const alice = new Lyre({ name: 'alice', ...COLLECTOR }, world.host())
+  const bob = new Lyre({ name: 'bob', log: { level: 'error' } }, world.host())
+  await Promise.all([alice.start(), bob.start()])
+  await world.advance(1_000)
+  bob.log('error', 'one')
+  bob.logLevel = 'off'
+  await world.advance(1_000)
+  t.same(linesOf(first.events, bob.uuid), ['error text one'], 'what was said just before left')
+  t.match(bob.diagnostics().log, { kept: 1, collectors: [] })
+  t.equal(first.receiver.diagnostics().connections, 0)
+  await Promise.all([world.settle(), first.receiver.stop()])
+  const second = await receiverOf(world)
+  const carl = new Lyre({ name: 'carl', ...COLLECTOR }, world.host())
+  await carl.start()
+  await world.advance(10_000)
+  t.same(second.events, [], 'nothing leaves')
+  bob.logLevel = 'error'
+  bob.log('error', 'two')
+  await world.advance(10_000)
+  t.same(linesOf(second.events, bob.uuid), ['error text one', 'error text two'])
+  const stopping = bob.stop()
+  bob.logLevel = 'off'
+  await world.advance(2_000)
+  await stopping
+  t.match(bob.diagnostics(), { state: 'stopped', log: { kept: 2, collectors: [] } })
+  await bob.start()
+  await world.advance(1_000)
+  t.equal(second.receiver.diagnostics().connections, 0)
+  bob.logLevel = 'error'
+  await world.advance(1_000)
+  t.equal(second.receiver.diagnostics().connections, 1)
+  await Promise.all([alice, bob, carl].map((lyre) => stopped(world, lyre)))
+})

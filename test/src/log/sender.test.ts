@@ -1,7 +1,7 @@
 import t from 'tap'
 import { decodeLog, type LogRecord, topicOf } from '../../../protocol/index.ts'
 import type { LogSender } from '../../../src/log/sender.ts'
-import { EPOCH, World } from '../../support/host.ts'
+import { EPOCH, type FakeStream, World } from '../../support/host.ts'
 import { entryOf, NODE } from '../../support/log.ts'
 import { AT, announce, collectorAt, receiverOf, senderOf } from '../../support/log-world.ts'
 import { checkWaits, type Raw, watchedHost } from '../../support/raw.ts'
@@ -73,15 +73,46 @@ t.test('the level may be changed, and be none', async (t) => {
   const raws = await collectorAt(world)
   const sender = senderOf(world, { level: 'off' })
   announce(sender)
-  const raw = await subscribe(world, raws)
+  await world.settle()
   t.equal(sender.level, 'off')
-  for (const level of ['off', 'warning', 'info', 'off'] as const) {
+  t.same(raws, [])
+  sender.level = 'warning'
+  const raw = await subscribe(world, raws)
+  for (const level of ['warning', 'info', 'off'] as const) {
     sender.level = level
     t.equal(sender.level, level)
     sender.log(entryOf(level))
   }
   await world.settle()
-  t.same(textsOf(raw), ['info'])
+  t.same(textsOf(raw), ['info'], 'what was said at once before is not lost')
+  t.equal(raw.over, 'closed by the peer')
+  t.match(sender.diagnostics(), { kept: 1, collectors: [] })
+  sender.level = 'debug'
+  await world.settle()
+  t.equal(raws.length, 2)
+  await stopped(world, sender)
+})
+
+t.test('a collector that takes nothing is closed a second after the level is off', async (t) => {
+  const world = new World()
+  await collectorAt(world)
+  const sender = senderOf(world)
+  announce(sender)
+  await world.settle()
+  const stream = world.streams[0] as FakeStream
+  stream.stalled = true
+  sender.level = 'off'
+  t.same(sender.diagnostics().collectors, [])
+  await world.advance(999)
+  t.ok(stream.handlers)
+  await world.advance(1)
+  t.notOk(stream.handlers)
+  sender.forget(AT)
+  announce(sender, 'tcp://127.0.0.1:9001')
+  sender.level = 'info'
+  sender.level = 'off'
+  await world.settle()
+  t.same(sender.diagnostics().collectors, [], 'also one that was being dialled')
   await stopped(world, sender)
 })
 
