@@ -31,6 +31,9 @@ export const LOG_EVENTS = {
   epoch: 23,
   leader: 24,
   trace: 25,
+  warning: 26,
+  status: 27,
+  late: 28,
 } as const
 /** The name of an event. */
 export type LogEventName = keyof typeof LOG_EVENTS

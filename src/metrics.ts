@@ -2,9 +2,16 @@
 // of it diagnostics() has already; what it has not is counted here, in plain numbers.
 // docs/guide/metrics.md lists all of them.
 
-import type { ConnectionId, ExitCause, LinkChange, PeerState, Uuid } from '../protocol/index.ts'
+import type {
+  ConnectionId,
+  ExitCause,
+  LinkChange,
+  PeerState,
+  Tally,
+  Uuid,
+} from '../protocol/index.ts'
 import type { Diagnostics } from './pump.ts'
-import { COMMANDS, createTraffic } from './traffic.ts'
+import { COMMANDS, type Counts, createTraffic } from './traffic.ts'
 
 /** What tells the samples of a metric apart: `{ direction: 'in', command: 'shout' }`. */
 export type MetricLabels = Readonly<Record<string, string>>
@@ -48,6 +55,20 @@ export type Metrics = {
 
 /** What a metric is called. */
 export type MetricName = keyof typeof METRICS
+
+/** How a node is, and what became of it since it was asked last: flat, for a record of its log. */
+export interface Status {
+  readonly peers: number
+  readonly evasive: number
+  readonly roundTrips: number
+  readonly roundTripMinMs?: number
+  readonly roundTripMs?: number
+  readonly roundTripMaxMs?: number
+  readonly lagMaxMs: number
+  readonly sent: number
+  readonly received: number
+  readonly dropped: number
+}
 
 type Samples = { readonly [Name in MetricName]: Metric['samples'] }
 
@@ -180,6 +201,11 @@ class Histogram {
   readonly #bounds: readonly number[]
   readonly #counts: number[]
   #sum = 0
+  /** Of those since the last take(), and what it has given before. */
+  #min = Number.POSITIVE_INFINITY
+  #max = 0
+  #takenCount = 0
+  #takenSum = 0
 
   constructor(bounds: readonly number[]) {
     this.#bounds = bounds
@@ -191,6 +217,26 @@ class Histogram {
     while (index < this.#bounds.length && ms > (this.#bounds[index] as number)) index++
     this.#counts[index] = (this.#counts[index] as number) + 1
     this.#sum += ms
+    if (ms < this.#min) this.#min = ms
+    if (ms > this.#max) this.#max = ms
+  }
+
+  /** What came since it was taken last. */
+  take(): {
+    readonly count: number
+    readonly min: number
+    readonly mean: number
+    readonly max: number
+  } {
+    const [min, max] = [this.#min, this.#max]
+    const total = this.#counts.reduce((sum, count) => sum + count, 0)
+    const count = total - this.#takenCount
+    const mean = (this.#sum - this.#takenSum) / count
+    this.#takenCount = total
+    this.#takenSum = this.#sum
+    this.#min = Number.POSITIVE_INFINITY
+    this.#max = 0
+    return { count, min, mean, max }
   }
 
   sample(labels: MetricLabels): HistogramSample {
@@ -216,6 +262,8 @@ export class Meter {
   readonly #lags = new Histogram(LAG_BOUNDS_MS)
   /** By peer, once somebody has asked: a node of a large mesh has many, and mostly nobody does. */
   #roundTripsByPeer: Map<Uuid, Histogram> | undefined
+  /** What status() has told of so far. */
+  #told = { sent: 0, received: 0, dropped: 0 }
 
   /** Something became of a connection, whose other end may be known. */
   handleLink(connection: ConnectionId, change: LinkChange, uuid: Uuid | undefined): void {
@@ -243,6 +291,34 @@ export class Meter {
   /** The node's timer was so late. */
   handleLag(ms: number): void {
     this.#lags.add(Math.max(0, ms))
+  }
+
+  /** How the node is, and what became of it since this was asked last. */
+  status(
+    peers: readonly { readonly state: PeerState }[],
+    { lost, dropped: leftOut }: Pick<Tally, 'lost' | 'dropped'>,
+  ): Status {
+    const there = peers.filter(isPresent)
+    const { count, min, mean, max } = this.#roundTrips.take()
+    const contents = ({ whisper, shout }: Counts) => whisper.messages + shout.messages
+    const [sent, received] = [contents(this.traffic.sent), contents(this.traffic.received)]
+    const dropped = lost + leftOut
+    const told = this.#told
+    this.#told = { sent, received, dropped }
+    return {
+      peers: there.length,
+      evasive: there.filter(({ state }) => state !== 'entered').length,
+      roundTrips: count,
+      ...(count > 0 && {
+        roundTripMinMs: thousandths(min),
+        roundTripMs: thousandths(mean),
+        roundTripMaxMs: thousandths(max),
+      }),
+      lagMaxMs: thousandths(this.#lags.take().max),
+      sent: sent - told.sent,
+      received: received - told.received,
+      dropped: dropped - told.dropped,
+    }
   }
 
   /** All there is, with what diagnostics() knows at this moment. */
@@ -350,7 +426,16 @@ function beaconSamples({ beacon }: Diagnostics) {
 }
 
 function present({ peers }: Diagnostics): PeerOf[] {
-  return peers.filter(({ state }) => PRESENT.has(state))
+  return peers.filter(isPresent)
+}
+
+function isPresent({ state }: { readonly state: PeerState }): boolean {
+  return PRESENT.has(state)
+}
+
+/** More digits tell nothing, and take room in each record. */
+function thousandths(ms: number): number {
+  return Math.round(ms * 1_000) / 1_000
 }
 
 function labelsOf({ uuid, name }: PeerOf): MetricLabels {

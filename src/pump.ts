@@ -74,6 +74,8 @@ interface Session {
   readonly timer: Timer
   readonly lookout: Lookout
   armedAt: number
+  /** The same, or when it was set, if that was too late already. */
+  dueAt: number
 }
 
 /** How long to go on sending to those who do not take it. */
@@ -247,11 +249,11 @@ export class Pump {
       const situation = await lookout.open()
       const timer = clock.timer(() => this.#timeout())
       this.#harmony.start(situation.endpoint, situation.homes, this.headers)
-      const armedAt = Number.POSITIVE_INFINITY
-      this.#session = { mesh, discoveries, timer, lookout, armedAt }
+      const never = { armedAt: Number.POSITIVE_INFINITY, dueAt: Number.POSITIVE_INFINITY }
+      this.#session = { mesh, discoveries, timer, lookout, ...never }
       await discoveries.start(situation)
       this.#state = 'started'
-      this.#lonelyAt = clock.now() + this.#settings.lonelyAfterMs
+      this.#lonelyAt = this.now() + this.#settings.lonelyAfterMs
       this.#stage?.handleAction({ type: 'start' })
       this.log.start(situation)
       this.run()
@@ -339,8 +341,17 @@ export class Pump {
     const { log, limits, headers } = this.#settings
     const { logRecordsMax: recordsMax, logBytesMax: bytesMax } = limits
     const who = { uuid: this.#uuid, name: this.#name, header: headers[LOG_HEADER] }
-    const options = { ...log, ...who, recordsMax, bytesMax }
-    return new Observer(this.#host, options, { sooner: () => this.#arm() })
+    return new Observer(
+      this.#host,
+      { ...log, ...who, recordsMax, bytesMax },
+      {
+        sooner: () => this.#arm(),
+        status: (now) => {
+          const { peers, messages } = this.#harmony.diagnostics(now)
+          return this.#meter.status(peers, messages)
+        },
+      },
+    )
   }
 
   #createDiscoveries(): Discoveries {
@@ -396,11 +407,12 @@ export class Pump {
   #timeout(): void {
     const session = this.#session
     if (session === undefined) return
-    const dueAt = Math.max(session.armedAt, this.#toldAt)
     session.armedAt = Number.POSITIVE_INFINITY
     const now = this.now()
-    this.#meter.handleLag(now - dueAt)
+    const lateMs = now - session.dueAt
+    this.#meter.handleLag(lateMs)
     const sleptMs = this.#look(session, now)
+    this.log.handleLate({ lateMs, sleptMs })
     session.discoveries.handleTimeout(now)
     this.#identity?.handleTimeout(now)
     session.mesh.handleTimeout(now)
@@ -446,6 +458,7 @@ export class Pump {
     at = Math.min(at, discoveries.pollTimeout(), this.#lonelyAt, this.log.pollTimeout())
     if (at === session.armedAt) return
     session.armedAt = at
+    session.dueAt = at > this.#toldAt ? at : this.#host.clock.now()
     session.timer.set(at)
   }
 

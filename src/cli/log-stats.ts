@@ -1,7 +1,7 @@
 // `lyre log stats`: what the logs that were saved say of each node: how much it told and how fast, what is missing, whom it lost
 // and why, and how long the way to others was.
 
-import type { LogLine } from '../index.ts'
+import type { LogFields, LogLine } from '../index.ts'
 import { Bar } from './bar.ts'
 import { recall } from './log-history.ts'
 import { filterOf, type LogWishes } from './log-settings.ts'
@@ -78,6 +78,8 @@ class NodeStats {
     minMs: Number.POSITIVE_INFINITY,
     maxMs: 0,
   }
+  /** By how much its event loop was late at most; undefined where it told nothing of that. */
+  lagMaxMs: number | undefined
   readonly #spans = new Map<string, Span>()
   /** Of each peer, whether it is there. */
   readonly #peers = new Map<string | number, boolean>()
@@ -112,7 +114,7 @@ class NodeStats {
 
   toJson() {
     const { name, fromMs, toMs, records, rate, peak, levels, events, lost, restarts } = this
-    const { flaps, causes, offsetMs, id, roundTrips } = this
+    const { flaps, causes, offsetMs, id, roundTrips, lagMaxMs = null } = this
     const { count, sumMs, minMs, maxMs } = roundTrips
     const measured = { count, minMs, meanMs: sumMs / Math.max(1, count), maxMs }
     const shares = { records, perSecond: Math.round(100 * rate) / 100, perSecondMax: peak }
@@ -120,6 +122,7 @@ class NodeStats {
       ...{ id, name, fromMs, toMs, ...shares, levels, events },
       ...{ lost, restarts, flaps, exits: causes, offsetMs },
       roundTrips: count === 0 ? null : measured,
+      lagMaxMs,
     }
   }
 
@@ -133,9 +136,9 @@ class NodeStats {
     add(this.levels, level)
     add(this.events, event)
     if (epoch !== undefined && sequence !== undefined) this.#count(`${epoch} ${level}`, sequence)
-    const { cause, roundTripMs } = fields
+    const { cause } = fields
     if (event === 'exit') add(this.causes, typeof cause === 'string' ? cause : 'unknown')
-    if (typeof roundTripMs === 'number') this.#measure(roundTripMs)
+    this.#measure(fields, event)
     if (peer !== undefined && (event === 'enter' || event === 'exit')) this.#see(peer, event)
   }
 
@@ -159,12 +162,22 @@ class NodeStats {
     })
   }
 
-  #measure(ms: number): void {
+  /** A status tells of all that was measured since the last one, any other record of one round trip. */
+  #measure(fields: LogFields, event: string): void {
     const { roundTrips } = this
-    roundTrips.count++
-    roundTrips.sumMs += ms
-    roundTrips.minMs = Math.min(roundTrips.minMs, ms)
-    roundTrips.maxMs = Math.max(roundTrips.maxMs, ms)
+    const ofSome = (key: string) => (typeof fields[key] === 'number' ? fields[key] : undefined)
+    const lateMs = ofSome(event === 'late' ? 'lateMs' : 'lagMaxMs')
+    const isOwn = event === 'status' || event === 'late'
+    if (isOwn && lateMs !== undefined) this.lagMaxMs = Math.max(this.lagMaxMs ?? 0, lateMs)
+    const meanMs = ofSome('roundTripMs')
+    const count = event === 'status' ? (ofSome('roundTrips') ?? 0) : 1
+    if (meanMs === undefined || !(count > 0)) return
+    const [minMs, maxMs] =
+      event === 'status' ? [ofSome('roundTripMinMs'), ofSome('roundTripMaxMs')] : []
+    roundTrips.count += count
+    roundTrips.sumMs += meanMs * count
+    roundTrips.minMs = Math.min(roundTrips.minMs, minMs ?? meanMs)
+    roundTrips.maxMs = Math.max(roundTrips.maxMs, maxMs ?? meanMs)
   }
 
   /** A peer that was there, went, and is there again, has flapped. */
@@ -199,7 +212,7 @@ function reportOf(nodes: readonly NodeStats[]): string {
     return [labelOf(name), id, ...times, String(records), rate.toFixed(1), ...counts]
   })
   const details = nodes.flatMap((node) => {
-    const { name, id, events, causes, roundTrips, offsetMs } = node
+    const { name, id, events, causes, roundTrips, lagMaxMs, offsetMs } = node
     const lines = [`events: ${countsOf(events)}`]
     if (Object.keys(causes).length > 0) lines.push(`exits: ${countsOf(causes)}`)
     const { count, sumMs, minMs, maxMs } = roundTrips
@@ -207,6 +220,7 @@ function reportOf(nodes: readonly NodeStats[]): string {
       const figures = [minMs, sumMs / count, maxMs].map((ms) => durationOf(ms))
       lines.push(`round trips: ${figures.join(', ')} (lowest, mean, highest of ${count})`)
     }
+    if (lagMaxMs !== undefined) lines.push(`it was late by ${durationOf(lagMaxMs)} at most`)
     lines.push(clockOf(offsetMs))
     return [`${labelOf(name) || id.slice(0, 6)}:`, ...lines.map((line) => `  ${line}`)]
   })

@@ -19,6 +19,7 @@ import type { Whereabouts } from '../discovery/discovery.ts'
 import { UsageError } from '../errors.ts'
 import type { WarningEvent } from '../events.ts'
 import type { Host } from '../host.ts'
+import type { Status } from '../metrics.ts'
 import { Traces } from '../traces.ts'
 import { LogSender, type LogSenderDiagnostics } from './sender.ts'
 
@@ -34,6 +35,14 @@ export interface ObserverOptions {
   /** What is kept for those that come later. */
   readonly recordsMax: number
   readonly bytesMax: number
+}
+
+/** What there is to an observer beside what it is told. */
+export interface ObserverHandlers {
+  /** pollTimeout() may be sooner than it was. */
+  sooner(): void
+  /** How the node is, and what became of it since this was asked last. */
+  status(now: number): Status
 }
 
 /** What a node logs, and what became of it. */
@@ -76,9 +85,14 @@ const TRACES: Readonly<Record<string, readonly [LogLevel, LogEventName]>> = {
   'went-on': ['info', 'epoch'],
   returned: ['info', 'epoch'],
   interfaces: ['info', 'trace'],
-  woke: ['info', 'trace'],
   'traces-left-out': ['warning', 'trace'],
 }
+
+/** How often a node tells how it is. */
+const STATUS_INTERVAL_MS = 30_000
+/** Who stood still for so long was perhaps missed by others. */
+const LATE_MIN_MS = 1_000
+const NEVER = Number.POSITIVE_INFINITY
 
 const NOTHING: LogSenderDiagnostics = {
   records: 0,
@@ -92,7 +106,7 @@ const NOTHING: LogSenderDiagnostics = {
 export class Observer {
   readonly #host: Host
   readonly #options: ObserverOptions
-  readonly #handlers: { sooner(): void }
+  readonly #handlers: ObserverHandlers
   #level: LogLevel | 'off'
   /** Undefined until something is to be recorded for the first time, and where nothing is to leave this process. */
   #sender: LogSender | undefined
@@ -105,9 +119,10 @@ export class Observer {
   /** Why a peer is about to exit. */
   #drop: Trace | undefined
   #refusedCount = 0
+  /** When to tell how we are; never while nobody wants to know. */
+  #statusAt = NEVER
 
-  /** @param handlers `sooner`: pollTimeout() may be sooner than it was. */
-  constructor(host: Host, options: ObserverOptions, handlers: { sooner(): void }) {
+  constructor(host: Host, options: ObserverOptions, handlers: ObserverHandlers) {
     this.#host = host
     this.#options = options
     this.#handlers = handlers
@@ -153,6 +168,7 @@ export class Observer {
   async stop(lingerMs: number): Promise<void> {
     if (this.#isWanted('info', 'stop')) this.#tell('info', 'stop', {})
     this.#endpoint = undefined
+    this.#statusAt = NEVER
     this.#collectors.clear()
     await this.#sender?.stop(lingerMs)
   }
@@ -209,25 +225,47 @@ export class Observer {
 
   /** Something is not as it should be. */
   handleWarning({ code, text, causes }: WarningEvent): void {
-    if (!this.#isWanted('warning', 'trace')) return
+    if (!this.#isWanted('warning', 'warning')) return
     const fields = { code, causes: causes.map((cause) => cause.code) }
-    this.#tell('warning', 'trace', { text, fields })
+    this.#tell('warning', 'warning', { text, fields })
+  }
+
+  /** We were called so late, or our machine or process slept for so long, or both, which is told once. */
+  handleLate({ lateMs, sleptMs }: { readonly lateMs: number; readonly sleptMs: number }): void {
+    const ms = Math.round(Math.max(lateMs, sleptMs))
+    if (ms <= LATE_MIN_MS || !this.#isWanted('warning', 'late')) return
+    const text = `${sleptMs > 0 ? 'slept' : 'stood still'} for ${ms} ms`
+    this.#tell('warning', 'late', { text, fields: { lateMs: ms } })
   }
 
   /** What a developer may want to know. */
   handleTrace(trace: Trace, now: number): void {
     // The exit that follows tells it, or it is told as the detail that it is.
     this.#drop = trace.type === 'drop' ? trace : undefined
+    // handleLate() tells it.
+    if (trace.type === 'woke') return
     const [level, event] = TRACES[trace.type] ?? DETAIL
     if (this.#isWanted(level, event)) this.#traces.add(trace, now)
   }
 
+  /** Called whenever the node does something in its time: who listens to a channel has said so to nobody. */
   handleTimeout(now: number): void {
     this.#sender?.handleTimeout(now)
+    if (this.#endpoint === undefined || !this.#isWanted('info', 'status')) {
+      this.#statusAt = NEVER
+    } else if (this.#statusAt === NEVER) {
+      // What was before is nobody's period.
+      this.#handlers.status(now)
+      this.#statusAt = now + STATUS_INTERVAL_MS
+    } else if (now >= this.#statusAt) {
+      this.#statusAt = now + STATUS_INTERVAL_MS
+      const fields = { ...this.#handlers.status(now) }
+      this.#tell('info', 'status', { text: `peers: ${fields.peers}`, fields })
+    }
   }
 
   pollTimeout(): number {
-    return this.#sender?.pollTimeout() ?? Number.POSITIVE_INFINITY
+    return Math.min(this.#statusAt, this.#sender?.pollTimeout() ?? NEVER)
   }
 
   /** What became of it all. */

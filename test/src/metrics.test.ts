@@ -2,14 +2,16 @@
 
 import t, { type Test } from 'tap'
 import { Simulation, type SimulationOptions } from '../../sim/index.ts'
-import type { Lyre } from '../../src/lyre.ts'
+import { Lyre } from '../../src/lyre.ts'
 import {
   type HistogramSample,
   METRICS,
+  Meter,
   type Metric,
   type MetricLabels,
   type Metrics,
 } from '../../src/metrics.ts'
+import { World } from '../support/host.ts'
 
 /** The value of the one sample that has these labels. */
 function value({ samples }: Metric, labels: MetricLabels = {}): number | undefined {
@@ -159,6 +161,54 @@ t.test('beacons that a process heard late, all at once, are none that were lost'
   t.ok(lag.sum > 10 * 4, 'the timer of one who did not run was late')
   const other = histogram(bob.metrics().lyre_event_loop_lag_seconds)
   t.ok(other.sum < 0.001, 'in virtual time nobody else is late')
+})
+
+t.test('a status is of the time since the last one, and metrics are of all time', async (t) => {
+  const meter = new Meter()
+  const none = { lost: 0, dropped: 0 }
+  const nothing = { roundTrips: 0, lagMaxMs: 0, sent: 0, received: 0, dropped: 0 }
+  t.strictSame(meter.status([], none), { peers: 0, evasive: 0, ...nothing })
+  for (const roundTripMs of [4, 1, 1.00049]) {
+    meter.handleLink(1, { type: 'measured', roundTripMs }, undefined)
+  }
+  for (const ms of [-0.5, 1_500, 3]) meter.handleLag(ms)
+  meter.traffic.sent.whisper.messages = 2
+  meter.traffic.sent.shout.messages = 3
+  meter.traffic.sent.ping.messages = 100
+  meter.traffic.received.shout.messages = 7
+  const states = ['discovered', 'dialling', 'greeted', 'entered', 'evasive', 'silent'] as const
+  const peers = states.map((state) => ({ state }))
+  t.strictSame(meter.status(peers, { lost: 1, dropped: 2 }), {
+    ...{ peers: 3, evasive: 2, roundTrips: 3 },
+    ...{ roundTripMinMs: 1, roundTripMs: 2, roundTripMaxMs: 4 },
+    ...{ lagMaxMs: 1_500, sent: 5, received: 7, dropped: 3 },
+  })
+  meter.handleLink(1, { type: 'measured', roundTripMs: 2 }, undefined)
+  meter.traffic.sent.shout.messages = 4
+  t.strictSame(meter.status([], { lost: 1, dropped: 2 }), {
+    ...{ peers: 0, evasive: 0, ...nothing, roundTrips: 1, sent: 1 },
+    ...{ roundTripMinMs: 2, roundTripMs: 2, roundTripMaxMs: 2 },
+  })
+  const lyre = new Simulation({ seed: 1 }).createLyre({ name: 'ada' })
+  const { count, sum } = histogram(meter.metrics(lyre.diagnostics()).lyre_round_trip_seconds)
+  t.equal(count, 4)
+  t.ok(Math.abs(sum - 0.00800049) < 1e-9)
+})
+
+t.test('a node that stood still is late, whatever else came before its timer', async (t) => {
+  const world = new World()
+  const [alice, bob] = [new Lyre({}, world.host()), new Lyre({}, world.host())]
+  await Promise.all([alice.start(), bob.start()])
+  await world.advance(3_000)
+  const before = histogram(alice.metrics().lyre_event_loop_lag_seconds).sum
+  t.ok(before < 0.001)
+  world.now += 4_000
+  bob.whisper(alice.uuid, 'hello')
+  await world.settle()
+  t.equal(histogram(alice.metrics().lyre_event_loop_lag_seconds).sum, before)
+  await world.advance(100)
+  t.ok(histogram(alice.metrics().lyre_event_loop_lag_seconds).sum > 3)
+  await Promise.all([alice.stop(), bob.stop(), world.advance(2_000)])
 })
 
 t.test('the same seed gives the same metrics', async (t) => {

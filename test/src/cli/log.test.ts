@@ -4,9 +4,17 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { parseLine } from '../../../src/cli/log-archive.ts'
-import type { LogLine } from '../../../src/index.ts'
+import type { LogFields, LogLine } from '../../../src/index.ts'
 import { startChild } from '../../support/child.ts'
-import { ended, MAIN, run, runWith, startCommand } from '../../support/command.ts'
+import {
+  ended,
+  MAIN,
+  network,
+  run,
+  runWith,
+  startCommand,
+  startPipe,
+} from '../../support/command.ts'
 import { eventually } from '../../support/heard.ts'
 import { EPOCH, entryOf, PEER } from '../../support/log.ts'
 import { logFolder, recordLine } from '../../support/log-lines.ts'
@@ -127,6 +135,60 @@ t.test(
     ])
   },
 )
+
+t.test('all verbs tell their own log where they are asked to, by flag or variable', async (t) => {
+  const node = await network()
+  const log = startChild(t, MAIN, [
+    'log',
+    ...node,
+    '--json',
+    '--name',
+    'eye',
+    '--log-level',
+    'info',
+  ])
+  await log.next('start')
+  // What one tells may come before what another does, which happened after it.
+  const came = (name: string, event: string, text = '') =>
+    log.heard.until(`${event} of ${name}`, () =>
+      log.heard.items.some(
+        ({ node, record }) =>
+          node?.name === name && record?.event === event && record.text.includes(text),
+      ),
+    )
+  await came('eye', 'start')
+  const { child: ada } = await startPipe(t, node, 'ada', '--log-level', 'info', '--group', 'CHAT')
+  await came('ada', 'start')
+  await came('ada', 'enter', 'eye')
+  const variables = { LYRE_LOG_LEVEL: 'warning' }
+  const ben = startCommand(t, ['pipe', ...node, '--name', 'ben'], [], variables)
+  await came('ada', 'enter', 'ben')
+  await came('eye', 'enter', 'ben')
+  ada.end()
+  await came('ada', 'stop')
+  t.equal(await ada.exited, 0)
+  ben.end()
+  t.equal(await ben.exited, 0)
+  await log.heard.until('both are gone', () => {
+    const exits = log.heard.items.filter(
+      ({ node, record }) => node?.name === 'eye' && record?.event === 'exit',
+    )
+    return exits.length === 2
+  })
+  log.kill('SIGTERM')
+  const { nodes } = await log.next('stop')
+  t.equal(await log.exited, 0)
+  const names = (nodes as { name: string; records: number }[]).map(({ name }) => name)
+  t.same(names.sort(), ['ada', 'ben', 'eye'])
+  const levels = log.heard.items
+    .filter(({ node }) => node?.name === 'ben')
+    .map(({ record }) => record.level)
+  t.notOk(levels.includes('info'), 'ben was told to tell warnings alone')
+  const wrong = await run(t, 'pipe', ...node, '--log-level', 'loud')
+  t.equal(wrong.code, 2)
+  const alsoWrong = await runWith(t, { LYRE_LOG_LEVEL: 'loud' }, 'pipe', ...node)
+  t.equal(alsoWrong.code, 2)
+})
 
 t.test('a collector that is killed under load loses a part of its last line at most', async (t) => {
   const { network, kitchen, cellar } = await village(t)
@@ -287,6 +349,30 @@ t.test('what was saved is summed up', async (t) => {
     '  exits: expired 1\n  round trips: 2 ms, 3 ms, 4 ms (lowest, mean, highest of 2)',
   )
   t.notMatch(words.text, 'cellar')
+})
+
+t.test('round trips of a status count as many times as they were measured', async (t) => {
+  const folder = logFolder(t)
+  const status = (fields: LogFields) => ({ event: 'status', text: 'peers: 1', fields })
+  const trips = (roundTrips: number, [min, mean, max]: readonly number[]) => ({
+    ...{ roundTrips, roundTripMinMs: min, roundTripMs: mean, roundTripMaxMs: max },
+  })
+  const lines = [
+    recordLine(1, status({ ...trips(9, [1, 2, 8]), lagMaxMs: 12.5 })),
+    recordLine(2, status({ roundTrips: 0, lagMaxMs: 3 })),
+    recordLine(3, { text: 'mine', fields: { roundTripMs: 13, roundTrips: 7, lagMaxMs: 1e6 } }),
+    recordLine(4, status({ roundTrips: 'many', roundTripMs: 1, lagMaxMs: null })),
+    recordLine(1, { event: 'late', level: 'warning', fields: { lateMs: 1_500 } }),
+  ]
+  const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+  writeFileSync(join(folder, '00000001-20231114T221320Z.ndjson'), text)
+  const json = await run(t, 'log', 'stats', folder, '--json')
+  const [node] = JSON.parse(json.text).nodes
+  t.same(node.roundTrips, { count: 10, minMs: 1, meanMs: 3.1, maxMs: 13 })
+  t.equal(node.lagMaxMs, 1_500)
+  const words = await run(t, 'log', 'stats', folder)
+  t.match(words.text, 'round trips: 1 ms, 3.1 ms, 13 ms (lowest, mean, highest of 10)')
+  t.match(words.text, '  it was late by 1.5 s at most')
 })
 
 t.test('what is used wrongly is told', async (t) => {

@@ -3,9 +3,10 @@ import type { CollectedEvent, LogRecordV2 } from '../../../protocol/index.ts'
 import { nameOfEvent, nameOfLevel } from '../../../protocol/log.ts'
 import { type Place, Simulation } from '../../../sim/index.ts'
 import { UsageError } from '../../../src/errors.ts'
-import type { Observation } from '../../../src/log/observer.ts'
+import { type Observation, Observer } from '../../../src/log/observer.ts'
 import { LogReceiver } from '../../../src/log/receiver.ts'
 import { Lyre } from '../../../src/lyre.ts'
+import { Meter, type Status } from '../../../src/metrics.ts'
 import type { LyreOptions } from '../../../src/options.ts'
 import { World } from '../../support/host.ts'
 import { AT, PORT, receiverOf } from '../../support/log-world.ts'
@@ -266,7 +267,7 @@ for (const fidelity of FIDELITIES) {
     simulation.crash(ben)
     for (let count = 0; count < 5; count++) ada.whisper(ben.uuid, 'are you there?')
     await simulation.run(40_000)
-    const lines = linesOf(events, ada.uuid).filter((line) => !/ (start|enter) /.test(line))
+    const lines = linesOf(events, ada.uuid).filter((line) => !/ (start|enter|status) /.test(line))
     t.match(lines, [
       'info evasive ben',
       'warning silent ben',
@@ -284,14 +285,119 @@ for (const fidelity of FIDELITIES) {
     for (let count = 0; count < 2; count++) {
       const { simulation, events, ben } = await watched(fidelity)
       simulation.crash(ben, { by: 'kill' })
-      await simulation.run(10_000)
+      await simulation.run(70_000)
       runs.push([...events])
       await simulation.stop()
     }
-    t.ok((runs[0] ?? []).length > 10)
+    const told = recordsOf(runs[0] ?? [])
+    t.ok(told.length > 10)
+    t.ok(told.some(({ event }) => nameOfEvent(event) === 'status'))
     t.same(runs[0], runs[1])
   })
+
+  t.test(`a status tells of half a minute, at fidelity ${fidelity}`, async (t) => {
+    const { simulation, events, ada, ben } = await watched(fidelity)
+    const statuses = () =>
+      recordsOf(events).filter(
+        ({ node, event }) => node === ada.uuid && nameOfEvent(event) === 'status',
+      )
+    for (let count = 0; count < 10; count++) ada.whisper(ben.uuid, 'hello')
+    for (let count = 0; count < 4; count++) ben.whisper(ada.uuid, 'hello')
+    await simulation.run(60_000)
+    const [first, second, ...more] = statuses()
+    t.equal(more.length, 0)
+    t.match(first, { level: 3, text: 'peers: 2', peer: undefined })
+    t.match(first?.fields, { peers: 2, evasive: 0, sent: 10, received: 4, dropped: 0 })
+    const told: Partial<Status> = { ...first?.fields }
+    const { roundTripMinMs = 0, roundTripMs = 0, roundTripMaxMs = 0, lagMaxMs = 1 } = told
+    t.ok(lagMaxMs <= 0.001, 'in virtual time nobody is late')
+    t.ok(roundTripMinMs > 0 && roundTripMinMs <= roundTripMs && roundTripMs <= roundTripMaxMs)
+    t.match(second?.fields, { sent: 0, received: 0 }, 'what was told before is not told again')
+    t.equal((second?.timeMs ?? 0) - (first?.timeMs ?? 0), 30_000)
+    simulation.crash(ben)
+    for (let count = 0; count < 5; count++) ada.whisper(ben.uuid, 'are you there?')
+    await simulation.run(60_000)
+    const [third, fourth] = statuses().slice(2)
+    t.match(third?.fields, { peers: 2, evasive: 1 })
+    t.match(fourth?.fields, { peers: 1, evasive: 0, dropped: 5 })
+    ada.logLevel = 'warning'
+    await simulation.run(60_000)
+    t.equal(statuses().length, 4, 'nobody wants to know')
+    ada.logLevel = 'info'
+    await simulation.run(60_000)
+    t.equal(statuses().length, 5)
+    await simulation.stop()
+  })
+
+  t.test(`who stood still says so once, at fidelity ${fidelity}`, async (t) => {
+    const { simulation, events, ada } = await watched(fidelity)
+    const about = () =>
+      linesOf(events, ada.uuid).filter((line) => / (late|trace) .*(still|slept|woke)/.test(line))
+    for (const ms of [900, 2_500, 20_000]) {
+      simulation.pause(ada)
+      await simulation.run(ms)
+      simulation.resume(ada)
+      await simulation.run(20_000)
+    }
+    t.match(about(), [
+      /^warning late stood still for (1[5-9]|2[0-5])\d\d ms$/,
+      /^warning late slept for (19|20)\d\d\d ms$/,
+    ])
+    t.equal(about().length, 2)
+    simulation.pause(ada, { by: 'suspend' })
+    await simulation.run(10_000)
+    simulation.resume(ada)
+    await simulation.run(20_000)
+    t.equal(about().length, 3, 'also where its clock has stood still')
+    const [late] = recordsOf(events).filter(({ event }) => nameOfEvent(event) === 'late')
+    t.match(late?.fields, { lateMs: Number })
+    await simulation.stop()
+  })
 }
+
+t.test('no timer of ours is there for a status that nobody wants', async (t) => {
+  const world = new World()
+  const calls: number[] = []
+  const handlers = {
+    sooner() {},
+    status(now: number) {
+      calls.push(now)
+      return new Meter().status([], { lost: 0, dropped: 0 })
+    },
+  }
+  const quiet = { header: undefined, publish: false, recordsMax: 10, bytesMax: 1_000 } as const
+  for (const level of ['off', 'warning', 'info'] as const) {
+    const options = { ...quiet, uuid: '1'.repeat(32), name: 'bob', level }
+    const observer = new Observer(world.host(), options, handlers)
+    observer.start({ endpoint: 'tcp://127.0.0.1:1', places: [] })
+    observer.handleTimeout(world.now)
+    t.equal(observer.pollTimeout(), Number.POSITIVE_INFINITY, 'nothing leaves')
+    const said: Observation[] = []
+    world.channels.set('lyre:status', said)
+    observer.handleTimeout(1_000)
+    t.equal(observer.pollTimeout(), 31_000, 'somebody listens')
+    observer.handleTimeout(30_999)
+    t.same(said, [])
+    observer.handleTimeout(31_000)
+    t.match(said, [{ level: 'info', event: 'status', text: 'peers: 0', fields: { peers: 0 } }])
+    world.channels.delete('lyre:status')
+    observer.handleTimeout(61_000)
+    t.equal(observer.pollTimeout(), Number.POSITIVE_INFINITY)
+  }
+  t.same(calls, [1_000, 31_000, 1_000, 31_000, 1_000, 31_000])
+})
+
+t.test('a warning is an event of its own', async (t) => {
+  const world = new World()
+  const said: Observation[] = []
+  world.channels.set('lyre:warning', said)
+  const bob = new Lyre({ name: 'bob', lonelyAfterMs: 2_000 }, world.host())
+  await bob.start()
+  await world.advance(3_000)
+  t.match(said, [{ level: 'warning', event: 'warning', fields: { code: 'nobody-heard' } }])
+  t.match(said[0]?.text, /^nobody has been there for 2 s/)
+  await stopped(world, bob)
+})
 
 t.test('who collects has its own records as well, to the last (log.md 5.9)', async (t) => {
   for (const header of [`tcp://*:${PORT}`, AT]) {
