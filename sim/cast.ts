@@ -136,7 +136,8 @@ export class Cast {
   }
 }
 
-function machineOf(index: number): string {
+/** The name of the machine of a place. */
+export function machineOf(index: number): string {
   return `seat-${index}`
 }
 

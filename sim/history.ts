@@ -20,6 +20,8 @@ export interface SimulatedNode {
   readonly address: string
   /** All its addresses, without those whose cable is out. */
   readonly addresses: readonly string[]
+  /** Where a collector takes logs: its process holds what is connected there, too. Undefined for all other nodes. */
+  readonly logPort: number | undefined
   readonly state: 'running' | 'asleep' | 'crashed'
   /** What its process has of the world at present; a timer counts while it is set. */
   readonly holds: Readonly<Record<'sockets' | 'servers' | 'connections' | 'timers', number>>

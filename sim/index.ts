@@ -1,5 +1,6 @@
 // What 'lyre/sim' exports: a network in a box, to test programs that use Lyre in.
 
+export type { LogLevel } from '../protocol/index.ts'
 export { TimeoutError, UsageError } from '../src/errors.ts'
 export type {
   Address,
@@ -23,6 +24,8 @@ export type {
   Streams,
   Timer,
 } from '../src/host.ts'
+export type { Collector, CollectorEvents, CollectorOptions } from '../src/log/collector.ts'
+export type { LogLine, LogLineNode, LogLineRecord } from '../src/log/lines.ts'
 export type { Lyre } from '../src/lyre.ts'
 export type { Action } from '../src/stage.ts'
 export type { WireEvent } from '../src/wire.ts'

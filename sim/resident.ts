@@ -11,17 +11,29 @@ export class Resident implements SimulatedNode {
   readonly index: number
   readonly process: Process
   readonly options: LyreOptions
+  readonly logPort: number | undefined
   lyre: Lyre | undefined
   /** Whether it is between start() and stop(). */
   isStarted = false
   /** Of its inbox, once it was started. */
   port: number | undefined
 
-  constructor(index: number, process: Process, options: LyreOptions) {
-    this.index = index
+  constructor(
+    about: { readonly index: number; readonly logPort?: number | undefined },
+    process: Process,
+    options: LyreOptions,
+  ) {
+    this.index = about.index
+    this.logPort = about.logPort
     this.process = process
     this.options = options
     process.node = this
+  }
+
+  /** Who stops a node that logs, or a collector, waits for the end of those connections, which are no part of the mesh. */
+  await(change: 'start' | 'stop'): void {
+    if (this.options.log === undefined && this.logPort === undefined) return
+    this.process.awaited = change === 'stop' ? 'end' : 'nothing'
   }
 
   get uuid(): Uuid {

@@ -2,9 +2,13 @@
 // what is always true is asked for, alternate with calm, after which everybody has to agree.
 // A plan is plain JSON: whoever has it has the run.
 
+import { LOG_LEVELS, type LogLevel } from '../protocol/index.ts'
 import { UsageError } from '../src/errors.ts'
+import type { Collector } from '../src/log/collector.ts'
+import type { LogLine } from '../src/log/lines.ts'
+import type { LyreOptions } from '../src/options.ts'
 import type { WireEvent } from '../src/wire.ts'
-import { Cast } from './cast.ts'
+import { Cast, machineOf } from './cast.ts'
 import { checkFaults, type Faults, NO_FAULTS, readFaults } from './faults.ts'
 import { Habits } from './habits.ts'
 import { Hostile } from './hostile.ts'
@@ -32,6 +36,11 @@ export interface RunOptions {
   readonly ms?: number
   /** How long it is calm before all have to agree; less than the default, 50,000, asks for more than a node promises. */
   readonly calmMs?: number
+  /**
+   * What all nodes log, to a collector on a machine of its own that no fault befalls. It is one node more, so that a run is
+   * another one with a log than without. Default: nothing, and there is no collector.
+   */
+  readonly log?: LogLevel
 }
 
 /** A run with everything that its seed tells, as plain JSON: the same plan is the same run. */
@@ -47,6 +56,8 @@ export interface Plan {
   /** How many nodes beside the others keep to no protocol. */
   readonly hostiles: number
   readonly faults: Faults
+  /** Only there where nodes log. */
+  readonly log?: LogLevel
 }
 
 /** How far a run has come. */
@@ -70,6 +81,8 @@ export interface Watch {
   trace?(line: string): void
   /** What passes between nodes, as each of them tells it by its option `wire`. */
   wire?(event: WireEvent): void
+  /** What the collector tells, where nodes log: what `lyre log` would save. */
+  log?(line: LogLine): void
 }
 
 /** What came of a run. */
@@ -113,15 +126,21 @@ const CALM_MS = 50_000
 /** How much longer it takes until whoever is gone is forgotten, and no dial to it is left. */
 const SETTLE_MS = 12_000
 const SLICE_MS = 1_000
+/** Nodes that log, and peers, that a collector has room for at least; and how many times as many as there are at one time. */
+const COLLECTED_MIN = 1_024
+const COLLECTED_PER_NODE = 2
+const PORTS = 65_535
+/** When a collector has to have stopped. */
+const STOP_MS = 60_000
 
 /**
  * Everything that a seed tells about a run.
  * @throws UsageError that names the option, what was given and what would be right.
  */
 export function planRun(options: RunOptions): Plan {
-  checkKeys('a run', options, ['seed', 'nodes', 'workload', 'faults', 'fidelity', 'ms', 'calmMs'])
+  checkKeys('a run', options, KEYS)
   const { seed, nodes = 10, workload = 'book', faults = 'swarm', fidelity = 'wire' } = options
-  const { ms = 600_000, calmMs = CALM_MS } = options
+  const { ms = 600_000, calmMs = CALM_MS, log } = options
   integer('seed', seed, { min: 0, max: Number.MAX_SAFE_INTEGER })
   integer('nodes', nodes, { min: 2, max: NODES_MAX })
   integer('ms', ms, { min: 1_000, max: 1e12 })
@@ -132,6 +151,10 @@ export function planRun(options: RunOptions): Plan {
   }
   if (fidelity !== 'wire' && fidelity !== 'message') {
     throw new UsageError(`fidelity has to be wire or message, not ${String(fidelity)}`)
+  }
+  if (log !== undefined && !Object.hasOwn(LOG_LEVELS, log)) {
+    const levels = Object.keys(LOG_LEVELS).join(', ')
+    throw new UsageError(`log has to be one of ${levels}, not ${String(log)}`)
   }
   const random = new Random(seed).fork('plan')
   const stormMs = random.fork('rounds').between(20_000, 300_000)
@@ -146,8 +169,11 @@ export function planRun(options: RunOptions): Plan {
     calmMs,
     hostiles: workload === 'hostile' ? Math.max(1, Math.round(nodes * share)) : 0,
     faults: readFaults(faults, random.fork('faults')),
+    ...(log !== undefined && { log }),
   }
 }
+
+const KEYS = ['seed', 'nodes', 'workload', 'faults', 'fidelity', 'ms', 'calmMs', 'log']
 
 /** The expanded options of a plan, one a line. */
 export function describePlan(plan: Plan): string[] {
@@ -170,8 +196,9 @@ export function readRepro(json: unknown): Plan {
   if (typeof plan !== 'object' || plan === null || typeof plan.faults !== 'object') {
     throw new UsageError('this is no repro file: it has no plan')
   }
-  const { seed = -1, nodes = -1, workload = 'book', fidelity = 'wire', ms = -1 } = plan
-  const sound = planRun({ seed, nodes, workload, fidelity, ms, faults: 'none' })
+  const { seed = -1, nodes = -1, workload = 'book', fidelity = 'wire', ms = -1, log } = plan
+  const logged = log === undefined ? {} : { log }
+  const sound = planRun({ seed, nodes, workload, fidelity, ms, faults: 'none', ...logged })
   const { stormMs = sound.stormMs, calmMs = CALM_MS, hostiles = 0 } = plan
   const faults: unknown = plan.faults
   checkFaults(faults)
@@ -194,6 +221,7 @@ export async function run(
   const play = new Play(plan, watch, untilMs)
   await play.play()
   const verdict = play.verdict()
+  await play.collectRest()
   if (beganMs === undefined || watch.wallMs === undefined) return verdict
   const wallSeconds = (watch.wallMs() - beganMs) / 1_000
   return { ...verdict, wallSeconds, speed: verdict.virtualSeconds / Math.max(wallSeconds, 1e-3) }
@@ -210,7 +238,11 @@ class Play {
   readonly #workload: ReturnType<typeof createWorkload>
   readonly #storm: Storm
   readonly #untilMs: number
+  /** Undefined where nothing is logged. */
+  readonly #collector: Collector | undefined
   #isStopped = false
+  /** Whether the verdict is told: what comes then is no part of the run. */
+  #isDone = false
   readonly #hostiles: readonly Hostile[]
 
   constructor(plan: Plan, watch: Watch, untilMs: number) {
@@ -224,7 +256,8 @@ class Play {
     const routed = this.#workload.subnets.length === 1
     this.#simulation = new Simulation({ seed, fidelity, links: linksOf(faults, false), routed })
     const narrow = plan.workload === 'flap' || plan.workload === 'flood'
-    this.#judge = new Judge(this.#simulation, { faults, nodes, narrow, trace: watch.trace })
+    const { trace, wire } = this.#told()
+    this.#judge = new Judge(this.#simulation, { faults, nodes, narrow, trace })
     this.#habits = new Habits(this.#simulation, {
       faults,
       random: random.fork('habits'),
@@ -235,13 +268,15 @@ class Play {
       subnets: this.#workload.subnets,
       options: (index) => ({
         ...this.#habits.options(this.#workload.options(index)),
-        ...(watch.wire !== undefined && { wire: (event: WireEvent) => watch.wire?.(event) }),
+        ...(wire !== undefined && { wire }),
+        ...this.#logOptions(index),
       }),
       birth: (seat) => {
         this.#workload.birth(seat)
         this.#habits.birth(seat.lyre)
       },
     })
+    this.#collector = this.#createCollector()
     this.#storm = new Storm(this.#cast, faults, random.fork('storm'))
     this.#hostiles = Array.from({ length: plan.hostiles }, (_, index) => {
       const machine = `hostile-${index}`
@@ -252,6 +287,7 @@ class Play {
   async play(): Promise<void> {
     const { ms, stormMs, calmMs, faults } = this.#plan
     try {
+      await this.#collector?.start()
       for (const hostile of this.#hostiles) await hostile.open()
       while (this.#simulation.now < ms && !this.#isOver) {
         this.#workload.begin(this.#cast)
@@ -294,9 +330,67 @@ class Play {
       steps,
       records,
       digest: this.#simulation.digest(),
-      ...(finding !== undefined && { invariant: finding.invariant, finding, findings }),
+      ...(finding !== undefined && {
+        invariant: finding.invariant,
+        finding,
+        findings: [...findings],
+      }),
       plan: this.#plan,
     }
+  }
+
+  /** Lets a collector tell what it still holds, where a run has not come to its end. */
+  async collectRest(): Promise<void> {
+    this.#isDone = true
+    const stopped = this.#collector?.stop()
+    for (let isDone = stopped === undefined; !isDone; ) {
+      try {
+        await this.#simulation.runUntil(stopped as Promise<void>, { timeoutMs: STOP_MS })
+        isDone = true
+      } catch (error) {
+        // Whatever went wrong is found already.
+        isDone = !this.#habits.takes(error)
+      }
+    }
+  }
+
+  /** Those who are told more than how far it is, until it is done. */
+  #told(): Pick<Watch, 'trace' | 'wire'> {
+    const { trace, wire } = this.#watch
+    const until =
+      <Told>(tell: (told: Told) => void) =>
+      (told: Told) => {
+        if (!this.#isDone) tell(told)
+      }
+    return {
+      ...(trace !== undefined && { trace: until((line: string) => trace.call(this.#watch, line)) }),
+      ...(wire !== undefined && {
+        wire: until((event: WireEvent) => wire.call(this.#watch, event)),
+      }),
+    }
+  }
+
+  /** Who is started anew has the name that it had, as a machine has. */
+  #logOptions(index: number): LyreOptions {
+    const { log } = this.#plan
+    return log === undefined ? {} : { name: machineOf(index), log: { level: log } }
+  }
+
+  /** On all subnets, and on no side of a partition: it hears everybody. */
+  #createCollector(): Collector | undefined {
+    const { log, nodes } = this.#plan
+    if (log === undefined) return undefined
+    const peersMax = Math.max(COLLECTED_MIN, COLLECTED_PER_NODE * nodes)
+    const collector = this.#simulation.createCollector(
+      {
+        level: log,
+        connectionsMax: Math.min(PORTS, peersMax),
+        node: { name: 'collector', limits: { peersMax } },
+      },
+      { machine: 'collector', subnet: this.#workload.subnets },
+    )
+    const tell = (line: LogLine) => this.#watch.log?.(line)
+    return collector.on('record', tell).on('gap', tell).on('restart', tell)
   }
 
   get #isOver(): boolean {

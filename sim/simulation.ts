@@ -2,10 +2,11 @@
 // What an application does with its nodes, it does here as it does anywhere; only time passes when run() says so.
 // Past 600 lines because it is all that a test can do to a network, and half of it says how.
 
-import { parseEndpoint, type Uuid, uuidToBytes } from '../protocol/index.ts'
+import { LOG_HEADER, parseEndpoint, type Uuid, uuidToBytes } from '../protocol/index.ts'
 import { TimeoutError, UsageError } from '../src/errors.ts'
 import type { LyreEvent } from '../src/events.ts'
 import type { Host } from '../src/host.ts'
+import { Collector, type CollectorOptions } from '../src/log/collector.ts'
 import { Lyre } from '../src/lyre.ts'
 import type { LyreOptions } from '../src/options.ts'
 import { VirtualClock } from './clock.ts'
@@ -45,6 +46,8 @@ const STEPS_MAX = 20_000
 /** What happens at one instant is never so much, unless somebody waits for nothing. */
 const INSTANT_STEPS_MAX = 5_000_000
 const STOP_TIMEOUT_MS = 60_000
+/** What nodes have for their last words, where somebody collects them. */
+const LAST_WORDS_MS = 1_000
 
 /**
  * A network of nodes in virtual time. The same version, seed, options and program give the same run, to the last octet.
@@ -61,6 +64,8 @@ export class Simulation {
   readonly #history = new History(this.#clock)
   readonly #network: Network
   readonly #nodes = new Map<Lyre, Resident>()
+  /** Collectors, and the process of each. */
+  readonly #collectors = new Map<Collector, Process>()
   readonly #nodeRandom: Random
   #programs: readonly ((node: SimulatedNode, event: LyreEvent) => void)[] = []
   #nodeCount = 0
@@ -155,13 +160,41 @@ export class Simulation {
   }
 
   /**
+   * Creates a collector of logs, as createCollector() of `lyre` does, on a machine of the simulation; its node is one of the
+   * simulation as well, once it is started. A collector that has crashed stays so: create another one on its machine.
+   * @throws UsageError on an option that cannot work, or when its machine is on another subnet.
+   */
+  createCollector(options: CollectorOptions = {}, place: Place = {}): Collector {
+    checkKeys('place', place, ['machine', 'subnet'])
+    const process = this.#process(this.#network.machine(place.machine, place.subnet))
+    const random = this.#nodeRandom.fork(`collector ${this.#collectors.size}`)
+    const host = createHost(process, { random, surface: (error) => this.#fail(error) })
+    let last: Lyre | undefined
+    try {
+      const collector = new Collector(options, host, (nodeOptions) => {
+        // Each start has a node of its own, in the place of the one before.
+        if (last !== undefined) this.#nodes.delete(last)
+        const logPort = parseEndpoint(nodeOptions.headers?.[LOG_HEADER] ?? '')?.port
+        const resident = new Resident({ index: this.#nodeCount++, logPort }, process, nodeOptions)
+        last = this.#inhabit(resident, host)
+        return last
+      })
+      this.#collectors.set(collector, process)
+      return collector
+    } catch (error) {
+      process.vanish()
+      throw error
+    }
+  }
+
+  /**
    * A bare host on a machine: for what is no Lyre, a stranger or a foreign program, that a test speaks for. What happens to
    * it is in the history as that of a node without a `lyre`.
    */
   createHost(place: Place = {}): Host {
     checkKeys('place', place, ['machine', 'subnet'])
     const process = this.#process(this.#network.machine(place.machine, place.subnet))
-    const node = new Resident(this.#nodeCount++, process, {})
+    const node = new Resident({ index: this.#nodeCount++ }, process, {})
     process.awaited = 'all'
     this.#fault({ type: 'create', node })
     return createHost(process, {
@@ -200,6 +233,9 @@ export class Simulation {
     checkKeys('restart', options, ['keepUuid', 'keepPort'])
     const resident = this.#resident(lyre)
     if (resident.isStarted) throw new UsageError('this node has neither crashed nor stopped')
+    if (resident.logPort !== undefined) {
+      throw new UsageError("this node is a collector's: start() that, or create another one")
+    }
     const { machine, state } = resident.process
     const { port } = resident
     if (state !== 'crashed') resident.process.vanish()
@@ -471,16 +507,26 @@ export class Simulation {
     return () => this.#clock.set(alarm, Number.POSITIVE_INFINITY)
   }
 
-  /** Stops all nodes, with a goodbye from those that are awake, and lets the time pass that this takes. */
+  /**
+   * Stops all nodes, with a goodbye from those that are awake, then all collectors, and lets the time pass that this takes.
+   */
   async stop(): Promise<void> {
     if (this.#isStopped) return
     this.#isStopped = true
-    const running = [...this.#nodes].filter(([, { state }]) => state === 'running')
-    const stops = Promise.all(running.map(([lyre]) => lyre.stop({ lingerMs: 0 })))
+    const running = [...this.#nodes].filter(
+      ([, { state, logPort }]) => state === 'running' && logPort === undefined,
+    )
+    const collectors = [...this.#collectors].filter(([, { state }]) => state === 'running')
+    const lingerMs = collectors.length > 0 ? LAST_WORDS_MS : 0
+    const stops = Promise.all(running.map(([lyre]) => lyre.stop({ lingerMs })))
     try {
       await this.runUntil(stops, { timeoutMs: STOP_TIMEOUT_MS })
+      if (collectors.length === 0) return
+      const ends = Promise.all(collectors.map(([collector]) => collector.stop()))
+      await this.runUntil(ends, { timeoutMs: STOP_TIMEOUT_MS })
     } finally {
-      for (const { process } of this.#nodes.values()) {
+      const residents = [...this.#nodes.values()].map(({ process }) => process)
+      for (const process of [...residents, ...this.#collectors.values()]) {
         if (process.state !== 'crashed') process.vanish()
       }
     }
@@ -535,44 +581,51 @@ export class Simulation {
   #create(options: LyreOptions, machine: Machine, uuid?: Uuid): Lyre {
     if (this.#isStopped) throw new UsageError('the simulation has stopped')
     const process = this.#process(machine)
-    const resident = new Resident(this.#nodeCount++, process, options)
+    const resident = new Resident({ index: this.#nodeCount++ }, process, options)
     const random = this.#nodeRandom.fork(`node ${resident.index}`)
     const host = createHost(process, { random, surface: (error) => this.#fail(error) })
     const born = uuid === undefined ? host : { ...host, random: reborn(host, uuid) }
-    const history = this.#history
     try {
-      const lyre = new Lyre(options, born, {
-        createMesh: (meshOptions, handlers) => {
-          if (this.fidelity === 'wire') return undefined
-          return new MessageMesh(process, meshOptions, handlers)
-        },
-        handleAction: (action) => {
-          if (action.type === 'start') {
-            resident.isStarted = true
-            resident.port = portOf(lyre)
-          }
-          if (process.state !== 'crashed') history.action(resident, action)
-        },
-        handleEvent: (event) => {
-          if (event.type === 'stop') resident.isStarted = false
-          if (process.state !== 'crashed') history.event(resident, event)
-        },
-        handleTold: (event) => {
-          if (process.state === 'crashed') return
-          for (const program of this.#programs) program(resident, event)
-        },
-        handleWake: () => {
-          this.#isWoken = true
-        },
-      })
-      resident.lyre = lyre
-      this.#nodes.set(lyre, resident)
+      return this.#inhabit(resident, born)
     } catch (error) {
       process.vanish()
       throw error
     }
+  }
+
+  /** Makes the node of a process. */
+  #inhabit(resident: Resident, host: Host): Lyre {
+    const { process, options } = resident
+    const history = this.#history
+    const lyre = new Lyre(options, host, {
+      createMesh: (meshOptions, handlers) => {
+        if (this.fidelity === 'wire') return undefined
+        return new MessageMesh(process, meshOptions, handlers)
+      },
+      handleAction: (action) => {
+        if (action.type === 'start') {
+          resident.isStarted = true
+          resident.port = portOf(lyre)
+        }
+        if (action.type === 'start' || action.type === 'stop') resident.await(action.type)
+        if (process.state !== 'crashed') history.action(resident, action)
+      },
+      handleEvent: (event) => {
+        if (event.type === 'stop') resident.isStarted = false
+        if (process.state !== 'crashed') history.event(resident, event)
+      },
+      handleTold: (event) => {
+        if (process.state === 'crashed') return
+        for (const program of this.#programs) program(resident, event)
+      },
+      handleWake: () => {
+        this.#isWoken = true
+      },
+    })
+    resident.lyre = lyre
+    this.#nodes.set(lyre, resident)
     this.#fault({ type: 'create', node: resident })
-    return resident.lyre
+    return lyre
   }
 
   /** A new process; where its machine was dead, it is reached again. */

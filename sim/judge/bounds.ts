@@ -61,7 +61,8 @@ export class Bounds implements Checker {
   }
 
   event(party: Party, event: LyreEvent, _contact: Contact | undefined, id: number): void {
-    if (event.type === 'stop') this.#checkLeft(party, id)
+    // A collector goes on without its node, for what nodes still tell.
+    if (event.type === 'stop' && party.node.logPort === undefined) this.#checkLeft(party, id)
     if (event.type === 'warning' && party.contacts.size > 0) {
       const seen = `${event.code}, and ${party.contacts.size} are there`
       this.#report('I3', { party, expected: 'a warning only of what is so', seen, id })

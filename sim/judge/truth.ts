@@ -53,6 +53,8 @@ export class Truth implements Observer {
   readonly #checkers: Checker[] = []
   /** The same by their index, which is looked for twice with each beacon. */
   readonly #byIndex: (Party | undefined)[] = []
+  /** Where collectors take logs, `address:port`: what goes there is no word of ZRE, and no matter of the mesh. */
+  readonly #logs = new Set<string>()
   readonly #machines = new Map<string, number>()
   readonly #between = new Map<number, Between>()
   #partitions: { readonly sides: ReadonlyMap<number, number>; readonly key: string }[] = []
@@ -187,7 +189,7 @@ export class Truth implements Observer {
     const party = this.#party(node)
     let line = this.lines.get(connection)
     if (line === undefined) {
-      if (type !== 'dialled') return
+      if (type !== 'dialled' || this.#logs.has(reason)) return
       line = new Line(connection, party, at)
       line.subnet = Number(reason.split('.', 2)[1])
       this.lines.set(connection, line)
@@ -265,6 +267,9 @@ export class Truth implements Observer {
         if (party?.honest) {
           party.uuid = fault.node.lyre?.uuid ?? ''
           this.byUuid.set(party.uuid, party)
+          const { addresses, logPort } = fault.node
+          if (logPort === undefined) break
+          for (const address of addresses) this.#logs.add(`${address}:${logPort}`)
         }
         break
       case 'crash':

@@ -24,6 +24,9 @@ export interface Rotation {
   readonly ageMaxMs: number
 }
 
+/** When it is, unless somebody says otherwise. */
+export const ROTATION: Rotation = { bytesMax: 64 * 1_048_576, ageMaxMs: 86_400_000 }
+
 /** What a folder tells whoever fills it. */
 export interface ArchiveHandlers {
   /** Lines could not be written, and are lost; told once until they can be again. */

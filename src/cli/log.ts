@@ -2,7 +2,7 @@
 // shown was saved.
 
 import { createCollector, type LoggingNodeDiagnostics, type LogLine } from '../index.ts'
-import { Archive } from './log-archive.ts'
+import { Archive, ROTATION } from './log-archive.ts'
 import { LogDatabase } from './log-database.ts'
 import { filterOf, type LogWishes } from './log-settings.ts'
 import { clockOf, LogWords } from './log-words.ts'
@@ -27,8 +27,6 @@ export interface LogSettings extends NodeSettings, LogWishes {
 
 /** When nobody has come so long, it is said why, as far as it is known. */
 const ALONE_MS = 5_000
-const ROTATE_BYTES = 64 * 1_048_576
-const ROTATE_MS = 86_400_000
 /** Lines that wait for a reader who is slow; beyond, they are counted. They are saved in any case. */
 const WAITING_MAX = 10_000
 const NAME_LENGTH_MAX = 40
@@ -104,9 +102,10 @@ interface Store {
 
 /** @throws Error that says why one cannot be had. */
 async function openStores(
-  { save, sqlite, rotateSize = ROTATE_BYTES, rotateTime = ROTATE_MS }: LogSettings,
+  settings: LogSettings,
   complain: (why: string) => void,
 ): Promise<Store[]> {
+  const { save, sqlite, rotateSize = ROTATION.bytesMax, rotateTime = ROTATION.ageMaxMs } = settings
   const stores: Store[] = []
   // Before the folder, as it may not be there at all.
   if (sqlite !== undefined) stores.push(databaseOf(await LogDatabase.open(sqlite), complain))

@@ -430,7 +430,7 @@ function addSim(program: Command): void {
     .command('sim')
     .showHelpAfterError('Try lyre sim --help.')
     .description('real nodes in a virtual network, judged; the seed tells the run')
-  withChoice(command, ['seeds'], ['seed', 'trace', 'traceZre', 'until'])
+  withChoice(command, ['seeds'], ['seed', 'trace', 'traceZre', 'log', 'until'])
   withWatch(withPlan(command))
     .usage('[options] | replay [options] <file>')
     .addHelpText(
@@ -442,6 +442,7 @@ Examples:
   lyre sim
   lyre sim --nodes 100 --seed 42 --hours 24 --faults loss=0.1,pause,crash
   lyre sim --seeds 1..500 --jobs 2 --budget 8m --json
+  lyre sim --seed 7 --faults pause --log logs && lyre log stats logs
   lyre sim replay repro-42-I6.json --trace history.ndjson
 
 Exit codes: 0 nothing was found, 1 an invariant broke, 2 it was used wrongly,

@@ -13,6 +13,8 @@ export interface Audience {
   lines?(text: string): Promise<void> | undefined
   /** The same of a capture of what passes between nodes. */
   capture?(text: string): Promise<void> | undefined
+  /** The same of what a collector tells of the logs of all nodes. */
+  log?(text: string): Promise<void> | undefined
 }
 
 /** How many runs at a time this machine has cores for. */

@@ -2,7 +2,14 @@
 // for it draws a bar, writes lines and hears Ctrl-C.
 
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads'
-import { type Plan, type Progress, run, type Verdict, type WireEvent } from '../../sim/index.ts'
+import {
+  type LogLine,
+  type Plan,
+  type Progress,
+  run,
+  type Verdict,
+  type WireEvent,
+} from '../../sim/index.ts'
 import { CONTENT_BYTES, captured, captureLine } from './capture.ts'
 
 /** What a player is told. */
@@ -10,16 +17,19 @@ export interface Task {
   readonly plan: Plan
   readonly untilMs: number
   readonly traced: boolean
-  /** Whether what passes between nodes is told, too. */
+  /** Whether what passes between nodes is told, too; and what a collector of their logs tells. */
   readonly wired: boolean
+  readonly logged: boolean
 }
 
 /** What a player tells. */
 export type Told =
   | { readonly type: 'progress'; readonly progress: Progress }
-  /** Lines of the true history, or of a capture; each is taken off the gate when it is written. */
-  | { readonly type: 'lines' | 'capture'; readonly text: string }
+  /** Lines of the true history, of a capture or of a log; each text is taken off the gate when it is written. */
+  | { readonly type: LinesType; readonly text: string }
   | { readonly type: 'verdict'; readonly verdict: Verdict }
+
+type LinesType = 'lines' | 'capture' | 'log'
 
 /** How often progress is told. */
 const PROGRESS_GAP_MS = 100
@@ -32,10 +42,11 @@ const gate = workerData as Int32Array
 
 port.on('message', (task: Task) => void play(task))
 
-async function play({ plan, untilMs, traced, wired }: Task): Promise<void> {
+async function play({ plan, untilMs, traced, wired, logged }: Task): Promise<void> {
   let toldAt = 0
   const lines = new Lines('lines')
   const capture = new Lines('capture')
+  const log = new Lines('log')
   const verdict = await run(
     plan,
     {
@@ -52,20 +63,24 @@ async function play({ plan, untilMs, traced, wired }: Task): Promise<void> {
       ...(wired && {
         wire: (event: WireEvent) => capture.add(captureLine(captured(event, CONTENT_BYTES))),
       }),
+      ...(logged && {
+        log: (line: LogLine) => log.add(`${JSON.stringify(line)}\n`),
+      }),
     },
     { untilMs },
   )
   lines.flush()
   capture.flush()
+  log.flush()
   tell({ type: 'verdict', verdict })
 }
 
 /** Lines that go together, and not faster than they are written. */
 class Lines {
-  readonly #type: 'lines' | 'capture'
+  readonly #type: LinesType
   #text = ''
 
-  constructor(type: 'lines' | 'capture') {
+  constructor(type: LinesType) {
     this.#type = type
   }
 

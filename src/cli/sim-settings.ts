@@ -13,6 +13,7 @@ import {
   WORKLOADS,
   type WorkloadName,
 } from '../../sim/index.ts'
+import { LOG_LEVELS, type LogLevel } from '../index.ts'
 import { integer, ownCommand, parseDuration, withJson } from './settings.ts'
 
 /** What was said on the command line, of a run from a seed and of one from a file. */
@@ -32,6 +33,9 @@ export interface SimSettings {
   readonly trace?: string | true
   /** A file for what passes between nodes. */
   readonly traceZre?: string
+  /** A folder for what nodes log, and up to which level they do; one of both is enough. */
+  readonly log?: string
+  readonly logLevel?: LogLevel
   readonly until?: number
   readonly twice?: true
   readonly jobs?: number
@@ -112,6 +116,12 @@ export function withWatch(command: Command): Command {
       'the true history, as lines of JSON; to standard output, unless a file',
     )
     .option('--trace-zre <file>', 'all messages between nodes, for lyre trace show; a file')
+    .option('--log <folder>', 'all nodes log, and a collector saves it there, for lyre log query')
+    .addOption(
+      new Option('--log-level <level>', 'what they log, saved or not; info with --log').choices(
+        Object.keys(LOG_LEVELS),
+      ),
+    )
     .option('--twice', 'runs it twice, and ends with 3 unless both are the same')
 }
 
@@ -129,6 +139,7 @@ export function orderOf(settings: SimSettings): Order {
 /** As orderOf(), of one seed of many. */
 export function orderOfSeed(settings: SimSettings, seed: number): Order {
   const { nodes, workload, faults = 'swarm', fidelity, calm } = settings
+  const log = levelOf(settings)
   const plan = planRun({
     seed,
     faults,
@@ -137,6 +148,7 @@ export function orderOfSeed(settings: SimSettings, seed: number): Order {
     ...(workload !== undefined && { workload }),
     ...(fidelity !== undefined && { fidelity }),
     ...(calm !== undefined && { calmMs: calm }),
+    ...(log !== undefined && { log }),
   })
   // All of them, with what was left to defaults.
   const options: RunOptions = {
@@ -147,31 +159,42 @@ export function orderOfSeed(settings: SimSettings, seed: number): Order {
     fidelity: plan.fidelity,
     ms: plan.ms,
     ...(calm !== undefined && { calmMs: calm }),
+    ...(log !== undefined && { log }),
   }
   const words = [
     ...['--seed', plan.seed, '--nodes', plan.nodes, '--workload', plan.workload],
     ...['--faults', faults, '--fidelity', plan.fidelity, '--minutes', plan.ms / MINUTE_MS],
     ...(calm === undefined ? [] : ['--calm', `${calm}ms`]),
+    ...(log === undefined ? [] : ['--log-level', log]),
   ]
   return { plan, options, replay: commandLine(words) }
 }
 
 /**
- * The run that a file tells.
+ * The run that a file tells; with a log that it does not tell of, it is another one.
  * @throws UsageError on what is no repro file.
  */
-export function orderOfFile(file: string): Order {
+export function orderOfFile(file: string, settings: SimSettings): Order {
   let json: unknown
   try {
     json = JSON.parse(readFileSync(file, 'utf8'))
   } catch (error) {
     throw new UsageError(`${file} cannot be read as a repro file: ${(error as Error).message}`)
   }
-  const plan = readRepro(json)
+  const told = readRepro(json)
+  const log = settings.logLevel ?? told.log ?? levelOf(settings)
+  const plan = log === undefined ? told : { ...told, log }
   const { invariant, digest } = json as Record<string, unknown>
-  const replay = commandLine(['replay', file])
-  if (typeof invariant !== 'string' || typeof digest !== 'string') return { plan, replay }
+  const isOther = log !== told.log
+  const replay = commandLine(['replay', file, ...(isOther ? ['--log-level', String(log)] : [])])
+  if (isOther || typeof invariant !== 'string' || typeof digest !== 'string') {
+    return { plan, replay }
+  }
   return { plan, replay, recorded: { invariant, digest } }
+}
+
+function levelOf({ log, logLevel }: SimSettings): LogLevel | undefined {
+  return logLevel ?? (log === undefined ? undefined : 'info')
 }
 
 function timeOf({ hours, minutes }: SimSettings): { readonly ms?: number } {

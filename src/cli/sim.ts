@@ -14,6 +14,7 @@ import { type Progress, reproOf, UsageError, type Verdict } from '../../sim/inde
 import { Bar } from './bar.ts'
 import { CONTENT_BYTES, captureHead } from './capture.ts'
 import { formatLine, type JsonLine } from './json.ts'
+import { Archive, parseLine, ROTATION } from './log-archive.ts'
 import { Output } from './output.ts'
 import { type Audience, CORES, Crew } from './sim-crew.ts'
 import { Score, WORDS } from './sim-score.ts'
@@ -56,7 +57,7 @@ const REPROS_MAX = 1_000
 /** The verb. @throws UsageError */
 export async function simulate(settings: SimSettings, signal: AbortSignal): Promise<number> {
   const { seeds, repro } = settings
-  const alone = (['seed', 'trace', 'traceZre', 'until'] as const).find(
+  const alone = (['seed', 'trace', 'traceZre', 'log', 'until'] as const).find(
     (name) => settings[name] !== undefined,
   )
   if (seeds !== undefined && alone !== undefined) {
@@ -73,7 +74,7 @@ export async function simulate(settings: SimSettings, signal: AbortSignal): Prom
 
 /** The verb that runs a repro file. @throws UsageError */
 export function replay(file: string, settings: SimSettings, signal: AbortSignal): Promise<number> {
-  return new Stage(settings, signal).playOne(orderOfFile(file), undefined)
+  return new Stage(settings, signal).playOne(orderOfFile(file, settings), undefined)
 }
 
 /** Where runs are played, told of and judged, for the length of one command. */
@@ -83,6 +84,7 @@ class Stage {
   readonly #output: Output
   readonly #trace: Output | undefined
   readonly #capture: Output | undefined
+  readonly #archive: Archive | undefined
   readonly #files: WriteStream[] = []
   readonly #bar: Bar
   /** Aborted by a signal, and when nobody takes what we write. */
@@ -92,7 +94,7 @@ class Stage {
   #crew: Crew | undefined
 
   constructor(settings: SimSettings, signal: AbortSignal) {
-    const { trace, traceZre, json = false } = settings
+    const { trace, traceZre, log, json = false } = settings
     this.#settings = settings
     this.#json = json
     const leave = () => this.#leaving.abort(signal.reason)
@@ -109,6 +111,7 @@ class Stage {
     this.#trace = typeof trace === 'string' ? open(trace) : undefined
     this.#capture = traceZre === undefined ? undefined : open(traceZre)
     this.#capture?.write(captureHead(CONTENT_BYTES))
+    this.#archive = log === undefined ? undefined : openArchive(log)
     if (trace === true) this.#trace = this.#output
     this.#bar = new Bar({ shown: !json && trace !== true })
   }
@@ -202,9 +205,18 @@ class Stage {
       await output?.ready()
     }
     const wired = this.#capture !== undefined
-    const audience = { progress: watch, lines: to(trace), capture: to(this.#capture) }
+    const archive = this.#archive
+    const audience = {
+      progress: watch,
+      lines: to(trace),
+      capture: to(this.#capture),
+      log: async (text: string) => {
+        archive?.add(text.split('\n').flatMap((line) => parseLine(line) ?? []))
+      },
+    }
     const play = (audience: Audience, first: boolean): Promise<Verdict> | undefined => {
-      const told = { traced: first && trace !== undefined, wired: first && wired }
+      const logged = first && archive !== undefined
+      const told = { traced: first && trace !== undefined, wired: first && wired, logged }
       return this.#crew?.play({ plan, untilMs, ...told }, audience)
     }
     try {
@@ -254,10 +266,14 @@ class Stage {
   async #written(): Promise<void> {
     await this.#output.ready()
     await Promise.all(this.#files.map((file) => new Promise((resolve) => file.end(resolve))))
+    this.#archive?.close()
   }
 
   #code(endings: readonly Ending[]): number {
-    if (this.#output.broken || this.#trace?.broken || this.#capture?.broken) return UNWRITTEN
+    const isLost = this.#archive !== undefined && this.#archive.counts.lost > 0
+    if (isLost || this.#output.broken || this.#trace?.broken || this.#capture?.broken) {
+      return UNWRITTEN
+    }
     if (endings.includes('interrupted')) return Number(this.#leaving.signal.reason)
     // What was not the same twice is not to be had again, whatever it was.
     for (const ending of ['nondeterministic', 'failed', 'died'] as const) {
@@ -272,6 +288,18 @@ function openTrace(file: string): WriteStream {
     return createWriteStream('', { fd: openSync(file, 'w') })
   } catch (error) {
     throw new UsageError(`the trace cannot be written: ${(error as Error).message}`)
+  }
+}
+
+function openArchive(folder: string): Archive {
+  const complain = (what: string) => process.stderr.write(`lyre: ${what}\n`)
+  try {
+    return new Archive(folder, ROTATION, {
+      failed: ({ message }) => complain(`the log cannot be saved to ${folder}: ${message}`),
+      recovered: (count) => complain(`saving to ${folder} works again; ${count} lines were lost`),
+    })
+  } catch (error) {
+    throw new UsageError((error as Error).message)
   }
 }
 

@@ -7,6 +7,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { planRun, run } from '../../../sim/index.ts'
 import { type Command, startCommand, startOnTerminal } from '../../support/command.ts'
 import { Screen } from '../../support/screen.ts'
 
@@ -106,6 +107,72 @@ t.test('one run ends with a verdict, and the same seed with the same', async (t)
     t.ok(json.json[key] > 0, key)
   }
   t.ok(json.json.virtualSeconds >= 30)
+})
+
+t.test('what nodes log is saved, as a log that can be asked', async (t) => {
+  const logs = folder(t)
+  const base = [...SMALL, '--workload', 'soak', '--seed', '7', '--json'] as const
+  const [saved, level, none, many] = await Promise.all([
+    sim(t, ...base, '--log', logs, '--twice'),
+    sim(t, ...base, '--log-level', 'info'),
+    sim(t, ...base),
+    sim(t, ...SMALL, '--seeds', '1..2', '--log', logs),
+  ])
+  t.same([saved.code, level.code, none.code], [0, 0, 0], saved.errors)
+  t.equal(level.json.digest, saved.json.digest, 'whether it is saved or not')
+  t.not(none.json.digest, saved.json.digest, 'a node more is another run')
+  t.match([many.code, many.errors], [2, /--seeds cannot be used with --log,/])
+  t.equal(readdirSync(logs).length, 1, 'of two runs that are the same, one is saved')
+  const asked = (verb: string, ...args: readonly string[]) =>
+    endOf(startCommand(t, ['log', verb, logs, ...args]))
+  const [query, stats] = await Promise.all([
+    asked('query', '--event', 'start', '--json'),
+    asked('stats', '--json'),
+  ])
+  const starts = query.lines.map((line) => JSON.parse(line))
+  t.ok(starts.length >= 3)
+  for (const { event, node, record } of starts) {
+    t.match([event, node.name, record.event], ['record', /^seat-[0-2]$/, 'start'])
+  }
+  const { nodes } = stats.json
+  t.ok(nodes.length >= 3 && nodes.every(({ lost }: { lost: number }) => lost === 0))
+})
+
+t.test(
+  'a file is run again with what its nodes log, and without a log of its own as another run',
+  async (t) => {
+    const options = { seed: 7, nodes: 3, ms: 30_000, fidelity: 'message' } as const
+    const [plain, logged] = [planRun(options), planRun({ ...options, log: 'warning' })]
+    const files = await Promise.all(
+      [plain, logged].map(async (plan) => {
+        const file = join(folder(t), 'repro.json')
+        const { digest } = await run(plan)
+        writeFileSync(file, JSON.stringify({ lyre: 'repro', invariant: 'I8', digest, plan }))
+        return file
+      }),
+    )
+    const [one = '', other = ''] = files
+    const logs = folder(t)
+    const [same, more, kept] = await Promise.all([
+      sim(t, 'replay', one, '--json'),
+      sim(t, 'replay', one, '--json', '--log', logs),
+      sim(t, 'replay', other, '--json', '--log', folder(t)),
+    ])
+    t.equal(same.json.digest, same.json.recorded.digest)
+    t.equal(more.json.recorded, undefined, 'what the file says is of another run')
+    t.not(more.json.digest, same.json.digest)
+    t.equal(readdirSync(logs).length, 1)
+    t.equal(kept.json.digest, kept.json.recorded.digest, 'a plan that has a level keeps it')
+  },
+)
+
+t.test('a folder that cannot be written is told before anything is run', async (t) => {
+  const file = join(folder(t), 'file')
+  writeFileSync(file, '')
+  const { code, errors } = await sim(t, ...SMALL, '--log', file)
+  t.match([code, errors], [2, /cannot save to .*file: /])
+  const level = await sim(t, ...SMALL, '--log-level', 'all')
+  t.match([level.code, level.errors], [2, /error, warning, info, debug/])
 })
 
 t.test('each option of a run does something', async (t) => {
