@@ -48,9 +48,7 @@ function whatHappened(lines: readonly LogLine[]): Happened[] {
     // 2 to 4.
     if (isSet(node)) explain(node, 'clock')
     else if (isGone(node, records)) explain(node, isKilled(node, records) ? 'killed' : 'power')
-    else if (node.lines.some((line) => fieldOf(line, 'type') === 'woke')) {
-      explain(node, 'asleep')
-    }
+    else if (node.lines.some(({ record }) => record.event === 'late')) explain(node, 'asleep')
   }
   // 5: who is quiet until it is silent, and neither gone nor asleep, is cut off.
   const quiet = records.filter(
