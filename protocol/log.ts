@@ -253,12 +253,23 @@ export function jsonFor(fields: LogFields | undefined): string {
     // What has a toJSON() of its own may have nothing to say.
     json = JSON.stringify(fields) ?? 'null'
     const isLong = cut(json, LOG_FIELDS_BYTES_MAX) !== json
+    if (!isLong && isPlain(fields)) return json
     // As it is written, and not as it was given: numbers that are none have become null by then, dates a text.
     fault = isLong ? `more than ${LOG_FIELDS_BYTES_MAX} octets` : faultOf(JSON.parse(json))
   } catch (error) {
     fault = String(error)
   }
   return fault === undefined ? json : JSON.stringify({ omitted: cut(fault, TEXT_BYTES_MAX) })
+}
+
+/** Whether they are so few and simple that nothing can be wrong with what JSON makes of them: nearly all fields are. */
+function isPlain(fields: LogFields): boolean {
+  const values = Object.values(fields)
+  return (
+    values.length <= FIELDS_VALUES_MAX &&
+    !('toJSON' in fields) &&
+    values.every((value) => typeof value !== 'object' || value === null)
+  )
 }
 
 /** The value of the property that a PUB has in its READY (log.md 5.2). */

@@ -186,7 +186,7 @@ export class Observer {
     if (fields !== undefined && !isObject) {
       throw new UsageError('the fields of a record are an object of names and values')
     }
-    if (this.#isWanted(level, 'text')) this.#tell(level, 'text', { text, fields })
+    this.#tell(level, 'text', { text, fields })
   }
 
   /** We have joined or left a group. */
@@ -355,12 +355,12 @@ export class Observer {
     return LOG_LEVELS[level] <= LOG_LEVELS[this.#level]
   }
 
-  /** Only of what is wanted. */
+  /** Tells whoever wants it; what has first to be put into words asks #isWanted() before. */
   #tell(level: LogLevel, event: LogEventName, rest: Rest): void {
     const { peer, group = '', text = '', fields } = rest
     if (this.#isRecorded(level)) {
-      const numbers = { level: LOG_LEVELS[level], event: LOG_EVENTS[event] }
-      this.#sender?.log({ ...numbers, peer, group, text, fields })
+      const [number, what] = [LOG_LEVELS[level], LOG_EVENTS[event]]
+      this.#sender?.log({ level: number, event: what, peer, group, text, fields })
     }
     const channel = CHANNELS[event]
     if (!this.#host.channels.hasSubscribers(channel)) return

@@ -182,7 +182,7 @@ export const CASES: Readonly<Record<string, Case>> = {
   'shout-100': shout(100, ['mqtt']),
   log: {
     about:
-      'whisper: how much longer a message takes at level info than at off, with a record for each 2,000 messages, and a collector that stops to read',
+      'whisper: how much longer a message takes at level info than at off, with 100 records a second, and a collector that stops to read',
     sizes: [100, 1_024],
     rivals: [],
     metrics: [{ unit: 'of off', better: 'less' }],

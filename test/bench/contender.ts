@@ -66,6 +66,7 @@ const STALLED_MS = 20_000
 /** Moments with a log and without, one after the other, so that a busy machine takes as much from both. */
 const MOMENTS = 200
 const MOMENT_MS = 25
+const SETTLE_MS = 25
 /** A sender that never had to wait lets the event loop turn after so long: it must hear when to stop. */
 const BREATH_MS = 5
 
@@ -195,6 +196,8 @@ async function logging(contender: Contender, task: Task): Promise<void> {
         // One way round and then the other, so that none always comes first.
         const isOn = index % 4 === 1 || index % 4 === 2
         end.log?.(isOn)
+        // The collector connects anew, and is sent what was kept for it: who switches pays for that, not who logs.
+        await sleep(SETTLE_MS)
         const from = performance.now()
         const sent = await withoutEnd(end, payload, () => performance.now() - from > MOMENT_MS)
         rates[isOn ? 1 : 0].push(sent / (performance.now() - from))
