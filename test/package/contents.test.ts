@@ -9,9 +9,9 @@ import { createProject, pack, ROOT, runProgram, TIMEOUT_MS, tool } from './proje
 const INSTALLED_BYTES_MAX = 2_000_000
 const PACKAGES_MAX = 10
 const ALLOWED = [
-  /^(package\.json|README\.md|CHANGELOG\.md|CONTRIBUTING\.md|LICENSE)$/,
+  /^(package\.json|README\.md|CHANGELOG\.md|LICENSE)$/,
   /^docs\/recording\.svg$/,
-  /^(docs\/(adr|guide)|protocol)\/[a-z0-9-]+\.md$/,
+  /^(docs\/guide|protocol)\/[a-z0-9-]+\.md$/,
   /^docs\/monitoring\/[a-z]+\.(json|yml)$/,
   /^examples\/[a-z-]+\.(ts|service)$/,
   /^dist\/(src|protocol|sim)\/([a-z]+\/)?[a-z-]+\.(js|d\.ts)$/,
