@@ -102,6 +102,8 @@ export const LOG_RECORD_BYTES_MAX =
 const SIGNATURE = 0xaaa2
 /** A time from here on is in milliseconds (log.md 3.2). */
 const MILLISECONDS_MIN = 100_000_000_000
+/** In milliseconds, the end of the year 9999. */
+const TIME_MAX = 253_402_300_799_999
 const NOBODY = new Uint8Array(16)
 const TEXT_LIMIT = { bytesMax: LOG_TEXT_BYTES_MAX, rule: 'log.md 4.3' }
 const FIELDS_LIMIT = { bytesMax: LOG_FIELDS_BYTES_MAX, rule: 'log.md 4.3' }
@@ -144,7 +146,7 @@ export function timeMsOf(record: LogRecord): number {
 /**
  * Reads one message.
  * @returns undefined where it is of a version that we do not know (log.md 2.2).
- * @throws WireError on anything but one whole record (log.md 2.1, 2.3, 4.3).
+ * @throws WireError on anything but one whole record (log.md 2.1, 2.3, 2.5, 4.3).
  */
 export function decodeLog(frames: readonly Uint8Array[]): LogRecord | undefined {
   const [frame] = frames
@@ -166,7 +168,7 @@ export function decodeLog(frames: readonly Uint8Array[]): LogRecord | undefined 
 function decodeV1(reader: Reader, level: number, event: number): LogRecordV1 {
   const node = reader.u16()
   const peer = reader.u16()
-  const time = reader.u64()
+  const time = timeFrom(reader)
   return { version: 1, level, event, node, peer, time, text: reader.text1() }
 }
 
@@ -174,7 +176,7 @@ function decodeV2(reader: Reader, level: number, event: number): LogRecordV2 {
   const epoch = reader.u64()
   const sequence = reader.u64()
   if (sequence === 0) throw new WireError('log.md 2.1', 'a sequence of 0')
-  const timeMs = reader.u64()
+  const timeMs = timeFrom(reader)
   const node = bytesToUuid(reader.bytes(16))
   const octets = reader.bytes(16)
   const peer = octets.every((octet) => octet === 0) ? undefined : bytesToUuid(octets)
@@ -182,6 +184,13 @@ function decodeV2(reader: Reader, level: number, event: number): LogRecordV2 {
   const text = reader.text4(TEXT_LIMIT)
   const fields = decodeFields(reader.text4(FIELDS_LIMIT))
   return { version: 2, level, event, epoch, sequence, timeMs, node, peer, group, text, fields }
+}
+
+/** @throws WireError where no clock shows it. */
+function timeFrom(reader: Reader): number {
+  const time = reader.u64()
+  if (time > TIME_MAX) throw new WireError('log.md 2.5', 'a time after the year 9999')
+  return time
 }
 
 function decodeFields(json: string): LogFields | undefined {
@@ -285,7 +294,7 @@ export function decodeSource(value: Uint8Array | undefined): LogSource | undefin
   try {
     reader.skip(1)
     const node = bytesToUuid(reader.bytes(16))
-    const timeMs = reader.u64()
+    const timeMs = timeFrom(reader)
     return { node, timeMs, name: reader.text1() }
   } catch {
     return undefined

@@ -79,7 +79,7 @@ const registered = new WeakMap<PrometheusRegistry, Map<Lyre, Registered>>()
  * Adds the metrics of a node to a registry of `prom-client`: `registerMetrics(lyre, register)`.
  * @param options `labels` stand at each sample of this node: they tell several nodes of one registry apart.
  * @returns a function that takes them away again.
- * @throws UsageError where the node is in the registry already.
+ * @throws UsageError where the node is in the registry already, or another one with the same labels.
  */
 export function registerMetrics(
   lyre: Lyre,
@@ -88,6 +88,13 @@ export function registerMetrics(
 ): () => void {
   const nodes = registered.get(registry) ?? new Map<Lyre, Registered>()
   if (nodes.has(lyre)) throw new UsageError('the metrics of this node are in this registry already')
+  const told = ({ labels }: Pick<Registered, 'labels'>) =>
+    JSON.stringify(Object.entries(labels).sort())
+  if ([...nodes.values()].some((other) => told(other) === told({ labels }))) {
+    throw new UsageError(
+      'another node of this registry has the same labels: nobody could tell both apart',
+    )
+  }
   const names = Object.keys(METRICS) as MetricName[]
   if (nodes.size === 0) {
     for (const name of names) registry.registerMetric(new Collector(name, nodes) as never)

@@ -131,7 +131,8 @@ function isCaptured(value: unknown): value is Captured {
   if (typeof value !== 'object' || value === null) return false
   const line = value as Record<string, unknown>
   const { type, time, node, peer, connection, sequence, change, reason } = line
-  if (typeof time !== 'number' || typeof node !== 'string') return false
+  if (typeof time !== 'number' || Number.isNaN(new Date(time).getTime())) return false
+  if (typeof node !== 'string') return false
   if (typeof connection !== 'number' || !(peer === null || typeof peer === 'string')) return false
   if (type === 'link') {
     return typeof change === 'string' && (reason === null || typeof reason === 'string')

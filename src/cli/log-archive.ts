@@ -5,6 +5,7 @@
 import {
   closeSync,
   createReadStream,
+  existsSync,
   fstatSync,
   ftruncateSync,
   mkdirSync,
@@ -14,7 +15,7 @@ import {
   statSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { LogLine } from '../index.ts'
 import { readLines } from './lines.ts'
 
@@ -61,7 +62,7 @@ export class Archive {
     this.#rotation = rotation
     this.#handlers = handlers
     try {
-      mkdirSync(folder, { recursive: true })
+      makeFolder(folder)
       this.#file = begin(folder)
     } catch (cause) {
       throw new Error(`cannot save to ${folder}: ${(cause as Error).message}`, { cause })
@@ -111,7 +112,7 @@ export class Archive {
     }
     if (!isDone && !this.#isGone) return
     try {
-      if (this.#isGone) mkdirSync(this.#folder, { recursive: true })
+      if (this.#isGone) makeFolder(this.#folder)
       const next = begin(this.#folder)
       closeSync(descriptor)
       this.#file = next
@@ -144,6 +145,19 @@ interface File {
 }
 
 /** A new file behind all that are there; another process may begin one at the same time. */
+/** A folder, with those that it is in: one after the other, as mkdirSync() itself never ends where a file system has none, as /proc. */
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && statSync(folder).isDirectory()) return
+    if (code !== 'ENOENT' || existsSync(dirname(folder))) throw error
+    makeFolder(dirname(folder))
+    mkdirSync(folder)
+  }
+}
+
 function begin(folder: string): File {
   const numbers = namesIn(folder).map((name) => Number.parseInt(name, 10))
   for (let number = Math.max(0, ...numbers) + 1; ; number++) {
@@ -239,7 +253,7 @@ type Loose = Readonly<Record<string, unknown>>
 function isLine(line: unknown): line is LogLine {
   if (!isObject(line)) return false
   const { event, time, node, record, offsetMs, level, sequence, count, epoch } = line
-  if (!isCount(time) || !isNode(node)) return false
+  if (!isTime(time) || !isNode(node)) return false
   if (event === 'restart') return isCount(epoch)
   if (event === 'gap') return isText(level) && isCount(sequence) && isCount(count)
   return event === 'record' && isCount(offsetMs) && isRecord(record)
@@ -256,7 +270,7 @@ function isRecord(record: unknown): boolean {
   if (!isObject(record)) return false
   const { version, level, event, time, text, peer, group, fields, epoch, sequence } = record
   const isCounted = version === 1 || (isCount(epoch) && isCount(sequence))
-  const isWhole = isText(level) && isText(event) && isCount(time) && isText(text) && isCounted
+  const isWhole = isText(level) && isText(event) && isTime(time) && isText(text) && isCounted
   const isPeer = peer === undefined || isText(peer) || isCount(peer)
   const isGroup = group === undefined || isText(group)
   return isWhole && isPeer && isGroup && (fields === undefined || isObject(fields))
@@ -272,4 +286,9 @@ function isText(value: unknown): value is string {
 
 function isCount(value: unknown): value is number {
   return Number.isSafeInteger(value)
+}
+
+/** What a Date can have. */
+function isTime(value: unknown): boolean {
+  return isCount(value) && !Number.isNaN(new Date(value).getTime())
 }

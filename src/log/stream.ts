@@ -5,6 +5,8 @@ import type { LogFields, LogLevel } from '../../protocol/index.ts'
 
 /** What is written to: what pino, and others that write lines of JSON, take as a destination. */
 export interface LogStream {
+  /** By this pino knows a stream where it is told nothing else. */
+  readonly writable: true
   /**
    * Takes lines, or parts of them.
    * @returns true: nothing ever waits here.
@@ -47,12 +49,12 @@ export function logStream(
   const tell = (line: string) => {
     if (line.trim() === '') return
     const { level, time, [messageKey]: message, ...fields } = parse(line, messageKey)
-    const text =
-      typeof message === 'string' ? message : message === undefined ? '' : String(message)
+    const text = typeof message === 'string' ? message : (JSON.stringify(message) ?? '')
     const has = Object.keys(fields).length > 0
     lyre.log(levelOf(level), text, has ? fields : undefined)
   }
   return {
+    writable: true,
     write(chunk) {
       begun += typeof chunk === 'string' ? chunk : decoder.decode(chunk, { stream: true })
       const lines = begun.split('\n')

@@ -65,6 +65,18 @@ t.test('records worked by hand are read, and written in the same octets', async 
   t.equal(count, 9)
 })
 
+t.test('a time that no clock shows is refused (log.md 2.5)', async (t) => {
+  const last = 253_402_300_799_999
+  t.match(decodeLog([encodeLog({ ...BLANK, timeMs: last })]), { timeMs: last })
+  const late = { name: 'WireError', rule: 'log.md 2.5' }
+  t.throws(() => decodeLog([encodeLog({ ...BLANK, timeMs: last + 1 })]), late)
+  const { level, event } = BLANK
+  const old = { version: 1, level, event, node: 1, peer: 0, time: last + 1, text: '' } as const
+  t.throws(() => decodeLog([encodeLog(old)]), late)
+  const source = { node: BLANK.node, name: 'kitchen', timeMs: last + 1 }
+  t.equal(decodeSource(encodeSource(source)), undefined)
+})
+
 t.test('what is not one whole frame of the grammar is a WireError (log.md 2.1)', async (t) => {
   const wrong: Record<string, readonly Uint8Array[]> = {
     'no frame': [],
@@ -252,6 +264,7 @@ t.test('a text is cut at the end of a character', async (t) => {
 
 const uuid = fc.uint8Array({ minLength: 16, maxLength: 16 }).map(toHex)
 const octet = fc.integer({ min: 1, max: 255 })
+const time = fc.nat(253_402_300_799_999)
 const text = (maxLength: number) => fc.string({ unit: 'grapheme', maxLength })
 const value = fc.jsonValue({ maxDepth: 3 })
 
@@ -262,7 +275,7 @@ const record: fc.Arbitrary<LogRecord> = fc.oneof(
     event: octet,
     node: fc.nat(0xffff),
     peer: fc.nat(0xffff),
-    time: fc.maxSafeNat(),
+    time,
     text: text(20),
   }),
   fc.record({
@@ -271,7 +284,7 @@ const record: fc.Arbitrary<LogRecord> = fc.oneof(
     event: octet,
     epoch: fc.maxSafeNat(),
     sequence: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
-    timeMs: fc.maxSafeNat(),
+    timeMs: time,
     node: uuid,
     peer: fc.option(
       uuid.filter((uuid) => /[1-9a-f]/.test(uuid)),

@@ -106,6 +106,9 @@ t.test('several nodes of a registry are told apart by labels, and each can go', 
     registerMetrics(bob, registry, { labels: { node: 'bob' } }),
   ]
   t.throws(() => registerMetrics(ada, registry), UsageError)
+  const other = new Simulation({ seed: 1 }).createLyre()
+  const same = { message: /another node of this registry has the same labels/ }
+  t.throws(() => registerMetrics(other, registry, { labels: { node: 'bob' } }), same)
   const both = await registry.getSingleMetricAsString('lyre_started')
   t.match(both, /lyre_started\{node="ada"\} 1\nlyre_started\{node="bob"\} 1$/)
   endAda()

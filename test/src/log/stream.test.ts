@@ -38,6 +38,12 @@ t.test(
   },
 )
 
+t.test('pino knows it for a destination where it is told nothing else', async (t) => {
+  const log = new Log()
+  pino(logStream(log)).info({ celsius: 180 }, 'the oven is on')
+  t.match(log.said, [['info', 'the oven is on', { celsius: 180 }]])
+})
+
 t.test('beside other destinations, with levels as texts and another key of the message', (t) => {
   const log = new Log()
   const lines: string[] = []
