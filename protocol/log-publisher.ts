@@ -63,8 +63,9 @@ export interface LogPublisherDiagnostics {
   readonly connections: readonly {
     readonly connection: number
     readonly topics: number
+    /** Messages: a record is two for who wants both versions. */
     readonly sent: number
-    /** Left the ring before they were sent. */
+    /** Of these, those whose record left the ring before they were sent. */
     readonly dropped: number
   }[]
 }
@@ -332,7 +333,7 @@ export class LogPublisher {
     this.#bytes -= kept.octets.length
     for (const to of this.#connections.values()) {
       const wanted = this.#wanted(to, place, kept)
-      if (wanted !== 0) to.dropped++
+      if (wanted !== 0) to.dropped += wanted === (V1 | V2) ? 2 : 1
     }
   }
 

@@ -169,6 +169,13 @@ t.test('who does not read loses the oldest, and is told of once (log.md 5.4)', a
   t.same(textsOf(publisher), ['2 26'])
 })
 
+t.test('what is lost is counted as what is sent, in messages (log.md 5.4)', async (t) => {
+  const publisher = subscribed(publisherOf({ recordsMax: 2 }), Uint8Array.of(0xaa, 0xa2))
+  for (const text of ['a', 'b', 'c', 'd', 'e']) publisher.log(entryOf(text), EPOCH)
+  t.same(textsOf(publisher), ['2 d', '1 d', '2 e', '1 e'])
+  t.match(publisher.diagnostics().connections, [{ sent: 4, dropped: 6 }], 'of both versions')
+})
+
 t.test('what is above the level is not made, nor counted (log.md 5.5)', async (t) => {
   const publisher = subscribed(publisherOf({ level: 0 }), Uint8Array.of(0xaa, 0xa2, 2))
   for (const level of [0, 2, 3, 1]) {
