@@ -97,6 +97,8 @@ const WINDOW_MS = 60_000
 const GAPS_MAX = 64
 /** Lives of a node that are known at one time: records of the last one may still be on their way. */
 const LIVES_MAX = 2
+/** Epochs of a node that are remembered, so that each is told of once; those up to the highest that is forgotten are old. */
+const EPOCHS_MAX = 64
 /** How long a PUB may be quiet before it is asked, and then have for its answer (log.md 6.10). */
 const QUIET_MAX_MS = 10_000
 /** How often those that are quiet are looked for; and who does so that much later than he wanted to did not run. */
@@ -134,9 +136,16 @@ interface Life {
   readonly levels: Map<number, Track>
 }
 
+/** A clock may be set back, so that an epoch is lower than the one before and still a new one. */
+interface Epochs {
+  known: number[]
+  forgotten: number
+}
+
 interface NodeRecord {
   view: LoggingNode
   readonly lives: Life[]
+  readonly epochs: Epochs
   records: number
   lost: number
   restarts: number
@@ -338,7 +347,7 @@ export class LogCollector {
     const { epoch, level, sequence } = record
     const node = this.#node(record.node, from, now)
     const known = node.lives.find((life) => life.epoch === epoch)
-    const isRestart = known === undefined && node.lives.length > 0
+    const isRestart = known === undefined && isNew(node.epochs, epoch) && node.lives.length > 0
     const life = known ?? { epoch, levels: new Map() }
     if (known === undefined && node.lives.push(life) > LIVES_MAX) node.lives.shift()
     const track = trackOf(life, level)
@@ -392,6 +401,7 @@ export class LogCollector {
     const node: NodeRecord = {
       view: { ...ids, name, address },
       lives: [],
+      epochs: { known: [], forgotten: Number.NEGATIVE_INFINITY },
       records: 0,
       lost: 0,
       restarts: 0,
@@ -448,6 +458,16 @@ function hear(from: Connection, now: number): void {
 function isBefore(one: Held, other: Held): boolean {
   const lead = one.timeMs - other.timeMs
   return lead === 0 ? one.order < other.order : lead < 0
+}
+
+/** Whether an epoch was not there before; it is from now on. */
+function isNew(epochs: Epochs, epoch: number): boolean {
+  const { known } = epochs
+  if (epoch <= epochs.forgotten || known.includes(epoch)) return false
+  if (known.push(epoch) <= EPOCHS_MAX) return true
+  epochs.forgotten = Math.min(...known)
+  epochs.known = known.filter((each) => each > epochs.forgotten)
+  return true
 }
 
 function trackOf({ levels }: Life, level: number): Track {

@@ -165,8 +165,29 @@ t.test('a node that begins anew is told of once (log.md 6.6)', async (t) => {
   t.same(linesOf(collector), ['7', `restart ${again}`, 'again', '8', 'and on'])
   come(collector, { sequence: 1, epoch: EPOCH + 60, text: 'third', sentMs: 4 })
   come(collector, { sequence: 9, sentMs: 5 })
-  t.same(linesOf(collector), [`restart ${EPOCH + 60}`, 'third', `restart ${EPOCH}`, '9'])
-  t.match(collector.diagnostics(0), { nodes: [{ restarts: 3, lost: 0 }] })
+  t.same(linesOf(collector), [`restart ${EPOCH + 60}`, 'third', '9'])
+  t.match(collector.diagnostics(0), { nodes: [{ restarts: 2, lost: 0 }] })
+  for (let sequence = 1; sequence <= 12; sequence++) {
+    come(collector, { sequence, epoch: EPOCH + 70 + (sequence % 3), sentMs: 6 })
+  }
+  const restarts = linesOf(collector).filter((line) => line.startsWith('restart'))
+  t.same(
+    restarts,
+    [71, 72, 70].map((ms) => `restart ${EPOCH + ms}`),
+    'in turn, also lower ones',
+  )
+})
+
+t.test('of many epochs the highest are remembered, the others are old (log.md 6.6)', async (t) => {
+  const collector = opened()
+  const restartsAt = (epoch: number) => {
+    come(collector, { sequence: 1, epoch })
+    return linesOf(collector).filter((line) => line.startsWith('restart')).length
+  }
+  for (let epoch = 1_000; epoch <= 1_064; epoch++) restartsAt(epoch)
+  t.match(collector.diagnostics(0), { nodes: [{ restarts: 64 }] })
+  const told = [1_000, 999, 1_001, 1_064, 1_065, 1_066, 1_001, 1_002, 1_003].map(restartsAt)
+  t.same(told, [0, 0, 0, 0, 1, 1, 0, 0, 0])
 })
 
 t.test('a clock that is off is set right (log.md 6.7)', async (t) => {
