@@ -178,7 +178,9 @@ export class LogCollector {
   readonly #nodes = new Map<string, NodeRecord>()
   readonly #held = new Heap<Held>(isBefore)
   /** The same in the order in which they came; what went out before its turn is still in it. */
-  readonly #arrivals = new Queue<Held>()
+  #arrivals = new Queue<Held>()
+  /** How many were put in since it was last rid of what has gone out. */
+  #arrivedCount = 0
   #arrival: Held | undefined
   #order = 0
   readonly #effects = new Queue<LogCollectorEffect>()
@@ -430,6 +432,14 @@ export class LogCollector {
     const held = { event, timeMs: event.timeMs, order: this.#order++, dueAt, place: -1 }
     this.#held.push(held)
     this.#arrivals.push(held)
+    // While the oldest waits, any number of others may come and go out before it.
+    if (++this.#arrivedCount <= 2 * Math.max(this.#options.heldMax, this.#held.items.length)) return
+    const former = this.#arrivals
+    this.#arrivals = new Queue()
+    for (let next = former.shift(); next; next = former.shift()) {
+      if (next.place >= 0) this.#arrivals.push(next)
+    }
+    this.#arrivedCount = this.#arrivals.length
   }
 
   /** The one of all that wait which came first. */

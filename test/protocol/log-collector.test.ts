@@ -22,6 +22,7 @@ import {
   publisherOf,
   SOURCE,
 } from '../support/log.ts'
+import { memory } from '../support/memory.ts'
 import { toHex } from '../support/vectors.ts'
 
 const ADDRESS = '10.0.0.1'
@@ -263,6 +264,24 @@ t.test('what is held, and who is remembered, is bounded (log.md 6.9)', async (t)
   t.same(nodes.map(({ uuid }) => uuid).sort(), [NODE, '1'.repeat(32)].sort())
   t.equal(held, 6)
   t.same(linesOf(collector, 8), ['3', '4', '5'])
+})
+
+t.test('what went out takes no memory, whoever waits before it (log.md 6.9)', async (t) => {
+  const collector = collectorOf({ heldMax: 2, holdMs: 1e6 })
+  collector.handleOpen(1, { source: SOURCE, address: ADDRESS }, { now: 0, timeMs: EPOCH })
+  // By its clock, it is the latest of all; a second one of its age lets the others out.
+  for (const level of [1, 2]) come(collector, { sequence: 1, level, sentMs: 1e9 }, 0)
+  const before = memory('heapUsed')
+  for (let sequence = 1; sequence <= 100_000; sequence++) {
+    come(collector, { sequence, text: '' }, 1)
+    linesOf(collector, 1)
+  }
+  const grown = memory('heapUsed') - before
+  t.ok(grown < 2_000_000, `${grown} octets`)
+  t.equal(collector.diagnostics(1).held, 2)
+  t.equal(collector.pollTimeout(), 1e6)
+  t.equal(linesOf(collector, 1e6).length, 2)
+  t.equal(collector.pollTimeout(), Number.POSITIVE_INFINITY)
 })
 
 t.test('a PUB that is quiet is asked, and closed where nothing comes (log.md 6.10)', async (t) => {
