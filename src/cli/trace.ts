@@ -75,12 +75,14 @@ export async function trace(settings: TraceSettings, signal: AbortSignal): Promi
     if (settings.group === undefined) lyre.on('join', ({ group }) => follow(lyre, group))
     await lyre.start({ signal: visited.signal })
     say(`* tracing as ${clean(lyre.name)} at ${lyre.endpoint}`)
-    while (!visited.signal.aborted && count < countMax) {
+    const { signal } = visited
+    signal.addEventListener('abort', () => wake(), { once: true })
+    while (!signal.aborted && count < countMax) {
       await show()
-      if (events.length > 0 || count >= countMax) continue
+      // It may have been aborted meanwhile, when there was nobody to wake.
+      if (events.length > 0 || count >= countMax || signal.aborted) continue
       await new Promise<void>((resolve) => {
         wake = resolve
-        visited.signal.addEventListener('abort', () => resolve(), { once: true })
       })
     }
     // Its goodbyes are part of it.

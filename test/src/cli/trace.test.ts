@@ -142,6 +142,35 @@ t.test('it ends by itself after so many messages', async (t) => {
   t.equal(lines.filter(({ type }) => type === 'message').length, 2)
 })
 
+t.test('however often it waits, it waits for one signal', async (t) => {
+  const beaconPort = await freePort()
+  const ada = createNode(t, { name: 'ada', beaconPort })
+  ada.lyre.join('CHAT')
+  await ada.lyre.start()
+  const hook = `
+    const { addEventListener } = EventTarget.prototype
+    let count = 0
+    EventTarget.prototype.addEventListener = function (type, ...rest) {
+      if (type === 'abort') count++
+      return addEventListener.call(this, type, ...rest)
+    }
+    process.on('exit', () => console.error('listeners: ' + count))`
+  const command = startCommand(
+    t,
+    ['trace', '--interface', '127.0.0.1', '--port', String(beaconPort), '--group', 'CHAT'],
+    ['--import', `data:text/javascript,${encodeURIComponent(hook)}`],
+  )
+  await ada.next('join')
+  for (let count = 0; count < 50; count++) {
+    ada.lyre.shout('CHAT', `hello ${count}`)
+    await command.next(`hello ${count}`)
+  }
+  command.process.kill('SIGINT')
+  t.equal(await command.exited, 0)
+  const [, listeners = ''] = /listeners: (\d+)/.exec(command.errors) ?? []
+  t.ok(Number(listeners) > 0 && Number(listeners) < 20, `${listeners} listeners`)
+})
+
 t.test('a run of the simulator leaves the same, for one node after the other', async (t) => {
   const file = `${t.testdir()}/run.ndjson`
   const words = ['sim', '--seed', '7', '--nodes', '3', '--minutes', '1', '--trace-zre', file]
