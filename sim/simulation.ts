@@ -151,7 +151,7 @@ export class Simulation {
 
   /**
    * Creates a node, as createLyre() of `lyre` does; start() brings it to life, and takes no virtual time.
-   * @throws UsageError on an option that cannot work, or when its machine is on another subnet.
+   * @throws UsageError on an option that cannot work, when its machine is on another subnet, or after stop().
    */
   createLyre(options: LyreOptions = {}, place: Place = {}): Lyre {
     checkKeys('place', place, ['machine', 'subnet'])
@@ -162,7 +162,7 @@ export class Simulation {
   /**
    * Creates a collector of logs, as createCollector() of `lyre` does, on a machine of the simulation; its node is one of the
    * simulation as well, once it is started. A collector that has crashed stays so: create another one on its machine.
-   * @throws UsageError on an option that cannot work, or when its machine is on another subnet.
+   * @throws UsageError on an option that cannot work, when its machine is on another subnet, or after stop().
    */
   createCollector(options: CollectorOptions = {}, place: Place = {}): Collector {
     checkKeys('place', place, ['machine', 'subnet'])
@@ -189,7 +189,7 @@ export class Simulation {
 
   /**
    * A bare host on a machine: for what is no Lyre, a stranger or a foreign program, that a test speaks for. What happens to
-   * it is in the history as that of a node without a `lyre`.
+   * it is in the history as that of a node without a `lyre`. @throws UsageError as createLyre() does.
    */
   createHost(place: Place = {}): Host {
     checkKeys('place', place, ['machine', 'subnet'])
@@ -579,7 +579,6 @@ export class Simulation {
   }
 
   #create(options: LyreOptions, machine: Machine, uuid?: Uuid): Lyre {
-    if (this.#isStopped) throw new UsageError('the simulation has stopped')
     const process = this.#process(machine)
     const resident = new Resident({ index: this.#nodeCount++ }, process, options)
     const random = this.#nodeRandom.fork(`node ${resident.index}`)
@@ -630,6 +629,7 @@ export class Simulation {
 
   /** A new process; where its machine was dead, it is reached again. */
   #process(machine: Machine): Process {
+    if (this.#isStopped) throw new UsageError('the simulation has stopped')
     const wasUp = machine.up
     machine.resume(this.#clock.nowUs)
     const process = new Process(machine, this.#network)

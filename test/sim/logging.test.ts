@@ -200,6 +200,15 @@ t.test('a plan has a log only where one is asked for', async (t) => {
   t.notOk('log' in readRepro({ plan: planRun(options) }))
 })
 
+t.test('a simulation that has stopped takes nobody in', async (t) => {
+  const simulation = new Simulation({ seed: 1 })
+  await simulation.stop()
+  for (const create of ['createLyre', 'createCollector', 'createHost'] as const) {
+    t.throws(() => simulation[create](), /the simulation has stopped/, create)
+  }
+  t.same(simulation.nodes, [])
+})
+
 t.test('what a collector cannot be is refused', async (t) => {
   await using simulation = new Simulation({ seed: 1 })
   t.throws(() => simulation.createCollector({ holdMs: -1 }), /holdMs/)
