@@ -109,6 +109,8 @@ export interface Verdict {
   readonly plan: Plan
 }
 
+type Figures = Pick<Verdict, 'virtualSeconds' | 'events' | 'steps' | 'records' | 'digest'>
+
 /** What a run that failed leaves behind, to be run again: plain JSON. */
 export interface Repro {
   readonly lyre: 'repro'
@@ -220,8 +222,9 @@ export async function run(
   const beganMs = watch.wallMs?.()
   const play = new Play(plan, watch, untilMs)
   await play.play()
-  const verdict = play.verdict()
+  const figures = play.figures()
   await play.collectRest()
+  const verdict = play.verdict(figures)
   if (beganMs === undefined || watch.wallMs === undefined) return verdict
   const wallSeconds = (watch.wallMs() - beganMs) / 1_000
   return { ...verdict, wallSeconds, speed: verdict.virtualSeconds / Math.max(wallSeconds, 1e-3) }
@@ -241,7 +244,7 @@ class Play {
   /** Undefined where nothing is logged. */
   readonly #collector: Collector | undefined
   #isStopped = false
-  /** Whether the verdict is told: what comes then is no part of the run. */
+  /** Whether it has come to its end: what comes then is no part of it. */
   #isDone = false
   readonly #hostiles: readonly Hostile[]
 
@@ -314,10 +317,21 @@ class Play {
     }
   }
 
-  verdict(): Verdict {
-    const { seed, nodes, workload, fidelity } = this.#plan
+  /** What came of it so far. */
+  figures(): Figures {
     const { steps, records } = this.#simulation.statistics
-    const { findings, eventCount: events } = this.#judge
+    return {
+      virtualSeconds: this.#simulation.now / 1_000,
+      events: this.#judge.eventCount,
+      steps,
+      records,
+      digest: this.#simulation.digest(),
+    }
+  }
+
+  verdict(figures: Figures): Verdict {
+    const { seed, nodes, workload, fidelity } = this.#plan
+    const { findings } = this.#judge
     const [finding] = findings
     return {
       verdict: finding !== undefined ? 'failed' : this.#isStopped ? 'stopped' : 'passed',
@@ -325,11 +339,7 @@ class Play {
       nodes,
       workload,
       fidelity,
-      virtualSeconds: this.#simulation.now / 1_000,
-      events,
-      steps,
-      records,
-      digest: this.#simulation.digest(),
+      ...figures,
       ...(finding !== undefined && {
         invariant: finding.invariant,
         finding,
@@ -348,8 +358,8 @@ class Play {
         await this.#simulation.runUntil(stopped as Promise<void>, { timeoutMs: STOP_MS })
         isDone = true
       } catch (error) {
-        // Whatever went wrong is found already.
         isDone = !this.#habits.takes(error)
+        if (isDone) this.#judge.handleThrown(error)
       }
     }
   }

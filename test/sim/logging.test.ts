@@ -200,6 +200,18 @@ t.test('a plan has a log only where one is asked for', async (t) => {
   t.notOk('log' in readRepro({ plan: planRun(options) }))
 })
 
+t.test('what is thrown while a collector tells the rest is found', async (t) => {
+  const plan = planRun({ seed: 7, nodes: 4, ms: 30_000, fidelity: 'message', log: 'info' })
+  const untilMs = 20_000
+  const stopped = await run(plan, {}, { untilMs })
+  const log = ({ time }: LogLine) => {
+    if (time >= EPOCH + untilMs) throw new Error('the disk is full')
+  }
+  const { finding, ...failed } = await run(plan, { log }, { untilMs })
+  t.match(finding, { invariant: 'I14', seen: /the disk is full/ })
+  t.match(failed, { ...stopped, verdict: 'failed' }, 'the rest is no part of the run')
+})
+
 t.test('a simulation that has stopped takes nobody in', async (t) => {
   const simulation = new Simulation({ seed: 1 })
   await simulation.stop()
