@@ -32,7 +32,7 @@ export const ROTATION: Rotation = { bytesMax: 64 * 1_048_576, ageMaxMs: 86_400_0
 export interface ArchiveHandlers {
   /** Lines could not be written, and are lost; told once until they can be again. */
   failed(error: Error): void
-  /** They can be again; so many were lost. */
+  /** They can be again; so many were lost since failed() was told. */
   recovered(count: number): void
 }
 
@@ -54,6 +54,8 @@ export class Archive {
   #isFailing = false
   #failedAt = 0
   #lostCount = 0
+  /** Of these, since it began to fail. */
+  #failedCount = 0
   #lineCount = 0
 
   /** @throws Error that says why, where there is no such folder, and none can be made, or no file in it. */
@@ -76,17 +78,24 @@ export class Archive {
 
   /** Writes lines; when it returns, they are the system's, and stay if we are killed. */
   add(lines: readonly LogLine[]): void {
-    const texts = lines.map((line) => `${JSON.stringify(line)}\n`)
+    this.addTexts(lines.map((line) => JSON.stringify(line)))
+  }
+
+  /** The same of lines that are text already, without what ends them. */
+  addTexts(texts: readonly string[]): void {
     try {
       this.#rotate()
-      this.#write(Buffer.from(texts.join('')))
+      this.#write(Buffer.from(texts.map((text) => `${text}\n`).join('')))
       this.#lineCount += texts.length
       // On a disk that is full, one line has room and the next has not.
       if (!this.#isFailing || performance.now() - this.#failedAt < LOOK_MS) return
       this.#isFailing = false
-      this.#handlers.recovered(this.#lostCount)
+      const failedCount = this.#failedCount
+      this.#failedCount = 0
+      this.#handlers.recovered(failedCount)
     } catch (error) {
       this.#lostCount += texts.length
+      this.#failedCount += texts.length
       this.#failedAt = performance.now()
       if (this.#isFailing) return
       this.#isFailing = true

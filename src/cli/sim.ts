@@ -14,7 +14,7 @@ import { type Progress, reproOf, UsageError, type Verdict } from '../../sim/inde
 import { Bar } from './bar.ts'
 import { CONTENT_BYTES, captureHead } from './capture.ts'
 import { formatLine, type JsonLine } from './json.ts'
-import { Archive, parseLine, ROTATION } from './log-archive.ts'
+import { Archive, ROTATION } from './log-archive.ts'
 import { Output } from './output.ts'
 import { type Audience, CORES, Crew } from './sim-crew.ts'
 import { Score, WORDS } from './sim-score.ts'
@@ -211,7 +211,7 @@ class Stage {
       lines: to(trace),
       capture: to(this.#capture),
       log: async (text: string) => {
-        archive?.add(text.split('\n').flatMap((line) => parseLine(line) ?? []))
+        archive?.addTexts(text.trimEnd().split('\n'))
       },
     }
     const play = (audience: Audience, first: boolean): Promise<Verdict> | undefined => {

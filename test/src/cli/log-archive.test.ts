@@ -166,6 +166,41 @@ t.test('whoever cannot save is told why, once, and when it can again', async (t)
   t.same(new Set((await textsOf(folder)).texts), new Set(['4']))
 })
 
+t.test('each time that it can again, what was lost since it could not is told', async (t) => {
+  const folder = join(logFolder(t), 'logs')
+  const { archive, told } = archiveIn(t, folder)
+  const lostBefore: number[] = []
+  for (const outage of [1, 2]) {
+    const { lost } = archive.counts
+    rmSync(folder, { recursive: true })
+    writeFileSync(folder, 'no folder')
+    await eventually('it is noticed', () => {
+      archive.add([recordLine(1)])
+      return told.length === 2 * outage - 1
+    })
+    rmSync(folder)
+    await eventually('it goes on', () => {
+      archive.add([recordLine(2)])
+      return told.length === 2 * outage
+    })
+    lostBefore.push(archive.counts.lost - lost)
+  }
+  t.same(
+    told.filter((text) => text.endsWith('lost')),
+    lostBefore.map((count) => `${count} lost`),
+  )
+})
+
+t.test('lines that are text already are saved as they are', async (t) => {
+  const folder = logFolder(t)
+  const { archive } = archiveIn(t, folder)
+  const texts = [1, 2].map((sequence) => JSON.stringify(recordLine(sequence)))
+  archive.addTexts([...texts, 'of a later version'])
+  t.same(archive.counts, { saved: 3, lost: 0 })
+  const [file = ''] = filesOf(folder)
+  t.equal(readFileSync(file, 'utf8'), `${texts.join('\n')}\nof a later version\n`)
+})
+
 t.test('a folder that cannot be had is told at once', async (t) => {
   const folder = logFolder(t)
   writeFileSync(join(folder, 'file'), '')
