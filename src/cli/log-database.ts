@@ -18,16 +18,18 @@ interface Statement {
 
 type Value = string | number | null
 
-type Sqlite = { readonly DatabaseSync: new (path: string) => Database }
+type Sqlite = {
+  readonly DatabaseSync: new (path: string, options: { readonly readOnly: boolean }) => Database
+}
 type RecordLine = Extract<LogLine, { event: 'record' }>
 
 const MAGIC = 'SQLite format 3\0'
 /** Records that are read at a time. */
 const PAGE_COUNT = 2_000
+const PATIENCE = 'PRAGMA busy_timeout = 5000;'
 const SCHEMA = `
 PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
-PRAGMA busy_timeout = 5000;
 CREATE TABLE IF NOT EXISTS records (
   id INTEGER PRIMARY KEY,
   time INTEGER NOT NULL,       -- by the clock of the collector, in milliseconds since 1970
@@ -55,6 +57,7 @@ FROM (
   FROM records WHERE version = 2
 )
 WHERE sequence - before > 1;`
+const FIND_TABLE = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'records'"
 const COLUMNS = [
   ...['time', 'node', 'name', 'address', 'version', 'level', 'event', 'epoch', 'sequence', 'sent'],
   ...['offset_ms', 'peer', 'group_name', 'text', 'fields'],
@@ -91,14 +94,31 @@ export class LogDatabase {
     )
   }
 
-  /** @throws Error that says why, where this Node.js has no SQLite, or the file is no database of logs and cannot become one. */
-  static async open(path: string): Promise<LogDatabase> {
+  /**
+   * A database to add to, which is made where there is none.
+   * @throws Error that says why, where this Node.js has no SQLite, or the file is no database of logs and cannot become one.
+   */
+  static open(path: string): Promise<LogDatabase> {
+    return LogDatabase.#open(path, SCHEMA)
+  }
+
+  /** A database to read from, which is left as it is. @throws Error as open() does. */
+  static read(path: string): Promise<LogDatabase> {
+    return LogDatabase.#open(path, undefined)
+  }
+
+  static async #open(path: string, schema: string | undefined): Promise<LogDatabase> {
     const { DatabaseSync } = await sqlite()
+    let database: Database | undefined
     try {
-      const database = new DatabaseSync(path)
-      database.exec(SCHEMA)
+      database = new DatabaseSync(path, { readOnly: schema === undefined })
+      database.exec(PATIENCE)
+      if (schema !== undefined) database.exec(schema)
+      const [table] = database.prepare(FIND_TABLE).all()
+      if (table === undefined) throw new Error('it has no table records, so it is none of logs')
       return new LogDatabase(database)
     } catch (cause) {
+      database?.close()
       throw new Error(`cannot use ${path} as a database: ${(cause as Error).message}`, { cause })
     }
   }

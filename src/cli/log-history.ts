@@ -76,7 +76,7 @@ export async function* recall(
 
 async function open(path: string): Promise<Source> {
   if (isDatabase(path)) {
-    const database = await LogDatabase.open(path)
+    const database = await LogDatabase.read(path)
     const total = Math.max(1, database.count)
     return {
       lines: () => database.lines(),

@@ -1,7 +1,7 @@
 /** A database of logs, with each Node.js that has SQLite; the others say so. */
 
 import { spawnSync } from 'node:child_process'
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { lineOf } from '../../../src/log/lines.ts'
@@ -87,6 +87,26 @@ for (const node of commands) {
     const script = `console.log(JSON.stringify(${sql}))`
     const { stdout } = spawnSync(node, ['-e', script], { encoding: 'utf8', env })
     t.same(JSON.parse(stdout), [{ level: 'info', sequence: 2, count: 2 }])
+  })
+
+  t.test(`with Node.js ${version.trim()}, what is asked is left as it is`, async (t) => {
+    const { folder, file } = saved(t, LINES)
+    t.equal(log(node, 'import', folder, '--sqlite', file).code, 0)
+    const foreign = join(folder, 'foreign.db')
+    const script = `new (require('node:sqlite').DatabaseSync)(${JSON.stringify(foreign)})
+      .exec('CREATE TABLE songs (title)')`
+    t.equal(spawnSync(node, ['-e', script], { env }).status, 0)
+    const before = [file, foreign].map((path) => readFileSync(path))
+    for (const verb of ['query', 'stats']) {
+      t.match(log(node, verb, file), { code: 0, errors: '' })
+      const { code, errors } = log(node, verb, foreign)
+      t.equal(code, 1)
+      t.match(errors, /^lyre: cannot use .*foreign\.db as a database: it has no table records/)
+    }
+    t.strictSame(
+      [file, foreign].map((path) => readFileSync(path)),
+      before,
+    )
   })
 
   t.test(`with Node.js ${version.trim()}, what is no database is told`, async (t) => {
