@@ -19,6 +19,8 @@ interface Track {
   last: number
   timeMs: number
   gaps: { from: number; to: number }[]
+  /** Up to here, nobody knows any more what was missing. */
+  forgotten: number
   /** The last one that was given. */
   given: number | undefined
 }
@@ -126,7 +128,8 @@ class Past {
     const key = `${node.uuid} ${epoch} ${level}`
     let track = this.#tracks.get(key)
     if (track === undefined) {
-      track = { first: sequence, last: sequence - 1, timeMs: time, gaps: [], given: undefined }
+      const rest = { gaps: [], forgotten: Number.NEGATIVE_INFINITY, given: undefined }
+      track = { first: sequence, last: sequence - 1, timeMs: time, ...rest }
       this.#tracks.set(key, track)
     }
     const timeMs = place(track, sequence, time)
@@ -173,7 +176,7 @@ function place(track: Track, sequence: number, time: number): number | undefined
   const { gaps } = track
   if (sequence > track.last) {
     if (sequence > track.last + 1) gaps.push({ from: track.last + 1, to: sequence - 1 })
-    if (gaps.length > GAPS_MAX) gaps.shift()
+    forget(track)
     track.last = sequence
     // From one life of the collector to the next, a clock may be estimated otherwise.
     track.timeMs = Math.max(track.timeMs, time)
@@ -181,16 +184,25 @@ function place(track: Track, sequence: number, time: number): number | undefined
   }
   if (sequence < track.first) {
     if (sequence + 1 < track.first) gaps.unshift({ from: sequence + 1, to: track.first - 1 })
+    forget(track)
     track.first = sequence
     return time
   }
   const index = gaps.findLastIndex(({ from, to }) => from <= sequence && sequence <= to)
   const gap = gaps[index]
-  if (gap === undefined) return undefined
+  if (gap === undefined) return sequence <= track.forgotten ? time : undefined
   const parts = [
     { from: gap.from, to: sequence - 1 },
     { from: sequence + 1, to: gap.to },
   ]
   gaps.splice(index, 1, ...parts.filter(({ from, to }) => from <= to))
+  forget(track)
   return time
+}
+
+/** Of too many gaps the oldest goes; what may fill it is given, also where that came before. */
+function forget(track: Track): void {
+  if (track.gaps.length <= GAPS_MAX) return
+  const gap = track.gaps.shift()
+  track.forgotten = Math.max(track.forgotten, gap?.to ?? track.forgotten)
 }

@@ -130,6 +130,21 @@ t.test('a long history is read a little at a time', async (t) => {
   t.ok(most < count / 2, `${most} at a time`)
 })
 
+t.test('of more gaps than are remembered, what fills a forgotten one is given', async (t) => {
+  const count = 65_540
+  const odd = Array.from({ length: count }, (_, index) => recordLine(2 * index + 1))
+  const forwards = await recalled([...odd, recordLine(2), recordLine(2 * count - 2)])
+  const seen = (lines: readonly LogLine[], sequence: number) =>
+    lines.filter((line) => plain(line) === String(sequence)).length
+  t.equal(seen(forwards, 2), 1)
+  t.equal(seen(forwards, 2 * count - 2), 1)
+  odd.reverse()
+  const late = [2, 2, 2 * count - 2, 2 * count - 2].map((sequence) => recordLine(sequence))
+  const backwards = await recalled([...odd, ...late])
+  t.equal(seen(backwards, 2), 2, 'nobody knows that it came before')
+  t.equal(seen(backwards, 2 * count - 2), 1)
+})
+
 t.test('what cannot be read is told at the end', async (t) => {
   const complaints: string[] = []
   await recalled([{ ...recordLine(1), time: 1.5 }, recordLine(2)], complaints)
