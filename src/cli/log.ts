@@ -45,11 +45,17 @@ export function collect(settings: LogSettings, signal: AbortSignal): Promise<num
     const stores = await openStores(settings, complain)
     const board = new Board(stage, filterOf(settings))
     let batch: LogLine[] = []
+    let nodes: readonly LoggingNodeDiagnostics[] = []
+    const count = () => {
+      nodes = collector.diagnostics()?.nodes ?? nodes
+    }
     const flush = () => {
       const lines = batch
       batch = []
       for (const store of stores) store.add(lines)
       for (const line of lines) board.show(line)
+      // What comes while it stops counts, too; once it has, nobody can be asked.
+      if (signal.aborted) count()
     }
     // All that comes at once is written at once.
     const take = (line: LogLine) => {
@@ -68,7 +74,7 @@ export function collect(settings: LogSettings, signal: AbortSignal): Promise<num
       tell({ event: 'start', time: Date.now(), uuid, name, headers, endpoints })
       say(board.notice(`collecting as ${clean(name)} at ${endpoints.join(', ')}`))
       await aborted(signal)
-      const { nodes = [] } = collector.diagnostics() ?? {}
+      count()
       await collector.stop()
       flush()
       tell({ event: 'stop', time: Date.now(), nodes })

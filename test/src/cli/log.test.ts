@@ -178,8 +178,16 @@ t.test('all verbs tell their own log where they are asked to, by flag or variabl
   log.kill('SIGTERM')
   const { nodes } = await log.next('stop')
   t.equal(await log.exited, 0)
-  const names = (nodes as { name: string; records: number }[]).map(({ name }) => name)
-  t.same(names.sort(), ['ada', 'ben', 'eye'])
+  const counts = (nodes as { name: string; records: number }[]).map(({ name, records }) => {
+    return `${name} ${records}`
+  })
+  const shown = (name: string) =>
+    log.heard.items.filter((line) => line.record && line.node.name === name)
+  t.match(shown('eye').at(-1), { record: { event: 'stop' } }, 'it comes while the collector stops')
+  t.same(
+    counts.sort(),
+    ['ada', 'ben', 'eye'].map((name) => `${name} ${shown(name).length}`),
+  )
   const levels = log.heard.items
     .filter(({ node }) => node?.name === 'ben')
     .map(({ record }) => record.level)
