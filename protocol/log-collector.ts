@@ -69,14 +69,14 @@ export type CollectedEvent =
       readonly epoch: number
     }
 
-/** What to do: subscribe or cancel; ask by a PING, whose PONG is an answer; or close what does not answer. */
+/** What to do: subscribe or cancel; send a PING, whose PONG is an answer; or close what does not answer. */
 export type LogCollectorEffect =
   | {
       readonly type: 'subscribe' | 'cancel'
       readonly connection: number
       readonly topic: Uint8Array
     }
-  | { readonly type: 'ask' | 'close'; readonly connection: number }
+  | { readonly type: 'ping' | 'close'; readonly connection: number }
 
 /** What is known of a node. */
 export interface LoggingNodeDiagnostics extends LoggingNode {
@@ -164,7 +164,7 @@ interface Held extends Heaped {
   readonly dueAt: number
 }
 
-/** When a message came: by the clock of machines, and by the one that others have, in milliseconds since 1970. */
+/** When a message came: on the clock that never goes back, and on the one that others have, in milliseconds since 1970. */
 export interface Instant {
   readonly now: number
   readonly timeMs: number
@@ -201,17 +201,17 @@ export class LogCollector {
 
   // Inputs and commands.
 
-  /** A PUB is connected, and said who it is, or not. @param about `answers`: whether it knows PING; not, unless told. */
+  /** A PUB is connected, and said who it is, or not; it `answers` where it knows PING (log.md 6.10). */
   handleOpen(
     connection: number,
     {
       source,
       address,
-      answers = false,
+      answers,
     }: {
       readonly source: LogSource | undefined
       readonly address: string
-      readonly answers?: boolean
+      readonly answers: boolean
     },
     { now, timeMs }: Instant,
   ): void {
@@ -224,7 +224,7 @@ export class LogCollector {
       // What is in the ring of a publisher is old, and says little about its clock; this is of now.
       sample(node, { now, offsetMs: timeMs - source.timeMs })
     }
-    for (let level = 1; level <= this.#level; level++) this.#ask('subscribe', to, level)
+    for (let level = 1; level <= this.#level; level++) this.#want('subscribe', to, level)
   }
 
   /** It is not any more. */
@@ -248,7 +248,7 @@ export class LogCollector {
       this.#sweepAt = now + SWEEP_MS
       if (now - (to.askedAt ?? to.heardAt) < QUIET_MAX_MS) continue
       const { connection } = to
-      const type = to.askedAt === undefined || isLate ? 'ask' : 'close'
+      const type = to.askedAt === undefined || isLate ? 'ping' : 'close'
       this.#effects.push({ type, connection })
       to.askedAt = now
     }
@@ -258,8 +258,8 @@ export class LogCollector {
   setLevel(name: LogLevel): void {
     const level = LOG_LEVELS[name]
     for (const to of this.#connections.values()) {
-      for (let more = this.#level + 1; more <= level; more++) this.#ask('subscribe', to, more)
-      for (let less = level + 1; less <= this.#level; less++) this.#ask('cancel', to, less)
+      for (let more = this.#level + 1; more <= level; more++) this.#want('subscribe', to, more)
+      for (let less = level + 1; less <= this.#level; less++) this.#want('cancel', to, less)
     }
     this.#level = level
   }
@@ -312,7 +312,7 @@ export class LogCollector {
     return { nodes, held: this.#held.items.length, refused: { ...this.#refused } }
   }
 
-  #ask(type: 'subscribe' | 'cancel', { connection, source }: Connection, level: number): void {
+  #want(type: 'subscribe' | 'cancel', { connection, source }: Connection, level: number): void {
     if (source === undefined) {
       this.#effects.push({ type, connection, topic: topicOf(1, level) })
     }

@@ -93,7 +93,7 @@ export class LogReceiver {
             const answers = this.#lines.line(connection)?.zmtp.heartbeats === true
             const about = { source, address: stream.remoteAddress, answers }
             this.#collector.handleOpen(connection, about, instant)
-            this.#ask()
+            this.#drain()
           } else if (event.type === 'message') {
             this.#collector.handleMessage(connection, event.frames, instant)
           } else if (event.type === 'pong') {
@@ -124,7 +124,7 @@ export class LogReceiver {
   /** From now on, this level and those above it are wanted. */
   setLevel(level: LogLevel): void {
     this.#collector.setLevel(level)
-    this.#ask()
+    this.#drain()
   }
 
   /** A timer may be early: then it has to be set again. */
@@ -135,7 +135,7 @@ export class LogReceiver {
     }
     this.#lines.handleTimeout(now)
     this.#collector.handleTimeout(now)
-    this.#ask()
+    this.#drain()
     this.#settle(now)
   }
 
@@ -160,7 +160,7 @@ export class LogReceiver {
     return { endpoints, connections, nodes, held, refused, counters }
   }
 
-  #ask(): void {
+  #drain(): void {
     for (let next = this.#collector.pollEffect(); next; next = this.#collector.pollEffect()) {
       const { connection } = next
       const zmtp = this.#lines.line(connection)?.zmtp
@@ -170,7 +170,7 @@ export class LogReceiver {
           zmtp?.[next.type](next.topic)
           this.#lines.flush(connection)
           break
-        case 'ask':
+        case 'ping':
           zmtp?.ping(NO_CONTEXT)
           this.#lines.flush(connection)
           break

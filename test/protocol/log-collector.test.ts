@@ -27,11 +27,13 @@ import { toHex } from '../support/vectors.ts'
 
 const ADDRESS = '10.0.0.1'
 const OTHER = 'fedcba9876543210fedcba9876543210'
+/** What is known of a PUB that is connected. */
+const ABOUT = { source: SOURCE, address: ADDRESS, answers: false }
 
 /** A collector that a PUB is connected to, at the instant 0, which is EPOCH by all clocks. */
 function opened(source: LogSource | undefined = SOURCE, options = {}): LogCollector {
   const collector = collectorOf(options)
-  collector.handleOpen(1, { source, address: ADDRESS }, { now: 0, timeMs: EPOCH })
+  collector.handleOpen(1, { ...ABOUT, source }, { now: 0, timeMs: EPOCH })
   return collector
 }
 
@@ -71,7 +73,7 @@ t.test('each level is subscribed to, of version 2 or of both (log.md 6.1)', asyn
   const level: LogLevel = 'warning'
   t.same(askedOf(opened(SOURCE, { level })), ['subscribe aaa20201', 'subscribe aaa20202'])
   const collector = collectorOf({ level })
-  collector.handleOpen(1, { source: undefined, address: ADDRESS }, { now: 0, timeMs: EPOCH })
+  collector.handleOpen(1, { ...ABOUT, source: undefined }, { now: 0, timeMs: EPOCH })
   const [error, warning] = ['subscribe aaa20101', 'subscribe aaa20102']
   t.same(askedOf(collector), [error, 'subscribe aaa20201', warning, 'subscribe aaa20202'])
   collector.setLevel('info')
@@ -79,13 +81,13 @@ t.test('each level is subscribed to, of version 2 or of both (log.md 6.1)', asyn
   collector.setLevel('error')
   const less = ['cancel aaa20102', 'cancel aaa20202', 'cancel aaa20103', 'cancel aaa20203']
   t.same(askedOf(collector), less)
-  collector.handleOpen(2, { source: SOURCE, address: ADDRESS }, { now: 0, timeMs: EPOCH })
+  collector.handleOpen(2, ABOUT, { now: 0, timeMs: EPOCH })
   t.same(askedOf(collector), ['subscribe aaa20201'])
 })
 
 t.test('version 1 beside version 2 is passed over (log.md 6.2)', async (t) => {
   const unsaid = collectorOf()
-  unsaid.handleOpen(1, { source: undefined, address: ADDRESS }, { now: 0, timeMs: EPOCH })
+  unsaid.handleOpen(1, { ...ABOUT, source: undefined }, { now: 0, timeMs: EPOCH })
   t.equal(comeV1(unsaid, {}), undefined)
   t.equal(come(unsaid, { sequence: 1 }), undefined)
   t.equal(comeV1(unsaid, {}), 'doubled')
@@ -194,7 +196,7 @@ t.test('of many epochs the highest are remembered, the others are old (log.md 6.
 t.test('a clock that is off is set right (log.md 6.7)', async (t) => {
   const collector = collectorOf()
   const source = { ...SOURCE, timeMs: EPOCH - 3_600_000 }
-  collector.handleOpen(1, { source, address: ADDRESS }, { now: 0, timeMs: EPOCH + 40 })
+  collector.handleOpen(1, { ...ABOUT, source }, { now: 0, timeMs: EPOCH + 40 })
   // An hour behind, and 40 ms on its way; the ring tells what is an hour old.
   come(collector, { sequence: 1, sentMs: -7_200_000 }, 41)
   t.match(collectedOf(collector, 1e9), [{ timeMs: EPOCH - 3_600_000 + 40, offsetMs: 3_600_040 }])
@@ -224,7 +226,7 @@ t.test('a clock that is set is followed within two minutes (log.md 6.7)', async 
 t.test('records of many come in one order (log.md 6.8)', async (t) => {
   const collector = opened()
   const source = { node: OTHER, name: 'hall', timeMs: EPOCH + 5_000 }
-  collector.handleOpen(2, { source, address: '10.0.0.2' }, { now: 0, timeMs: EPOCH })
+  collector.handleOpen(2, { ...ABOUT, source, address: '10.0.0.2' }, { now: 0, timeMs: EPOCH })
   come(collector, { sequence: 1, sentMs: 20 }, 25)
   come(collector, { sequence: 1, node: OTHER, sentMs: 5_010, text: 'hall 1' }, 30, 2)
   come(collector, { sequence: 2, node: OTHER, sentMs: 5_022, text: 'hall 2' }, 31, 2)
@@ -246,7 +248,7 @@ t.test('no record is put before the one that its node made before it (log.md 6.8
   come(collector, { sequence: 3, sentMs: 20 }, 1_020)
   t.same(linesOf(collector), ['1', '2', '3'])
   const unsaid = collectorOf()
-  unsaid.handleOpen(1, { source: undefined, address: ADDRESS }, { now: 0, timeMs: EPOCH })
+  unsaid.handleOpen(1, { ...ABOUT, source: undefined }, { now: 0, timeMs: EPOCH })
   comeV1(unsaid, { text: 'first' }, 2_000)
   comeV1(unsaid, { text: 'second', time: EPOCH / 1_000 }, 2_001)
   t.same(linesOf(unsaid), ['first', 'second'])
@@ -254,7 +256,7 @@ t.test('no record is put before the one that its node made before it (log.md 6.8
 
 t.test('what is held, and who is remembered, is bounded (log.md 6.9)', async (t) => {
   const collector = collectorOf({ heldMax: 3, nodesMax: 2 })
-  collector.handleOpen(1, { source: undefined, address: ADDRESS }, { now: 0, timeMs: EPOCH })
+  collector.handleOpen(1, { ...ABOUT, source: undefined }, { now: 0, timeMs: EPOCH })
   for (const sequence of [1, 2, 3, 4, 5]) come(collector, { sequence, sentMs: sequence })
   t.same(linesOf(collector, 5), ['1', '2'])
   come(collector, { sequence: 1, node: OTHER, sentMs: 6 })
@@ -268,7 +270,7 @@ t.test('what is held, and who is remembered, is bounded (log.md 6.9)', async (t)
 
 t.test('what went out takes no memory, whoever waits before it (log.md 6.9)', async (t) => {
   const collector = collectorOf({ heldMax: 2, holdMs: 1e6 })
-  collector.handleOpen(1, { source: SOURCE, address: ADDRESS }, { now: 0, timeMs: EPOCH })
+  collector.handleOpen(1, ABOUT, { now: 0, timeMs: EPOCH })
   // By its clock, it is the latest of all; a second one of its age lets the others out.
   for (const level of [1, 2]) come(collector, { sequence: 1, level, sentMs: 1e9 }, 0)
   const before = memory('heapUsed')
@@ -286,13 +288,12 @@ t.test('what went out takes no memory, whoever waits before it (log.md 6.9)', as
 
 t.test('a PUB that is quiet is asked, and closed where nothing comes (log.md 6.10)', async (t) => {
   const collector = collectorOf({ level: 'error' })
-  const about = { source: SOURCE, address: ADDRESS }
   const instant = { now: 500, timeMs: EPOCH }
   t.equal(collector.pollTimeout(), Number.POSITIVE_INFINITY)
-  collector.handleOpen(9, about, instant)
+  collector.handleOpen(9, ABOUT, instant)
   t.equal(collector.pollTimeout(), Number.POSITIVE_INFINITY, 'it does not know PING')
   for (const connection of [1, 2, 3]) {
-    collector.handleOpen(connection, { ...about, answers: true }, instant)
+    collector.handleOpen(connection, { ...ABOUT, answers: true }, instant)
   }
   askedOf(collector)
   /** Lets time go on to an instant, timer by timer. */
@@ -309,18 +310,18 @@ t.test('a PUB that is quiet is asked, and closed where nothing comes (log.md 6.1
   t.same(sweep(5_000), [])
   come(collector, { sequence: 1 }, 5_000, 2)
   linesOf(collector)
-  t.same(sweep(11_000), ['10500: ask 1', '10500: ask 3'])
+  t.same(sweep(11_000), ['10500: ping 1', '10500: ping 3'])
   collector.handleAnswer(1, 12_000)
   collector.handleAnswer(7, 12_000)
-  t.same(sweep(20_000), ['15500: ask 2'])
+  t.same(sweep(20_000), ['15500: ping 2'])
   come(collector, { sequence: 2 }, 20_000, 2)
   linesOf(collector)
   t.same(sweep(21_000), ['20500: close 3'])
   collector.handleClose(3)
   // It did not run meanwhile, and cannot know what came.
-  t.same(sweep(23_000), ['22500: ask 1'])
+  t.same(sweep(23_000), ['22500: ping 1'])
   collector.handleTimeout(60_000)
-  t.same(askedOf(collector).sort(), ['ask 1', 'ask 2'])
+  t.same(askedOf(collector).sort(), ['ping 1', 'ping 2'])
   t.same(sweep(70_000), ['70000: close 1', '70000: close 2'])
   for (const connection of [1, 2]) collector.handleClose(connection)
   collector.handleTimeout(71_000)
@@ -331,7 +332,7 @@ t.test('a node that comes back under another name or address is the same', async
   const collector = opened()
   come(collector, { sequence: 1 })
   const source = { ...SOURCE, name: 'cellar' }
-  collector.handleOpen(2, { source, address: '10.0.0.9' }, { now: 1, timeMs: EPOCH })
+  collector.handleOpen(2, { ...ABOUT, source, address: '10.0.0.9' }, { now: 1, timeMs: EPOCH })
   come(collector, { sequence: 2 }, 2, 2)
   const names = collectedOf(collector, 1e9).map(({ node }) => `${node.name} ${node.address}`)
   t.same(names, [`kitchen ${ADDRESS}`, 'cellar 10.0.0.9'])
@@ -357,7 +358,7 @@ t.test(
     const open = (at: number) => {
       publisher.handleOpen(1)
       const source = { ...SOURCE, timeMs: EPOCH + at }
-      collector.handleOpen(1, { source, address: ADDRESS }, { now: at, timeMs: EPOCH + at })
+      collector.handleOpen(1, { ...ABOUT, source }, { now: at, timeMs: EPOCH + at })
       carry(publisher, collector, at)
     }
     open(0)
@@ -382,7 +383,7 @@ const steps = fc.array(fc.tuple(sent, fc.nat(100), fc.boolean()), { maxLength: 8
 
 function play(steps: readonly [Sent, number, boolean][]): string[] {
   const collector = collectorOf({ heldMax: 5, nodesMax: 2 })
-  collector.handleOpen(1, { source: undefined, address: ADDRESS }, { now: 0, timeMs: EPOCH })
+  collector.handleOpen(1, { ...ABOUT, source: undefined }, { now: 0, timeMs: EPOCH })
   const told: string[] = []
   let now = 0
   for (const [sent, ms, isPolled] of steps) {
