@@ -78,13 +78,17 @@ export type LogCollectorEffect =
     }
   | { readonly type: 'ping' | 'close'; readonly connection: number }
 
-/** What is known of a node. */
+/** What is known of a node, and what came of it since it was heard first, or again after it was forgotten. */
 export interface LoggingNodeDiagnostics extends LoggingNode {
+  /** That came, each once. */
   readonly records: number
-  /** Have not come so far. */
+  /** Have not come so far, though later ones of their level and epoch have; of version 1, nobody knows. */
   readonly lost: number
+  /** How often it has begun to count anew; of version 1, nobody knows. */
   readonly restarts: number
+  /** What we take its clock to be behind ours now, in milliseconds; below 0, it is ahead (log.md 6.7). */
   readonly offsetMs: number
+  /** How long ago it connected or one of its records came, in whole milliseconds. */
   readonly msAgo: number
 }
 

@@ -56,17 +56,25 @@ export type Metrics = {
 /** What a metric is called. */
 export type MetricName = keyof typeof METRICS
 
-/** How a node is, and what became of it since it was asked last: flat, for a record of its log. */
+/** How a node is, and what became of it since it was asked last: flat, for a record of its log. `...Ms` is to the microsecond. */
 export interface Status {
+  /** Peers that are there now. */
   readonly peers: number
+  /** Of these, those that are evasive or silent. */
   readonly evasive: number
+  /** How many were measured; where there were none, the three below are left out. */
   readonly roundTrips: number
   readonly roundTripMinMs?: number
+  /** Their mean. */
   readonly roundTripMs?: number
   readonly roundTripMaxMs?: number
+  /** By how much its timer was late at most, from 0. */
   readonly lagMaxMs: number
+  /** Whispers and shouts that were written, one for each peer. */
   readonly sent: number
+  /** Whispers and shouts that came. */
   readonly received: number
+  /** Messages of ours that were lost, or left out by the policy of a group, one for each peer. */
   readonly dropped: number
 }
 
