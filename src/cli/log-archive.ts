@@ -205,6 +205,12 @@ export function filesOf(path: string): string[] {
   return names.map((name) => join(path, name))
 }
 
+/** Whether there are logs in a folder. */
+export function hasLogs(folder: string): boolean {
+  const found = statSync(folder, { throwIfNoEntry: false })
+  return found?.isDirectory() === true && namesIn(folder).length > 0
+}
+
 /** What begins to be read. */
 export function readingOf(files: readonly string[]): Reading {
   const bytesTotal = files.reduce((sum, file) => sum + statSync(file).size, 0)

@@ -69,6 +69,7 @@ export async function* recall(
     bar.clear()
     yield past.end()
     const unreadable = source.unreadable()
+    if (unreadable > 0 && count === 0) throw new Error(`${path} is no log`)
     if (unreadable > 0) complain(`lines in ${path} that are not of a log: ${unreadable}`)
   } finally {
     bar.clear()

@@ -1,7 +1,7 @@
 // The flags that the verbs of `lyre log` share, and what is wanted of a log by them.
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { LOG_EVENTS, LOG_LEVELS, type LogLevel, type LogLine } from '../index.ts'
+import { LOG_EVENTS, LOG_LEVELS, type LogLevel, type LogLine, UsageError } from '../index.ts'
 import { variableOf } from './environment.ts'
 import { parseDuration, parseText } from './settings.ts'
 
@@ -58,9 +58,15 @@ export function withTopics(command: Command): Command {
   return logOption(command, '--group <group>', 'only about this group; several times', listed)
 }
 
-/** Says whether a line is wanted. What is missing is told whatever is wanted of the rest: it may have been that. */
+/**
+ * Says whether a line is wanted. What is missing is told whatever is wanted of the rest: it may have been that.
+ * @throws UsageError where nothing can be.
+ */
 export function filterOf(wishes: LogWishes): (line: LogLine) => boolean {
   const { node: nodes, group: groups, level, event: events, text, since, until } = wishes
+  if (since !== undefined && until !== undefined && since > until) {
+    throw new UsageError('--since is after --until: nothing can be between them')
+  }
   const wanted = text?.toLowerCase()
   const levelMax = level === undefined ? Number.POSITIVE_INFINITY : LOG_LEVELS[level]
   return (line) => {
@@ -95,6 +101,13 @@ export function parseSize(text: string): number {
   const size = Number(digits) * (SIZE_UNITS[unit] as number)
   if (size >= 1_024 && Number.isSafeInteger(size)) return size
   throw new InvalidArgumentError('A size is a number of octets, with k, M or G, from 1k on.')
+}
+
+/** How old a file may become, in milliseconds. */
+export function parseAge(text: string): number {
+  const ms = parseDuration(text)
+  if (ms >= 1_000) return ms
+  throw new InvalidArgumentError('A file is begun anew after 1s at the least.')
 }
 
 function parseTime(text: string): number {

@@ -222,7 +222,10 @@ function reportOf(nodes: readonly NodeStats[]): string {
     }
     if (lagMaxMs !== undefined) lines.push(`it was late by ${durationOf(lagMaxMs)} at most`)
     lines.push(clockOf(offsetMs))
-    return [`${labelOf(name) || id.slice(0, 6)}:`, ...lines.map((line) => `  ${line}`)]
+    return [
+      `${labelOf(name) || (id.includes('@') ? id : id.slice(0, 6))}:`,
+      ...lines.map((line) => `  ${line}`),
+    ]
   })
   return [tableOf(HEADS, rows, RIGHT), '', ...details].join('\n')
 }

@@ -45,9 +45,9 @@ export function collect(settings: LogSettings, signal: AbortSignal): Promise<num
     const stores = await openStores(settings, complain)
     const board = new Board(stage, filterOf(settings))
     let batch: LogLine[] = []
-    let nodes: readonly LoggingNodeDiagnostics[] = []
+    let known: ReturnType<typeof collector.diagnostics> = null
     const count = () => {
-      nodes = collector.diagnostics()?.nodes ?? nodes
+      known = collector.diagnostics() ?? known
     }
     const flush = () => {
       const lines = batch
@@ -77,8 +77,13 @@ export function collect(settings: LogSettings, signal: AbortSignal): Promise<num
       count()
       await collector.stop()
       flush()
-      tell({ event: 'stop', time: Date.now(), nodes })
+      const { nodes = [], refused = {}, counters = {} } = known ?? {}
+      tell({ event: 'stop', time: Date.now(), nodes, refused, counters })
       if (nodes.length > 0) say(tableOf(HEADS, nodes.map(cellsOf), RIGHT))
+      const strange = countsOf(refused, STRANGE)
+      if (strange !== '') say(`messages that were not taken: ${strange}`)
+      const closed = countsOf(counters)
+      if (closed !== '') say(`connections that were refused or closed: ${closed}`)
     } finally {
       await collector.stop()
       for (const store of stores) store.close()
@@ -89,6 +94,15 @@ export function collect(settings: LogSettings, signal: AbortSignal): Promise<num
 
 const HEADS = ['NAME', 'UUID', 'ADDRESS', 'RECORDS', 'LOST', 'RESTARTS', 'CLOCK']
 const RIGHT = [3, 4, 5]
+
+/** Messages that are nobody's second copy. */
+const STRANGE = ['malformed', 'foreign', 'later']
+
+/** `malformed 3, later 1`; empty where there were none. */
+function countsOf(counts: Readonly<Record<string, number>>, names = Object.keys(counts)): string {
+  const told = names.filter((name) => (counts[name] ?? 0) > 0)
+  return told.map((name) => `${name} ${counts[name]}`).join(', ')
+}
 
 function cellsOf(node: LoggingNodeDiagnostics): string[] {
   const { name, uuid, hash, address, records, lost, restarts, offsetMs } = node

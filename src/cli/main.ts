@@ -14,7 +14,7 @@ import { doctor } from './doctor.ts'
 import { ARGUMENTS, checkSwitches, Verb, withChoice } from './environment.ts'
 import { collect, type LogSettings } from './log.ts'
 import { type ImportSettings, importLogs, type QuerySettings, query } from './log-query.ts'
-import { logOption, parseSize, withNodes, withTimes, withTopics } from './log-settings.ts'
+import { logOption, parseAge, parseSize, withNodes, withTimes, withTopics } from './log-settings.ts'
 import { type StatsSettings, stats } from './log-stats.ts'
 import { listPeers } from './peers.ts'
 import { pipe } from './pipe.ts'
@@ -360,7 +360,7 @@ function addLog(program: Command): void {
   withTopics(withNodes(command, 'info'))
   logOption(command, '--save <folder>', 'keeps all of it there, as lines of JSON in files')
   logOption(command, '--rotate-size <size>', 'of a file; 64M, unless given', parseSize)
-  logOption(command, '--rotate-time <duration>', 'of a file; 24h, unless given', parseDuration)
+  logOption(command, '--rotate-time <duration>', 'of a file; 24h, unless given', parseAge)
   logOption(command, '--sqlite <file>', 'keeps all of it in a database, with Node.js 22.13 on')
   const listen = 'tcp://ADDRESS:PORT, for nodes that are not of Lyre; tcp://*:*, unless given'
   logOption(command, '--listen <endpoint>', `where nodes connect to: ${listen}`)

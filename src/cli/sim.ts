@@ -14,7 +14,7 @@ import { type Progress, reproOf, UsageError, type Verdict } from '../../sim/inde
 import { Bar } from './bar.ts'
 import { CONTENT_BYTES, captureHead } from './capture.ts'
 import { formatLine, type JsonLine } from './json.ts'
-import { Archive, ROTATION } from './log-archive.ts'
+import { Archive, hasLogs, ROTATION } from './log-archive.ts'
 import { Output } from './output.ts'
 import { type Audience, CORES, Crew } from './sim-crew.ts'
 import { Score, WORDS } from './sim-score.ts'
@@ -293,6 +293,9 @@ function openTrace(file: string): WriteStream {
 
 function openArchive(folder: string): Archive {
   const complain = (what: string) => process.stderr.write(`lyre: ${what}\n`)
+  if (hasLogs(folder)) {
+    throw new UsageError(`${folder} has logs already: those of two runs are of the same time`)
+  }
   try {
     return new Archive(folder, ROTATION, {
       failed: ({ message }) => complain(`the log cannot be saved to ${folder}: ${message}`),

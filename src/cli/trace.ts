@@ -37,6 +37,7 @@ const WAITING_MAX = 10_000
 
 /** The verb. It ends with 0 when it is asked to leave, or has seen what it was to see. */
 export async function trace(settings: TraceSettings, signal: AbortSignal): Promise<number> {
+  checkChoice(settings)
   const done = new AbortController()
   const events: WireEvent[] = []
   let leftOut = 0
@@ -93,12 +94,17 @@ export async function trace(settings: TraceSettings, signal: AbortSignal): Promi
   })
 }
 
+function checkChoice({ peer = [] }: Choice): void {
+  if (peer.length > 2) throw new UsageError('--peer is given once or twice: a message has two ends')
+}
+
 /** The verb that shows a capture. @throws UsageError on what is none. */
 export async function showTrace(
   file: string,
   settings: ShowSettings,
   signal: AbortSignal,
 ): Promise<number> {
+  checkChoice(settings)
   const output = new Output(process.stdout, () => {})
   const cast = new Cast()
   const fates = await fatesOf(file, cast)

@@ -391,7 +391,10 @@ t.test('what is used wrongly is told', async (t) => {
     [['query', folder, '--since', 'soon'], 2, /A time is such as/],
     [['query', folder, '--event', 'party'], 2, /Events are join, leave/],
     [['query', folder, '--level', 'loud'], 2, /Allowed choices are error/],
+    [['query', folder, '--since', '10m', '--until', '20m'], 2, /--since is after --until/],
+    [['query', process.execPath], 1, /is no log/],
     [['--rotate-size', '5'], 2, /A size is a number of octets/],
+    [['--rotate-time', '0s'], 2, /after 1s at the least/],
     [['--level', 'info', 'query', folder], 2, /options stand behind the verb/],
     [['import', folder], 2, /say into which database/],
   ] as const) {

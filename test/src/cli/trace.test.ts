@@ -102,6 +102,10 @@ t.test('what is no capture, or of another version, is said', async (t) => {
   const missing = startCommand(t, ['trace', 'show', 'no-such-file'])
   t.equal(await missing.exited, 2)
   t.match(missing.errors, /no-such-file cannot be read/)
+  const three = ['--peer', 'a', '--peer', 'b', '--peer', 'c']
+  const many = startCommand(t, ['trace', 'show', 'no-such-file', ...three])
+  t.equal(await many.exited, 2)
+  t.match(many.errors, /--peer is given once or twice/)
 })
 
 t.test('live traffic is drawn, saved, and shown again', async (t) => {
