@@ -102,6 +102,14 @@ const NOTHING: LogSenderDiagnostics = {
   counters: {},
 }
 
+/** A peer that wants records. */
+interface Collecting {
+  readonly header: string
+  readonly addresses: readonly string[]
+  /** Whether that its header is refused was counted. */
+  isRefused: boolean
+}
+
 /** Looks on, for all lives of a node. */
 export class Observer {
   readonly #host: Host
@@ -112,8 +120,8 @@ export class Observer {
   #sender: LogSender | undefined
   /** Where our inbox is; undefined while we are stopped. */
   #endpoint: string | undefined
-  /** Peers that want records. */
-  readonly #collectors = new Map<Uuid, readonly [header: string, addresses: readonly string[]]>()
+  /** Connected to while we are started, once there is a sender. */
+  readonly #collectors = new Map<Uuid, Collecting>()
   /** What a neighbour can cause without end is told so many times a second, and no more. */
   readonly #traces = new Traces((trace) => this.#handleTold(trace))
   /** Why a peer is about to exit. */
@@ -143,9 +151,9 @@ export class Observer {
   /** We are there: collectors are connected to from now on. */
   start(at: Whereabouts): void {
     const { endpoint } = at
-    this.#endpoint = endpoint
-    this.#sender?.start(endpoint)
     this.#handleOwn(at)
+    this.#endpoint = endpoint
+    this.#connect()
     const { name } = this.#options
     if (!this.#isWanted('info', 'start')) return
     this.#tell('info', 'start', { text: endpoint, fields: { name, endpoint } })
@@ -153,6 +161,7 @@ export class Observer {
 
   /** It came to nothing: told to who collects from the next start. */
   fail(error: unknown): void {
+    this.#collectors.clear()
     if (!this.#isWanted('error', 'start')) return
     this.#tell('error', 'start', { text: `cannot start: ${String(error)}` })
   }
@@ -283,11 +292,14 @@ export class Observer {
     if (level === 'off' || !publish) return
     const limits = { recordsMax, bytesMax }
     this.#sender = new LogSender(this.#host, { uuid, name, level, ...limits }, this.#handlers)
+    this.#connect()
+  }
+
+  /** Those too that came while we were starting, or logged nothing. */
+  #connect(): void {
     if (this.#endpoint === undefined) return
-    this.#sender.start(this.#endpoint)
-    for (const [peer, [header, addresses]] of this.#collectors) {
-      this.#announce(peer, header, addresses)
-    }
+    this.#sender?.start(this.#endpoint)
+    for (const [peer, collecting] of this.#collectors) this.#announce(peer, collecting)
   }
 
   /** Where we collect ourselves, that is a collector like those of others (log.md 5.9). */
@@ -300,12 +312,18 @@ export class Observer {
 
   #handleCollector(uuid: Uuid, header: string, addresses: readonly string[]): void {
     if (!this.#options.publish) return
-    this.#collectors.set(uuid, [header, addresses])
-    this.#announce(uuid, header, addresses)
+    const before = this.#collectors.get(uuid)
+    const isRefused = before?.header === header && before.isRefused
+    const collecting = { header, addresses, isRefused }
+    this.#collectors.set(uuid, collecting)
+    if (this.#endpoint !== undefined) this.#announce(uuid, collecting)
   }
 
-  #announce(uuid: Uuid, header: string, addresses: readonly string[]): void {
-    if (this.#sender?.announce(uuid, header, addresses) === false) this.#refusedCount++
+  #announce(uuid: Uuid, collecting: Collecting): void {
+    const { header, addresses, isRefused } = collecting
+    if (this.#sender?.announce(uuid, header, addresses) !== false || isRefused) return
+    collecting.isRefused = true
+    this.#refusedCount++
   }
 
   #handleExit({ peer, cause, lost }: PeerEvent & { readonly type: 'exit' }): void {

@@ -1,9 +1,9 @@
 import t from 'tap'
-import type { CollectedEvent, LogRecordV2 } from '../../../protocol/index.ts'
+import type { CollectedEvent, LogRecordV2, Peer } from '../../../protocol/index.ts'
 import { nameOfEvent, nameOfLevel } from '../../../protocol/log.ts'
 import { type Place, Simulation } from '../../../sim/index.ts'
 import { UsageError } from '../../../src/errors.ts'
-import { type Observation, Observer } from '../../../src/log/observer.ts'
+import { type Observation, Observer, type ObserverOptions } from '../../../src/log/observer.ts'
 import { LogReceiver } from '../../../src/log/receiver.ts'
 import { Lyre } from '../../../src/lyre.ts'
 import { Meter, type Status } from '../../../src/metrics.ts'
@@ -385,6 +385,82 @@ t.test('no timer of ours is there for a status that nobody wants', async (t) => 
     t.equal(observer.pollTimeout(), Number.POSITIVE_INFINITY)
   }
   t.same(calls, [1_000, 31_000, 1_000, 31_000, 1_000, 31_000])
+})
+
+/** An observer alone, with a timer of its own, and a peer that collects at AT. */
+function observed(world: World, options: Partial<ObserverOptions> = {}) {
+  const host = world.host()
+  const timer = host.clock.timer(() => observer.handleTimeout(world.now))
+  const observer: Observer = new Observer(
+    host,
+    {
+      ...{ uuid: '1'.repeat(32), name: 'bob', header: undefined, level: 'warning', publish: true },
+      ...{ recordsMax: 1_000, bytesMax: 100_000, ...options },
+    },
+    {
+      sooner: () => timer.set(observer.pollTimeout()),
+      status: () => new Meter().status([], { lost: 0, dropped: 0 }),
+    },
+  )
+  const [uuid, endpoint] = ['2'.repeat(32), 'tcp://127.0.0.1:2']
+  const headers = { 'X-ZRELOG': AT }
+  const peer: Peer = { uuid, name: 'alice', endpoint, headers, groups: [], state: 'entered' }
+  return { observer, peer, enter: () => observer.handlePeer({ type: 'enter', peer }, addresses) }
+}
+
+const addresses = () => ['127.0.0.1']
+
+t.test('a collector that enters while we are starting is connected to at once', async (t) => {
+  const world = new World()
+  const { receiver } = await receiverOf(world)
+  const { observer, enter } = observed(world)
+  enter()
+  await world.advance(1_000)
+  t.same(world.streams, [], 'not before we are there')
+  observer.start({ endpoint: 'tcp://127.0.0.1:1', places: [] })
+  await world.settle()
+  t.equal(receiver.diagnostics().connections, 1)
+  t.match(observer.diagnostics().collectors, [{ endpoint: AT, state: 'connected' }])
+  await Promise.all([observer.stop(0), world.settle()])
+})
+
+t.test('a collector of a start that failed is forgotten', async (t) => {
+  const world = new World()
+  await receiverOf(world)
+  const { observer, peer, enter } = observed(world)
+  enter()
+  observer.handlePeer({ type: 'exit', peer, cause: 'stop', lost: 0 }, addresses)
+  observer.fail(new Error('the port is taken'))
+  observer.start({ endpoint: 'tcp://127.0.0.1:1', places: [] })
+  await world.advance(1_000)
+  t.same(observer.diagnostics().collectors, [])
+  t.same(world.streams, [])
+  enter()
+  await world.settle()
+  t.match(observer.diagnostics().collectors, [{ endpoint: AT, state: 'connected' }])
+  await Promise.all([observer.stop(0), world.settle()])
+})
+
+t.test('a header that is refused is counted once, however often we look at it', async (t) => {
+  const world = new World()
+  const { observer, peer } = observed(world, { header: 'nowhere' })
+  const refused = () => observer.diagnostics().counters['header-refused']
+  const enter = (header: string) => {
+    const headers = { 'X-ZRELOG': header }
+    observer.handlePeer({ type: 'enter', peer: { ...peer, headers } }, addresses)
+  }
+  enter('tcp://10.9.9.9:22')
+  t.equal(refused(), undefined)
+  const places = { places: [] }
+  observer.start({ endpoint: 'tcp://127.0.0.1:1', ...places })
+  t.equal(refused(), 2, 'its and ours')
+  observer.move({ endpoint: 'tcp://127.0.0.1:2', ...places })
+  observer.move({ endpoint: 'tcp://127.0.0.1:3', ...places })
+  t.equal(refused(), 2)
+  enter('tcp://10.9.9.9:23')
+  enter('tcp://10.9.9.9:23')
+  t.equal(refused(), 3)
+  await observer.stop(0)
 })
 
 t.test('a warning is an event of its own', async (t) => {
