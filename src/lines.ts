@@ -36,8 +36,11 @@ export interface LinesHandlers {
   event(line: Line, event: Exclude<ZmtpEvent, { type: 'closed' | 'passed' }>, now: number): void
   /** A line is over, whoever has ended it; nothing more is told of it. */
   closed(line: Line): void
-  /** What was written to it has left, after much had waited. */
-  drained(line: Line): void
+  /**
+   * What was written to it has left, after much had waited; or it is to be closed behind the last that there is for it.
+   * @returns whether there is more than its stream has room for now: this is called again when it has.
+   */
+  drained(line: Line): boolean
   /** All that has happened at once was told: pollTimeout() may be another. */
   settle(now: number): void
 }
@@ -70,6 +73,7 @@ const STABLE_MS = 10_000
 /** Messages of one connection in a row, before others have their turn. */
 const MESSAGES_AT_ONCE = 128
 const NEVER = Number.POSITIVE_INFINITY
+const CLOSED_BY_US = 'closed by us'
 
 class KeptTarget implements Target {
   readonly endpoint: string
@@ -106,6 +110,8 @@ export class Lines {
   readonly #handlers: LinesHandlers
   readonly #lines = new Map<number, OwnLine>()
   readonly #targets = new Map<string, KeptTarget>()
+  /** Those that are closed behind what there is for them, until we have heard of their end. */
+  readonly #leaving = new Set<OwnLine>()
   readonly #accepted: Places<number>
   readonly #counters = new Map<string, number>()
   #lineCount = 0
@@ -148,21 +154,17 @@ export class Lines {
     this.#dial(target)
   }
 
-  /** Closes the line to a place, once what was written has left or `lingerMs` are over, and dials it no more. */
+  /** Closes the line to a place, once all that there is for it has left or `lingerMs` are over, and dials it no more. */
   drop(endpoint: string, lingerMs = 0): void {
     const target = this.#targets.get(endpoint)
     if (target === undefined) return
     this.#targets.delete(endpoint)
     const { line } = target
     if (line === undefined) return
-    if (lingerMs === 0 || !line.zmtp.ready) {
-      this.#close(line, 'closed by us')
-      return
-    }
+    this.#leave(line, lingerMs)
+    if (!this.#leaving.has(line)) return
     const { clock } = this.#host
-    this.#remove(line, 'closed by us')
-    line.stream.end()
-    line.end = clock.timer(() => line.stream.destroy())
+    line.end = clock.timer(() => this.#close(line, CLOSED_BY_US))
     line.end.set(clock.now() + lingerMs)
   }
 
@@ -244,22 +246,40 @@ export class Lines {
     return at
   }
 
-  /** Closes everything, once what was written has left or `lingerMs` are over, and waits for the end of each. */
+  /** Closes everything, once all that there is has left or `lingerMs` are over, and waits for the end of each. */
   async stop(lingerMs = 0): Promise<void> {
     this.#targets.clear()
-    const lines = [...this.#lines.values()]
-    for (const line of lines) {
-      this.#remove(line, 'closed by us')
-      if (lingerMs > 0 && line.zmtp.ready) line.stream.end()
-      else line.stream.destroy()
+    for (const line of [...this.#lines.values()]) {
+      if (!this.#leaving.has(line)) this.#leave(line, lingerMs)
     }
     if (this.#streamCount === 0) return
-    const timer = this.#host.clock.timer(() => {
-      for (const { stream } of lines) stream.destroy()
-    })
-    if (lingerMs > 0) timer.set(this.#host.clock.now() + lingerMs)
+    const { clock } = this.#host
+    const timer = clock.timer(() => this.abort())
+    if (lingerMs > 0) timer.set(clock.now() + lingerMs)
+    else this.abort()
     await new Promise<void>((resolve) => (this.#allClosed = resolve))
     timer.set(NEVER)
+  }
+
+  /** Ends the lingering of drop() and stop(). */
+  abort(): void {
+    for (const line of [...this.#leaving]) this.#close(line, CLOSED_BY_US)
+  }
+
+  #leave(line: OwnLine, lingerMs: number): void {
+    if (lingerMs === 0 || !line.zmtp.ready) {
+      this.#close(line, CLOSED_BY_US)
+      return
+    }
+    this.#leaving.add(line)
+    this.#finish(line)
+  }
+
+  /** Its stream ends behind the last that its owner has for it. */
+  #finish(line: OwnLine): void {
+    if (this.#handlers.drained(line) || !line.counts) return
+    this.#remove(line, CLOSED_BY_US)
+    line.stream.end()
   }
 
   #dial(target: KeptTarget): void {
@@ -300,11 +320,13 @@ export class Lines {
       drain: () => {
         line.zmtp.drained()
         if (!line.counts) return
-        this.#handlers.drained(line)
+        if (this.#leaving.has(line)) this.#finish(line)
+        else this.#handlers.drained(line)
         this.#handlers.settle(clock.now())
       },
       close: (reason) => {
         line.end?.set(NEVER)
+        this.#leaving.delete(line)
         if (--this.#streamCount === 0) this.#allClosed?.()
         if (!line.counts) return
         this.#remove(line, line.zmtp.ready ? reason : `${reason} before the handshake was done`)
@@ -354,7 +376,7 @@ export class Lines {
   }
 
   #close(line: OwnLine, reason: string): void {
-    this.#remove(line, reason)
+    if (line.counts) this.#remove(line, reason)
     line.stream.destroy()
   }
 

@@ -120,7 +120,7 @@ export class GossipDiscovery implements Discovery {
       {
         event: (line, event, now) => this.#handle(line, event, now),
         closed: ({ connection }) => this.#table.handleClose(connection),
-        drained: () => {},
+        drained: () => false,
         settle: (now) => this.#settle(now),
       },
     )

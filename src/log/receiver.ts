@@ -101,7 +101,7 @@ export class LogReceiver {
           }
         },
         closed: ({ connection }) => this.#collector.handleClose(connection),
-        drained: () => {},
+        drained: () => false,
         settle: (now) => this.#settle(now),
       },
     )

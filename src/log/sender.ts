@@ -220,19 +220,20 @@ export class LogSender {
     }
   }
 
-  /** As much as its stream has room for; the rest when that says that it has more. */
-  #write({ connection, zmtp, stream }: Line): void {
+  /** As much as its stream has room for. @returns whether there is more, for when that says that it has more. */
+  #write({ connection, zmtp, stream }: Line): boolean {
     for (let backlogBytes = stream.backlogBytes; backlogBytes < BACKLOG_BYTES_MAX; ) {
       while (zmtp.outputBytes < CHUNK_BYTES) {
         const octets = this.#publisher.poll(connection)
         if (octets === undefined) {
           this.#lines.flush(connection)
-          return
+          return false
         }
         zmtp.send([octets])
       }
       backlogBytes = this.#lines.flush(connection)
     }
+    return true
   }
 }
 

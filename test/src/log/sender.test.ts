@@ -242,6 +242,52 @@ t.test('who stops says its last words first', async (t) => {
   t.same(lines(), ['last words'])
 })
 
+/** More than a stream is given at once, and less than the ring has. */
+const MANY = 600
+const LONG = 'x'.repeat(1_500)
+
+t.test('who has much to say still says all of it, when it stops or is silenced', async (t) => {
+  for (const way of ['stop', 'off'] as const) {
+    const world = new World()
+    const raws = await collectorAt(world)
+    const sender = senderOf(world)
+    announce(sender)
+    const raw = await subscribe(world, raws)
+    for (let count = 0; count < MANY; count++) sender.log(entryOf(LONG))
+    sender.log(entryOf('last words'))
+    if (way === 'stop') await Promise.all([world.settle(), sender.stop(1_000)])
+    else sender.level = 'off'
+    await world.settle()
+    t.equal(raw.messages.length, MANY + 1)
+    t.equal(textsOf(raw).at(-1), 'last words')
+    t.equal(raw.over, 'closed by the peer', 'as soon as all has left')
+    t.equal(world.now, 0)
+    await stopped(world, sender)
+  }
+})
+
+t.test('who stops after it was silenced waits for nobody longer than that', async (t) => {
+  for (const lingerMs of [0, 300]) {
+    const world = new World()
+    await collectorAt(world)
+    const sender = senderOf(world)
+    announce(sender)
+    await world.settle()
+    const stream = world.streams[0] as FakeStream
+    stream.stalled = true
+    sender.level = 'off'
+    let isOver = false
+    const over = sender.stop(lingerMs).then(() => {
+      isOver = true
+    })
+    await world.settle()
+    t.equal(isOver, lingerMs === 0)
+    await world.advance(lingerMs)
+    await over
+    t.equal(world.now, lingerMs)
+  }
+})
+
 t.test('who stops does not wait for one that does not read', async (t) => {
   const world = new World()
   const raws = await collectorAt(world)
