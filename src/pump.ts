@@ -370,14 +370,18 @@ export class Pump {
     this.#harmony.stop()
     this.run()
     timer.set(Number.POSITIVE_INFINITY)
-    const abort = () => mesh.abort()
+    const abort = () => {
+      mesh.abort()
+      this.log.abort()
+    }
     signal?.addEventListener('abort', abort)
     await Promise.all([goodbyes, mesh.stop(signal?.aborted ? 0 : lingerMs)])
-    signal?.removeEventListener('abort', abort)
     this.#harmony.finish()
     this.run()
+    // A peer that took all the time there was does not cost collectors the last words.
     const leftMs = Math.max(lingerMs - (this.now() - beganAt), lingerMs / 10)
     await this.log.stop(signal?.aborted ? 0 : Math.min(leftMs, LOG_LINGER_MS))
+    signal?.removeEventListener('abort', abort)
     this.#identity?.end()
     this.#session = undefined
     this.#state = 'stopped'

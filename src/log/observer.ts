@@ -182,6 +182,11 @@ export class Observer {
     await this.#sender?.stop(lingerMs)
   }
 
+  /** Ends the lingering of stop(). */
+  abort(): void {
+    this.#sender?.abort()
+  }
+
   /** The application says something. @throws UsageError on anything but a level, a text and an object. */
   say(level: LogLevel, text: string, fields: LogFields | undefined): void {
     if (!Object.hasOwn(LOG_LEVELS, level)) {

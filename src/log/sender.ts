@@ -174,6 +174,11 @@ export class LogSender {
     await this.#lines.stop(lingerMs)
   }
 
+  /** Ends the lingering of stop(). */
+  abort(): void {
+    this.#lines.abort()
+  }
+
   /** What became of it. */
   diagnostics(): LogSenderDiagnostics {
     const { connections, records, kept, keptBytes } = this.#publisher.diagnostics()

@@ -8,8 +8,9 @@ import { LogReceiver } from '../../../src/log/receiver.ts'
 import { Lyre } from '../../../src/lyre.ts'
 import { Meter, type Status } from '../../../src/metrics.ts'
 import type { LyreOptions } from '../../../src/options.ts'
-import { World } from '../../support/host.ts'
-import { AT, PORT, receiverOf } from '../../support/log-world.ts'
+import { type FakeStream, World } from '../../support/host.ts'
+import { AT, collectorAt, PORT, receiverOf } from '../../support/log-world.ts'
+import type { Raw } from '../../support/raw.ts'
 import { FIDELITIES } from '../../support/simulation.ts'
 
 const COLLECTOR = { headers: { 'X-ZRELOG': `tcp://*:${PORT}` } }
@@ -229,6 +230,33 @@ t.test(
     await Promise.all([stopped(world, alice), stopped(world, bob)])
   },
 )
+
+t.test('an aborted signal ends a stop that waits for a collector', async (t) => {
+  for (const aborted of ['before', 'meanwhile', 'never'] as const) {
+    const world = new World()
+    const raws = await collectorAt(world)
+    const alice = new Lyre({ name: 'alice', ...COLLECTOR }, world.host())
+    const bob = new Lyre({ name: 'bob', ...INFO }, world.host())
+    await Promise.all([alice.start(), bob.start()])
+    await world.advance(1_000)
+    const [raw] = raws as [Raw]
+    const ours = (raw.stream as FakeStream).other as FakeStream
+    ours.stalled = true
+    const leaving = new AbortController()
+    const began = world.now
+    if (aborted === 'before') leaving.abort()
+    let overMs = Number.NaN
+    const stopping = bob.stop({ lingerMs: 700, signal: leaving.signal }).then(() => {
+      overMs = world.now - began
+    })
+    await world.advance(100)
+    if (aborted === 'meanwhile') leaving.abort()
+    await world.advance(2_000)
+    await stopping
+    t.equal(overMs, { before: 0, meanwhile: 100, never: 700 }[aborted])
+    await stopped(world, alice)
+  }
+})
 
 t.test('a start that fails is told to who collects later', async (t) => {
   const world = new World()
