@@ -20,8 +20,8 @@ export interface LinesOptions {
   readonly limits: ZmtpLimits
   /** Lines that are accepted; of more, the address that most of them come from makes place. */
   readonly acceptedMax: number
-  /** As what it is counted that one made place. */
-  readonly crowded?: string
+  /** The reason under which a line that had to make place is counted. */
+  readonly crowded: string
   /** Octets that may wait for one that does not read them: with more it is closed. Unless given, its owner says no more than fits. */
   readonly backlogBytesMax?: number
   /** What a line begins with. */
@@ -100,7 +100,7 @@ interface OwnLine extends Line {
   isOpen: boolean
   resting: boolean
   /** By when it is closed whatever has not left, once it was dropped. */
-  end: Timer | undefined
+  lingerTimer: Timer | undefined
 }
 
 /** The lines of one service; those that it has stopped are closed, and it may begin anew. */
@@ -164,8 +164,8 @@ export class Lines {
     this.#leave(line, lingerMs)
     if (!this.#leaving.has(line)) return
     const { clock } = this.#host
-    line.end = clock.timer(() => this.#close(line, CLOSED_BY_US))
-    line.end.set(clock.now() + lingerMs)
+    line.lingerTimer = clock.timer(() => this.#close(line, CLOSED_BY_US))
+    line.lingerTimer.set(clock.now() + lingerMs)
   }
 
   /** Takes a connection that somebody else has begun. */
@@ -175,8 +175,7 @@ export class Lines {
     line.isOpen = true
     const evicted = this.#accepted.take(line.connection, stream.remoteAddress)
     const last = evicted === undefined ? undefined : this.#lines.get(evicted)
-    if (last !== undefined)
-      this.close(last.connection, this.#options.crowded ?? 'too many connections')
+    if (last !== undefined) this.close(last.connection, this.#options.crowded)
     if (line.counts) this.#write(line)
     this.#handlers.settle(this.#host.clock.now())
     return this.#handlersOf(line)
@@ -296,7 +295,7 @@ export class Lines {
     const zmtp = new ZmtpConnection({ ...begun, limits }, this.#host.clock.now())
     const connection = ++this.#lineCount
     const stream = undefined as unknown as Stream
-    const state = { counts: true, isOpen: false, resting: false, end: undefined }
+    const state = { counts: true, isOpen: false, resting: false, lingerTimer: undefined }
     const line: OwnLine = { connection, target, zmtp, stream, ...state }
     this.#lines.set(connection, line)
     this.#streamCount++
@@ -325,7 +324,7 @@ export class Lines {
         this.#handlers.settle(clock.now())
       },
       close: (reason) => {
-        line.end?.set(NEVER)
+        line.lingerTimer?.set(NEVER)
         this.#leaving.delete(line)
         if (--this.#streamCount === 0) this.#allClosed?.()
         if (!line.counts) return

@@ -77,6 +77,7 @@ export class LogReceiver {
       {
         limits: LIMITS,
         acceptedMax: connectionsMax,
+        crowded: 'too many connections',
         begin: () => ({
           socketType: 'SUB',
           mechanism: new NullMechanism({ socketType: 'SUB' }),

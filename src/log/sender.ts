@@ -87,6 +87,7 @@ export class LogSender {
       {
         limits: LIMITS,
         acceptedMax: 0,
+        crowded: 'it only dials',
         begin: () => {
           const others = new Map([[LOG_HEADER, this.#publisher.source(host.clock.wall())]])
           return { socketType: 'PUB', mechanism: new NullMechanism({ socketType: 'PUB', others }) }
