@@ -144,7 +144,7 @@ export class Observer {
   }
   set level(level: LogLevel | 'off') {
     this.#level = level
-    if (this.#sender !== undefined) this.#sender.level = level
+    if (this.#sender !== undefined) this.#sender.setLevel(level)
     else this.#begin()
   }
 

@@ -70,14 +70,12 @@ export class LogSender {
   readonly #handlers: { sooner(): void }
   #draining = false
   #isStarted = false
-  #level: LogLevel | 'off'
 
   /** @param handlers `sooner`: pollTimeout() may be sooner than it was. */
   constructor(host: Host, options: LogSenderOptions, handlers: { sooner(): void }) {
     const { uuid: node, name, level, recordsMax, bytesMax } = options
     this.#host = host
     this.#handlers = handlers
-    this.#level = level
     this.#publisher = new LogPublisher({
       ...{ node, name, level: numberOf(level), epoch: host.clock.wall() },
       ...{ recordsMax, bytesMax, collectorsMax: COLLECTORS_MAX },
@@ -111,14 +109,10 @@ export class LogSender {
     )
   }
 
-  /** The highest level that is told; it may be changed at any time. */
-  get level(): LogLevel | 'off' {
-    return this.#level
-  }
-  set level(level: LogLevel | 'off') {
+  /** From now on, this level and those above it are told. */
+  setLevel(level: LogLevel | 'off'): void {
     // What was said before leaves, also where nothing does from now on.
     this.#settle()
-    this.#level = level
     this.#publisher.level = numberOf(level)
     this.#settle()
   }
@@ -212,7 +206,7 @@ export class LogSender {
           this.#lines.keep(next.endpoint)
           break
         case 'hangup':
-          this.#lines.drop(next.endpoint, this.#level === 'off' ? LINGER_MS : 0)
+          this.#lines.drop(next.endpoint, this.#publisher.level === 0 ? LINGER_MS : 0)
           break
         case 'write': {
           const line = this.#lines.line(next.connection)

@@ -74,20 +74,18 @@ t.test('the level may be changed, and be none', async (t) => {
   const sender = senderOf(world, { level: 'off' })
   announce(sender)
   await world.settle()
-  t.equal(sender.level, 'off')
   t.same(raws, [])
-  sender.level = 'warning'
+  sender.setLevel('warning')
   const raw = await subscribe(world, raws)
   for (const level of ['warning', 'info', 'off'] as const) {
-    sender.level = level
-    t.equal(sender.level, level)
+    sender.setLevel(level)
     sender.log(entryOf(level))
   }
   await world.settle()
   t.same(textsOf(raw), ['info'], 'what was said at once before is not lost')
   t.equal(raw.over, 'closed by the peer')
   t.match(sender.diagnostics(), { kept: 1, collectors: [] })
-  sender.level = 'debug'
+  sender.setLevel('debug')
   await world.settle()
   t.equal(raws.length, 2)
   await stopped(world, sender)
@@ -101,7 +99,7 @@ t.test('a collector that takes nothing is closed a second after the level is off
   await world.settle()
   const stream = world.streams[0] as FakeStream
   stream.stalled = true
-  sender.level = 'off'
+  sender.setLevel('off')
   t.same(sender.diagnostics().collectors, [])
   await world.advance(999)
   t.ok(stream.handlers)
@@ -109,8 +107,8 @@ t.test('a collector that takes nothing is closed a second after the level is off
   t.notOk(stream.handlers)
   sender.forget(AT)
   announce(sender, 'tcp://127.0.0.1:9001')
-  sender.level = 'info'
-  sender.level = 'off'
+  sender.setLevel('info')
+  sender.setLevel('off')
   await world.settle()
   t.same(sender.diagnostics().collectors, [], 'also one that was being dialled')
   await stopped(world, sender)
@@ -256,7 +254,7 @@ t.test('who has much to say still says all of it, when it stops or is silenced',
     for (let count = 0; count < MANY; count++) sender.log(entryOf(LONG))
     sender.log(entryOf('last words'))
     if (way === 'stop') await Promise.all([world.settle(), sender.stop(1_000)])
-    else sender.level = 'off'
+    else sender.setLevel('off')
     await world.settle()
     t.equal(raw.messages.length, MANY + 1)
     t.equal(textsOf(raw).at(-1), 'last words')
@@ -275,7 +273,7 @@ t.test('who stops after it was silenced waits for nobody longer than that', asyn
     await world.settle()
     const stream = world.streams[0] as FakeStream
     stream.stalled = true
-    sender.level = 'off'
+    sender.setLevel('off')
     let isOver = false
     const over = sender.stop(lingerMs).then(() => {
       isOver = true
