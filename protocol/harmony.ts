@@ -559,6 +559,20 @@ export class Harmony {
     return group === undefined ? this.#presentCount : (this.#groups.get(group)?.size ?? 0)
   }
 
+  /** How many of them are evasive or silent. */
+  quietCount(): number {
+    let count = 0
+    for (const peer of this.#peers.values()) {
+      if (peer.present && peer.state !== 'entered') count++
+    }
+    return count
+  }
+
+  /** What became of all messages so far. */
+  messages(): Tally {
+    return { ...this.#tally }
+  }
+
   /**
    * Whether so much waits for an entered peer, for one of a group, or for any, that its sender had better wait. Who is
    * evasive or silent holds nobody up.
@@ -589,7 +603,7 @@ export class Harmony {
       connections: this.#connections.size,
       dials: this.#dials.count,
       arrivals: this.#arrivals.count,
-      messages: { ...this.#tally },
+      messages: this.messages(),
       counters: Object.fromEntries(this.#counters),
     }
   }

@@ -302,11 +302,8 @@ export class Meter {
   }
 
   /** How the node is, and what became of it since this was asked last. */
-  status(
-    peers: readonly { readonly state: PeerState }[],
-    { lost, dropped: leftOut }: Pick<Tally, 'lost' | 'dropped'>,
-  ): Status {
-    const there = peers.filter(isPresent)
+  status(now: Pick<Status, 'peers' | 'evasive'> & Pick<Tally, 'lost' | 'dropped'>): Status {
+    const { peers, evasive, lost, dropped: leftOut } = now
     const { count, min, mean, max } = this.#roundTrips.take()
     const contents = ({ whisper, shout }: Counts) => whisper.messages + shout.messages
     const [sent, received] = [contents(this.traffic.sent), contents(this.traffic.received)]
@@ -314,8 +311,8 @@ export class Meter {
     const told = this.#told
     this.#told = { sent, received, dropped }
     return {
-      peers: there.length,
-      evasive: there.filter(({ state }) => state !== 'entered').length,
+      peers,
+      evasive,
       roundTrips: count,
       ...(count > 0 && {
         roundTripMinMs: thousandths(min),
@@ -434,11 +431,7 @@ function beaconSamples({ beacon }: Diagnostics) {
 }
 
 function present({ peers }: Diagnostics): PeerOf[] {
-  return peers.filter(isPresent)
-}
-
-function isPresent({ state }: { readonly state: PeerState }): boolean {
-  return PRESENT.has(state)
+  return peers.filter(({ state }) => PRESENT.has(state))
 }
 
 /** More digits tell nothing, and take room in each record. */

@@ -346,9 +346,10 @@ export class Pump {
       { ...log, ...who, recordsMax, bytesMax },
       {
         sooner: () => this.#arm(),
-        status: (now) => {
-          const { peers, messages } = this.#harmony.diagnostics(now)
-          return this.#meter.status(peers, messages)
+        status: () => {
+          const { lost, dropped } = this.#harmony.messages()
+          const [peers, evasive] = [this.#harmony.peerCount(), this.#harmony.quietCount()]
+          return this.#meter.status({ peers, evasive, lost, dropped })
         },
       },
     )

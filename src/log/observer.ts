@@ -42,7 +42,7 @@ export interface ObserverHandlers {
   /** pollTimeout() may be sooner than it was. */
   sooner(): void
   /** How the node is, and what became of it since this was asked last. */
-  status(now: number): Status
+  status(): Status
 }
 
 /** What a node logs, and what became of it. */
@@ -269,11 +269,11 @@ export class Observer {
       this.#statusAt = NEVER
     } else if (this.#statusAt === NEVER) {
       // What was before is nobody's period.
-      this.#handlers.status(now)
+      this.#handlers.status()
       this.#statusAt = now + STATUS_INTERVAL_MS
     } else if (now >= this.#statusAt) {
       this.#statusAt = now + STATUS_INTERVAL_MS
-      const fields = { ...this.#handlers.status(now) }
+      const fields = { ...this.#handlers.status() }
       this.#tell('info', 'status', { text: `peers: ${fields.peers}`, fields })
     }
   }

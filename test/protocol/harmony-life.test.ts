@@ -297,10 +297,13 @@ t.test('octets over TCP are life, a beacon for half the time (harmony.md 4.4)', 
 t.test('a quiet peer is pinged, evasive, silent, expired (harmony.md 4.5 and 4.6)', async (t) => {
   const machine = new Machine()
   machine.enter(1)
+  const quietCounts: number[] = []
   const told = Object.fromEntries(
-    Array.from({ length: 31 }, (_, second) => [second, machine.at(second * 1_000)] as const).filter(
-      ([, lines]) => lines.length > 0,
-    ),
+    Array.from({ length: 31 }, (_, second) => {
+      const lines = machine.at(second * 1_000)
+      quietCounts.push(machine.harmony.quietCount())
+      return [second, lines] as const
+    }).filter(([, lines]) => lines.length > 0),
   )
   t.match(told, {
     3: ['send 1 ping 2'],
@@ -311,6 +314,7 @@ t.test('a quiet peer is pinged, evasive, silent, expired (harmony.md 4.5 and 4.6
     29: ['send 1 ping 28'],
     30: ['exit p1 expired', 'close 1', 'close -1'],
   })
+  t.same(quietCounts, [...Array(5).fill(0), ...Array(25).fill(1), 0])
   t.same(machine.diagnostics().peers, [])
 })
 

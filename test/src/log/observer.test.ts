@@ -383,33 +383,42 @@ for (const fidelity of FIDELITIES) {
   })
 }
 
+function statusOf(): Status {
+  return new Meter().status({ peers: 0, evasive: 0, lost: 0, dropped: 0 })
+}
+
 t.test('no timer of ours is there for a status that nobody wants', async (t) => {
   const world = new World()
   const calls: number[] = []
+  let now = 0
   const handlers = {
     sooner() {},
-    status(now: number) {
+    status() {
       calls.push(now)
-      return new Meter().status([], { lost: 0, dropped: 0 })
+      return statusOf()
     },
   }
   const quiet = { header: undefined, publish: false, recordsMax: 10, bytesMax: 1_000 } as const
   for (const level of ['off', 'warning', 'info'] as const) {
     const options = { ...quiet, uuid: '1'.repeat(32), name: 'bob', level }
     const observer = new Observer(world.host(), options, handlers)
+    const handleTimeout = (ms: number) => {
+      now = ms
+      observer.handleTimeout(ms)
+    }
     observer.start({ endpoint: 'tcp://127.0.0.1:1', places: [] })
-    observer.handleTimeout(world.now)
+    handleTimeout(0)
     t.equal(observer.pollTimeout(), Number.POSITIVE_INFINITY, 'nothing leaves')
     const said: Observation[] = []
     world.channels.set('lyre:status', said)
-    observer.handleTimeout(1_000)
+    handleTimeout(1_000)
     t.equal(observer.pollTimeout(), 31_000, 'somebody listens')
-    observer.handleTimeout(30_999)
+    handleTimeout(30_999)
     t.same(said, [])
-    observer.handleTimeout(31_000)
+    handleTimeout(31_000)
     t.match(said, [{ level: 'info', event: 'status', text: 'peers: 0', fields: { peers: 0 } }])
     world.channels.delete('lyre:status')
-    observer.handleTimeout(61_000)
+    handleTimeout(61_000)
     t.equal(observer.pollTimeout(), Number.POSITIVE_INFINITY)
   }
   t.same(calls, [1_000, 31_000, 1_000, 31_000, 1_000, 31_000])
@@ -427,7 +436,7 @@ function observed(world: World, options: Partial<ObserverOptions> = {}) {
     },
     {
       sooner: () => timer.set(observer.pollTimeout()),
-      status: () => new Meter().status([], { lost: 0, dropped: 0 }),
+      status: statusOf,
     },
   )
   const [uuid, endpoint] = ['2'.repeat(32), 'tcp://127.0.0.1:2']
