@@ -390,7 +390,7 @@ export class Pump {
     this.#emit({ type: 'stop' })
   }
 
-  // The pump: what happened goes into harmony, and what it answers is done, in order, one thing after the other.
+  // The pump.
 
   #handleLink(connection: ConnectionId, change: LinkChange): void {
     // Of who is there: whoever never enters has no exit that would end what is kept of it.

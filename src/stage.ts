@@ -1,4 +1,4 @@
-// Where a node plays when it is not on its own: what a simulation replaces, and how it looks on (docs/adr/0005). Interfaces only.
+// What there is to a node that plays in a simulation: what that replaces, and how it looks on (docs/adr/0005). Interfaces only.
 
 import type { Frames, Uuid } from '../protocol/index.ts'
 import type { LyreEvent } from './events.ts'
@@ -24,7 +24,7 @@ export type Action =
       readonly count: number
     }
 
-/** Where a node plays when it is not on its own: what a simulation replaces, and how it looks on (docs/adr/0005). */
+/** Where a node plays when it is not on its own. */
 export interface Stage {
   /** Makes the mesh, at each start; undefined where that of octets will do. */
   createMesh(options: MeshOptions, handlers: MeshHandlers): Links | undefined
