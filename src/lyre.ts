@@ -77,8 +77,8 @@ export class Lyre extends EventEmitter<LyreEvents> {
     this.#name = name
     this.#harmony = harmony
     const waiters = this.#waiters
-    const parts = { host, stage, settings, uuid, name, identity, harmony, waiters }
-    this.#pump = new Pump(parts, (event) => this.#emit(event))
+    const node = { host, settings, uuid, name, identity, harmony }
+    this.#pump = new Pump(node, { stage, waiters, emit: (event) => this.#emit(event) })
   }
 
   /** Our identity: 32 lower-case hexadecimal digits, random, the same for as long as this object lives. */

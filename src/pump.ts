@@ -5,7 +5,6 @@
 import {
   type ConnectionId,
   type Effect,
-  type Harmony,
   type Headers,
   type LinkChange,
   LOG_HEADER,
@@ -23,14 +22,13 @@ import type { InterfaceChoice } from './discovery/interfaces.ts'
 import type { MdnsDiagnostics } from './discovery/mdns.ts'
 import type { EventOf, LyreEvent } from './events.ts'
 import { causesOf } from './findings.ts'
-import type { Host, Timer } from './host.ts'
+import type { Timer } from './host.ts'
 import { type LogDiagnostics, Observer, type PeerChange } from './log/observer.ts'
 import { Lookout } from './lookout.ts'
 import { Mesh, type MeshHandlers, type MeshOptions } from './mesh.ts'
 import { Meter, type Metrics } from './metrics.ts'
-import type { Settings } from './options.ts'
 import type { Links, Stage } from './stage.ts'
-import type { State, StateDiagnostics } from './state.ts'
+import type { StateDiagnostics } from './state.ts'
 import { Traces } from './traces.ts'
 import type { Waiters } from './waiters.ts'
 import { WireTeller } from './wire.ts'
@@ -84,26 +82,21 @@ interface Linger {
   readonly signal: AbortSignal | undefined
 }
 
-/** What a node is made of, for all of its lives. */
-export interface Parts extends Seeker {
+/** Who has to do with what happens in a node. */
+export interface Onlookers {
   readonly stage: Stage | undefined
-  /** Those who wait for what happens here. */
+  /** Those who wait for it. */
   readonly waiters: Waiters
+  /** Tells an event to the application, which may call back in. */
+  readonly emit: (event: LyreEvent) => void
 }
 
 /** The pump of one node, for all of its lives. Whoever gives harmony a command calls run() after it. */
 export class Pump {
   /** What is told to collectors, and at which level. */
   readonly log: Observer
-  /** For what is made anew in each life. */
-  readonly #parts: Parts
-  readonly #host: Host
+  readonly #node: Seeker
   readonly #stage: Stage | undefined
-  readonly #settings: Settings
-  readonly #uuid: Uuid
-  readonly #name: string
-  readonly #identity: State | undefined
-  readonly #harmony: Harmony
   readonly #waiters: Waiters
   readonly #emit: (event: LyreEvent) => void
   readonly #traces: Traces
@@ -120,21 +113,14 @@ export class Pump {
   #toldAt = Number.NEGATIVE_INFINITY
   #commandCount = 0
 
-  /** @param emit tells an event to the application, which may call back in. */
-  constructor(parts: Parts, emit: (event: LyreEvent) => void) {
-    const { host, stage, settings, uuid, name, identity, harmony, waiters } = parts
-    this.#parts = parts
-    this.#host = host
+  constructor(node: Seeker, { stage, waiters, emit }: Onlookers) {
+    this.#node = node
     this.#stage = stage
-    this.#settings = settings
-    this.#uuid = uuid
-    this.#name = name
-    this.#identity = identity
-    this.#harmony = harmony
     this.#waiters = waiters
     this.#emit = emit
     this.#traces = new Traces((trace) => this.#tell(trace))
     this.log = this.#createLog()
+    const { host, uuid, harmony, settings } = node
     const { wire } = settings
     if (wire !== undefined) {
       this.#wire = new WireTeller(host.clock, { uuid, harmony }, (event) => this.#call(wire, event))
@@ -147,8 +133,9 @@ export class Pump {
 
   /** What others are told in HELLO: what the application said, and what a state folder adds in this life of the node. */
   get headers(): Headers {
-    const { headers } = this.#settings
-    return this.#identity === undefined ? headers : { ...headers, ...this.#identity.headers }
+    const { settings, identity } = this.#node
+    const { headers } = settings
+    return identity === undefined ? headers : { ...headers, ...identity.headers }
   }
 
   /** Where our inbox is; undefined unless started. */
@@ -177,7 +164,7 @@ export class Pump {
 
   /** The time, which is told to harmony. */
   now(): number {
-    this.#toldAt = this.#host.clock.now()
+    this.#toldAt = this.#node.host.clock.now()
     return this.#toldAt
   }
 
@@ -194,20 +181,20 @@ export class Pump {
   /** All that this node knows, at this moment. */
   diagnostics(): Diagnostics {
     const session = this.#session
-    const { peers, ...harmony } = this.#harmony.diagnostics(this.now())
+    const { peers, ...harmony } = this.#node.harmony.diagnostics(this.now())
     const mesh = session?.mesh.diagnostics()
     const discoveries = session?.discoveries.diagnostics()
     return {
-      uuid: this.#uuid,
-      name: this.#name,
+      uuid: this.#node.uuid,
+      name: this.#node.name,
       state: this.#state,
       endpoint: session?.lookout.situation.endpoint ?? null,
-      groups: this.#harmony.ownGroups(),
+      groups: this.#node.harmony.ownGroups(),
       interface: session?.lookout.situation.choice ?? null,
       beacon: discoveries?.beacon ?? null,
       gossip: discoveries?.gossip ?? null,
       mdns: discoveries?.mdns ?? null,
-      identity: this.#identity?.diagnostics() ?? null,
+      identity: this.#node.identity?.diagnostics() ?? null,
       seeds: discoveries?.seeds ?? [],
       peers: peers.map((peer) => {
         const backlogBytes = session?.mesh.backlogBytes(peer.connections.outbound) ?? 0
@@ -238,34 +225,34 @@ export class Pump {
   async #open(): Promise<void> {
     if (this.#session !== undefined) return
     this.#state = 'starting'
-    const { clock } = this.#host
+    const { clock } = this.#node.host
     let mesh: Links | undefined
     let discoveries: Discoveries | undefined
     try {
-      this.#identity?.begin()
+      this.#node.identity?.begin()
       mesh = this.#createMesh()
       discoveries = this.#createDiscoveries()
-      const lookout = new Lookout(this.#host, this.#settings, mesh)
+      const lookout = new Lookout(this.#node.host, this.#node.settings, mesh)
       const situation = await lookout.open()
       const timer = clock.timer(() => this.#timeout())
-      this.#harmony.start(situation.endpoint, situation.homes, this.headers)
+      this.#node.harmony.start(situation.endpoint, situation.homes, this.headers)
       const never = { armedAt: Number.POSITIVE_INFINITY, dueAt: Number.POSITIVE_INFINITY }
       this.#session = { mesh, discoveries, timer, lookout, ...never }
       await discoveries.start(situation)
       this.#state = 'started'
-      this.#lonelyAt = this.now() + this.#settings.lonelyAfterMs
+      this.#lonelyAt = this.now() + this.#node.settings.lonelyAfterMs
       this.#stage?.handleAction({ type: 'start' })
       this.log.start(situation)
       this.run()
     } catch (error) {
       this.#session?.timer.set(Number.POSITIVE_INFINITY)
       this.#session = undefined
-      this.#harmony.stop()
+      this.#node.harmony.stop()
       this.run()
       this.#state = 'stopped'
       await Promise.all([mesh?.stop(0), discoveries?.stop()])
-      this.#harmony.finish()
-      this.#identity?.end()
+      this.#node.harmony.finish()
+      this.#node.identity?.end()
       this.log.fail(error)
       throw error
     }
@@ -280,7 +267,7 @@ export class Pump {
     const { endpoint, homes } = situation
     if (isElsewhere) {
       const reason = 'the addresses of this machine changed'
-      this.#harmony.move(endpoint, homes, this.now())
+      this.#node.harmony.move(endpoint, homes, this.now())
       this.log.move(situation)
       this.#trace({ type: 'interfaces', endpoint, reason })
     }
@@ -297,17 +284,18 @@ export class Pump {
     if (sleptMs > 0) this.#trace({ type: 'woke', reason: `slept ${Math.round(sleptMs)} ms` })
     if (sleptMs === 0 && !isNews && !session.discoveries.isPartial) return 0
     this.#inTurn(() => this.#follow(session, sleptMs)).catch((error: unknown) => {
-      this.#host.surface(error)
+      this.#node.host.surface(error)
     })
     this.#stage?.handleWake()
     return sleptMs
   }
 
   #createMesh(): Links {
-    const { limits } = this.#settings
+    const { host, uuid, settings } = this.#node
+    const { limits } = settings
     const { messageBytesMax, messageFramesMax, arrivalsMax, queueBytesMax, unreadBytesMax } = limits
     const options: MeshOptions = {
-      uuid: this.#uuid,
+      uuid,
       zmtp: { ...ZMTP_LIMITS, messageBytesMax, messageFramesMax },
       handshakesMax: arrivalsMax,
       backlogBytesMax: Math.min(BACKLOG_BYTES_MAX, queueBytesMax / 4),
@@ -318,37 +306,38 @@ export class Pump {
     const handlers: MeshHandlers = {
       link: (connection, change) => this.#handleLink(connection, change),
       activity: (connection, readAt) =>
-        this.#harmony.handleActivity(connection, this.#since(readAt)),
+        this.#node.harmony.handleActivity(connection, this.#since(readAt)),
       message: (connection, message, readAt) => {
-        this.#harmony.handleMessage(connection, message, this.#since(readAt))
+        this.#node.harmony.handleMessage(connection, message, this.#since(readAt))
         if (message.type === 'ping-ok') this.#wire?.handleAnswer(connection)
         this.#drain()
       },
       heard: () => this.#arm(),
-      mailbox: (connection) => this.#harmony.mailbox(connection),
+      mailbox: (connection) => this.#node.harmony.mailbox(connection),
       written: (connection) => {
         this.#commandCount = 0
-        this.#harmony.handleWritten(connection, this.now())
+        this.#node.harmony.handleWritten(connection, this.now())
         this.#waiters.settle()
         this.#arm()
       },
       sooner: () => this.#arm(),
     }
-    return this.#stage?.createMesh(options, handlers) ?? new Mesh(this.#host, options, handlers)
+    return this.#stage?.createMesh(options, handlers) ?? new Mesh(host, options, handlers)
   }
 
   #createLog(): Observer {
-    const { log, limits, headers } = this.#settings
+    const { host, uuid, name, settings, harmony } = this.#node
+    const { log, limits, headers } = settings
     const { logRecordsMax: recordsMax, logBytesMax: bytesMax } = limits
-    const who = { uuid: this.#uuid, name: this.#name, header: headers[LOG_HEADER] }
+    const who = { uuid, name, header: headers[LOG_HEADER] }
     return new Observer(
-      this.#host,
+      host,
       { ...log, ...who, recordsMax, bytesMax },
       {
         sooner: () => this.#arm(),
         status: () => {
-          const { lost, dropped } = this.#harmony.messages()
-          const [peers, evasive] = [this.#harmony.peerCount(), this.#harmony.quietCount()]
+          const { lost, dropped } = harmony.messages()
+          const [peers, evasive] = [harmony.peerCount(), harmony.quietCount()]
           return this.#meter.status({ peers, evasive, lost, dropped })
         },
       },
@@ -356,7 +345,7 @@ export class Pump {
   }
 
   #createDiscoveries(): Discoveries {
-    return new Discoveries(this.#parts, {
+    return new Discoveries(this.#node, {
       now: () => this.now(),
       run: () => this.run(),
       sooner: () => this.#arm(),
@@ -368,7 +357,7 @@ export class Pump {
     const beganAt = this.now()
     this.#stage?.handleAction({ type: 'stop' })
     const goodbyes = discoveries.stop()
-    this.#harmony.stop()
+    this.#node.harmony.stop()
     this.run()
     timer.set(Number.POSITIVE_INFINITY)
     const abort = () => {
@@ -377,13 +366,13 @@ export class Pump {
     }
     signal?.addEventListener('abort', abort)
     await Promise.all([goodbyes, mesh.stop(signal?.aborted ? 0 : lingerMs)])
-    this.#harmony.finish()
+    this.#node.harmony.finish()
     this.run()
     // A peer that took all the time there was does not cost collectors the last words.
     const leftMs = Math.max(lingerMs - (this.now() - beganAt), lingerMs / 10)
     await this.log.stop(signal?.aborted ? 0 : Math.min(leftMs, LOG_LINGER_MS))
     signal?.removeEventListener('abort', abort)
-    this.#identity?.end()
+    this.#node.identity?.end()
     this.#session = undefined
     this.#state = 'stopped'
     this.#waiters.reject('the node stopped before what was waited for')
@@ -394,11 +383,11 @@ export class Pump {
 
   #handleLink(connection: ConnectionId, change: LinkChange): void {
     // Of who is there: whoever never enters has no exit that would end what is kept of it.
-    const uuid = this.#harmony.uuidAt(connection)
-    const isThere = uuid !== undefined && this.#harmony.peer(uuid) !== undefined
+    const uuid = this.#node.harmony.uuidAt(connection)
+    const isThere = uuid !== undefined && this.#node.harmony.peer(uuid) !== undefined
     this.#meter.handleLink(connection, change, isThere ? uuid : undefined)
     this.#wire?.handleLink(connection, change)
-    this.#harmony.handleLink(connection, change, this.now())
+    this.#node.harmony.handleLink(connection, change, this.now())
     if (change.type === 'measured') this.#wire?.handleAnswer(connection)
     this.run()
   }
@@ -419,11 +408,11 @@ export class Pump {
     const sleptMs = this.#look(session, now)
     this.log.handleLate({ lateMs, sleptMs })
     session.discoveries.handleTimeout(now)
-    this.#identity?.handleTimeout(now)
+    this.#node.identity?.handleTimeout(now)
     session.mesh.handleTimeout(now)
     this.log.handleTimeout(now)
-    this.#harmony.handleTimeout(now)
-    if (sleptMs > 0) this.#harmony.handleWake(now)
+    this.#node.harmony.handleTimeout(now)
+    if (sleptMs > 0) this.#node.harmony.handleWake(now)
     this.#drain()
     if (now >= this.#lonelyAt) this.#warn()
     this.run()
@@ -432,9 +421,9 @@ export class Pump {
   /** Nobody has been there for a while. */
   #warn(): void {
     this.#lonelyAt = Number.POSITIVE_INFINITY
-    if (this.#harmony.peerCount() > 0) return
+    if (this.#node.harmony.peerCount() > 0) return
     const causes = causesOf(this.diagnostics())
-    const seconds = this.#settings.lonelyAfterMs / 1_000
+    const seconds = this.#node.settings.lonelyAfterMs / 1_000
     const [cause] = causes
     const text = `nobody has been there for ${seconds} s${cause === undefined ? '' : `: ${cause.seen}`}`
     const warning = { type: 'warning', code: 'nobody-heard', text, causes } as const
@@ -447,7 +436,7 @@ export class Pump {
     if (this.#draining) return
     this.#draining = true
     for (;;) {
-      const effect = this.#harmony.pollEffect()
+      const effect = this.#node.harmony.pollEffect()
       if (effect === undefined) break
       this.#execute(effect)
     }
@@ -458,12 +447,12 @@ export class Pump {
     const session = this.#session
     if (session === undefined || this.#state === 'stopping') return
     const { mesh, discoveries, lookout } = session
-    let at = Math.min(this.#harmony.pollTimeout(), mesh.pollTimeout(), lookout.pollTimeout())
-    if (this.#identity !== undefined) at = Math.min(at, this.#identity.pollTimeout())
+    let at = Math.min(this.#node.harmony.pollTimeout(), mesh.pollTimeout(), lookout.pollTimeout())
+    if (this.#node.identity !== undefined) at = Math.min(at, this.#node.identity.pollTimeout())
     at = Math.min(at, discoveries.pollTimeout(), this.#lonelyAt, this.log.pollTimeout())
     if (at === session.armedAt) return
     session.armedAt = at
-    session.dueAt = at > this.#toldAt ? at : this.#host.clock.now()
+    session.dueAt = at > this.#toldAt ? at : this.#node.host.clock.now()
     session.timer.set(at)
   }
 
@@ -492,7 +481,7 @@ export class Pump {
       case 'enter':
         this.#lonelyAt = Number.POSITIVE_INFINITY
         this.#session?.discoveries.handleEnter(effect.peer.uuid)
-        this.#identity?.handleSeen(effect.peer, this.now())
+        this.#node.identity?.handleSeen(effect.peer, this.now())
         this.#meter.enters++
         this.#tellOf(effect)
         break
@@ -507,37 +496,38 @@ export class Pump {
         this.#tellOf(effect)
         break
       default:
-        this.#emit(this.#settings.copy ? copied(effect) : effect)
+        this.#emit(this.#node.settings.copy ? copied(effect) : effect)
     }
   }
 
   #handleExit({ peer, cause }: EventOf<'exit'>): void {
-    if (this.#harmony.peerCount() === 0) this.#lonelyAt = this.now() + this.#settings.lonelyAfterMs
-    this.#identity?.handleSeen(peer, this.now())
+    if (this.#node.harmony.peerCount() === 0)
+      this.#lonelyAt = this.now() + this.#node.settings.lonelyAfterMs
+    this.#node.identity?.handleSeen(peer, this.now())
     this.#meter.handleExit(peer.uuid, cause)
     this.#session?.discoveries.handleExit({ uuid: peer.uuid, cause })
   }
 
   /** What became of a peer, told to whoever collects logs before our application acts on it. */
   #tellOf(event: PeerChange): void {
-    this.log.handlePeer(event, (uuid) => this.#harmony.addresses(uuid))
+    this.log.handlePeer(event, (uuid) => this.#node.harmony.addresses(uuid))
     this.#emit(event)
   }
 
   #trace(trace: Trace): void {
     this.log.handleTrace(trace, this.#toldAt)
-    if (this.#settings.trace !== undefined) this.#traces.add(trace, this.now())
+    if (this.#node.settings.trace !== undefined) this.#traces.add(trace, this.now())
   }
 
   #tell(trace: Trace): void {
-    if (this.#settings.trace !== undefined) this.#call(this.#settings.trace, trace)
+    if (this.#node.settings.trace !== undefined) this.#call(this.#node.settings.trace, trace)
   }
 
   #call<Told>(hear: (told: Told) => void, told: Told): void {
     try {
       hear(told)
     } catch (error) {
-      this.#host.surface(error)
+      this.#node.host.surface(error)
     }
   }
 }
