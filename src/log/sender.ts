@@ -99,7 +99,11 @@ export class LogSender {
         event: (line, event) => {
           const { connection } = line
           if (event.type === 'ready') this.#publisher.handleOpen(connection)
-          if (event.type === 'subscribe') this.#publisher.handleSubscribe(connection, event.topic)
+          // While a line lingers for what was wanted before, nobody is to want more (log.md 5.8).
+          const isOff = this.#publisher.level === 0
+          if (event.type === 'subscribe' && !isOff) {
+            this.#publisher.handleSubscribe(connection, event.topic)
+          }
           if (event.type === 'cancel') this.#publisher.handleCancel(connection, event.topic)
         },
         closed: ({ connection }) => this.#publisher.handleClose(connection),

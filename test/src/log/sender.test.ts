@@ -264,6 +264,30 @@ t.test('who has much to say still says all of it, when it stops or is silenced',
   }
 })
 
+t.test('who was silenced tells only what was wanted before (log.md 5.8)', async (t) => {
+  const world = new World()
+  const raws = await collectorAt(world)
+  const sender = senderOf(world)
+  announce(sender)
+  const raw = await subscribe(world, raws)
+  sender.log(entryOf('a detail', { level: 4 }))
+  for (let count = 0; count < MANY; count++) sender.log(entryOf(LONG))
+  const ours = world.streams[0] as FakeStream
+  ours.stalled = true
+  sender.setLevel('off')
+  raw.zmtp.subscribe(topicOf(2, 4))
+  raw.flush()
+  await world.settle()
+  ours.stalled = false
+  ours.backlogBytes = 0
+  ours.handlers?.drain()
+  await world.settle()
+  t.ok(raw.messages.length > 100)
+  t.same(new Set(textsOf(raw)), new Set([LONG]))
+  t.equal(raw.over, 'closed by the peer')
+  await stopped(world, sender)
+})
+
 t.test('who stops after it was silenced waits for nobody longer than that', async (t) => {
   for (const lingerMs of [0, 300]) {
     const world = new World()
