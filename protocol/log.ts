@@ -277,7 +277,7 @@ function isPlain(fields: LogFields): boolean {
   return (
     values.length <= FIELDS_VALUES_MAX &&
     !('toJSON' in fields) &&
-    values.every((value) => typeof value !== 'object' || value === null)
+    values.every((value) => value === null || !['object', 'function'].includes(typeof value))
   )
 }
 

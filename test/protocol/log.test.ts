@@ -199,6 +199,7 @@ t.test('whatever an application logs can be told, or why not (log.md 4.4)', asyn
     [{ big: 1n }, /BigInt/],
     [throws, /a tantrum/],
     [{ toJSON: () => undefined }, /something in place of an object/],
+    [{ deep: Object.assign(() => {}, { toJSON: () => JSON.parse(DEEP) }) }, /within each other/],
     [{ long: 'ß'.repeat(LOG_FIELDS_BYTES_MAX / 2) }, /more than 16384 octets/],
     [JSON.parse(DEEP), /more than 8 within each other/],
     [JSON.parse(MANY), /more than 256 values/],

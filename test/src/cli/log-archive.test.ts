@@ -2,6 +2,7 @@
 
 import {
   appendFileSync,
+  existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
@@ -208,6 +209,12 @@ t.test('a folder that cannot be had is told at once', async (t) => {
   t.throws(() => new Archive(join(folder, 'file', 'logs'), NEVER, handlers), {
     message: /^cannot save to .*: ENOTDIR/,
   })
+  // Where Node.js itself would look for a folder above, for ever.
+  if (existsSync('/proc/self')) {
+    for (const path of ['/proc/logs', '/proc/logs/of/today']) {
+      t.throws(() => new Archive(path, NEVER, handlers), { message: /^cannot save to \/proc/ })
+    }
+  }
   t.throws(() => filesOf(join(folder, 'nothing')), { message: /there is no .*nothing/ })
   t.throws(() => filesOf(folder), { message: /there are no logs in/ })
 })

@@ -176,7 +176,8 @@ t.test('all verbs tell their own log where they are asked to, by flag or variabl
     return exits.length === 2
   })
   log.kill('SIGTERM')
-  const { nodes } = await log.next('stop')
+  const { nodes, refused, counters } = await log.next('stop')
+  t.same([refused.malformed, refused.foreign, counters], [0, 0, {}])
   t.equal(await log.exited, 0)
   const counts = (nodes as { name: string; records: number }[]).map(({ name, records }) => {
     return `${name} ${records}`

@@ -24,6 +24,15 @@ async function subscribe(world: World, raws: readonly Raw[]): Promise<Raw> {
   return raw
 }
 
+/** A sender, and a collector that it has connected to and that wants level info. */
+async function served() {
+  const world = new World()
+  const raws = await collectorAt(world)
+  const sender = senderOf(world)
+  announce(sender)
+  return { world, raws, sender, raw: await subscribe(world, raws) }
+}
+
 async function stopped(world: World, sender: LogSender): Promise<void> {
   await Promise.all([world.settle(), sender.stop()])
 }
@@ -55,11 +64,7 @@ t.test('a collector gets what there was, and then what comes', async (t) => {
 })
 
 t.test('records of one turn are one write', async (t) => {
-  const world = new World()
-  const raws = await collectorAt(world)
-  const sender = senderOf(world)
-  announce(sender)
-  const raw = await subscribe(world, raws)
+  const { world, sender, raw } = await served()
   const before = world.streams[0]?.written.length ?? 0
   for (let count = 0; count < 50; count++) sender.log(entryOf(String(count)))
   await world.settle()
@@ -161,11 +166,7 @@ t.test('a collector that is not there is dialled less and less often', async (t)
 })
 
 t.test('a collector that does not read takes no memory, and says what it missed', async (t) => {
-  const world = new World()
-  const raws = await collectorAt(world)
-  const sender = senderOf(world)
-  announce(sender)
-  const raw = await subscribe(world, raws)
+  const { world, sender, raw } = await served()
   const ours = world.streams[0]
   if (ours === undefined) throw new Error('there is no stream')
   ours.stalled = true
@@ -214,11 +215,7 @@ t.test('who subscribes to too much is told so, and tried again', async (t) => {
 })
 
 t.test('what was cancelled is not told', async (t) => {
-  const world = new World()
-  const raws = await collectorAt(world)
-  const sender = senderOf(world)
-  announce(sender)
-  const raw = await subscribe(world, raws)
+  const { world, sender, raw } = await served()
   raw.zmtp.cancel(topicOf(2, 3))
   raw.flush()
   await world.settle()
@@ -246,11 +243,7 @@ const LONG = 'x'.repeat(1_500)
 
 t.test('who has much to say still says all of it, when it stops or is silenced', async (t) => {
   for (const way of ['stop', 'off'] as const) {
-    const world = new World()
-    const raws = await collectorAt(world)
-    const sender = senderOf(world)
-    announce(sender)
-    const raw = await subscribe(world, raws)
+    const { world, sender, raw } = await served()
     for (let count = 0; count < MANY; count++) sender.log(entryOf(LONG))
     sender.log(entryOf('last words'))
     if (way === 'stop') await Promise.all([world.settle(), sender.stop(1_000)])
@@ -265,11 +258,7 @@ t.test('who has much to say still says all of it, when it stops or is silenced',
 })
 
 t.test('who was silenced tells only what was wanted before (log.md 5.8)', async (t) => {
-  const world = new World()
-  const raws = await collectorAt(world)
-  const sender = senderOf(world)
-  announce(sender)
-  const raw = await subscribe(world, raws)
+  const { world, sender, raw } = await served()
   sender.log(entryOf('a detail', { level: 4 }))
   for (let count = 0; count < MANY; count++) sender.log(entryOf(LONG))
   const ours = world.streams[0] as FakeStream
