@@ -1049,7 +1049,10 @@ export class Harmony {
         return
       }
     }
-    if (peer.present) this.#handleNewEpoch(peer, now)
+    if (peer.present) {
+      if (peer.excused && this.#greetsAgain(peer, { arrival, hello, now })) return
+      this.#handleNewEpoch(peer, now)
+    }
     this.#connections.set(connection, peer)
     peer.inbound = connection
     peer.heardAt = now
@@ -1102,6 +1105,34 @@ export class Harmony {
     peer.state = 'greeted'
     peer.greetedAt = -NEVER
     peer.sinceAt = now
+  }
+
+  /**
+   * The HELLO again, of a peer that has not entered us and so has not noticed that we entered it: it said nothing but that
+   * HELLO so far, and our link to it is up.
+   * @returns false where it is another contact than that (harmony.md 5.2).
+   */
+  #greetsAgain(
+    peer: PeerRecord,
+    {
+      arrival,
+      hello,
+      now,
+    }: { readonly arrival: Arrival; readonly hello: Hello; readonly now: number },
+  ): boolean {
+    const groups = new Set(hello.groups)
+    const isIt =
+      peer.link === 'up' &&
+      peer.wantSequence === 1 &&
+      this.#leadsTo(arrival.address, peer) &&
+      hello.name === peer.name &&
+      isSame(hello.headers, peer.headers) &&
+      groups.size === sizeOfGroups(peer) &&
+      hello.groups.every((group) => peer.groups?.has(group))
+    if (!isIt) return false
+    this.#learn(peer, hello)
+    this.#goOn(peer, arrival, now)
+    return true
   }
 
   #learn(peer: PeerRecord, hello: Hello): void {
@@ -1553,20 +1584,26 @@ export class Harmony {
     const rival = this.#rivalOf(peer)
     if (rival?.claim?.type !== 'rest') return false
     const { message } = rival.claim
-    this.#endArrival(rival)
-    if (peer.inbound !== 0) this.#close(peer.inbound, 'its peer goes on over another connection')
-    this.#trace({ type: 'went-on', uuid: peer.uuid, endpoint: peer.endpoint })
-    this.#connections.set(rival.connection, peer)
-    peer.inbound = rival.connection
-    peer.heardAt = now
-    this.#settle(peer)
-    this.#effects.push({ type: 'resume', connection: rival.connection })
+    this.#goOn(peer, rival, now)
     if (message !== undefined) this.handleMessage(rival.connection, message, now)
-    if (peer.link === 'up') peer.lostAt = NEVER
     if (!peer.present || peer.link === 'up') return true
     if (peer.link !== 'down' || this.#dials.isWaiting(peer)) this.#expectReturn(peer, now)
     else this.#makeAnew(peer, 'our link to it was lost', now)
     return true
+  }
+
+  /** A connection takes the place of the peer's own, without an event. */
+  #goOn(peer: PeerRecord, arrival: Arrival, now: number): void {
+    const { connection } = arrival
+    this.#endArrival(arrival)
+    if (peer.inbound !== 0) this.#close(peer.inbound, 'its peer goes on over another connection')
+    this.#trace({ type: 'went-on', uuid: peer.uuid, endpoint: peer.endpoint })
+    this.#connections.set(connection, peer)
+    peer.inbound = connection
+    peer.heardAt = now
+    this.#settle(peer)
+    this.#effects.push({ type: 'resume', connection })
+    if (peer.link === 'up') peer.lostAt = NEVER
   }
 
   /** Our link is lost: it is made anew, from where it was if nothing is in doubt. */
@@ -1721,6 +1758,9 @@ export class Harmony {
   #awaitHello(peer: PeerRecord, now: number): void {
     const rival = this.#rivalOf(peer)
     if (peer.present) {
+      if (rival?.claim?.type === 'hello') {
+        if (this.#greetsAgain(peer, { arrival: rival, hello: rival.claim.hello, now })) return
+      }
       this.#leave(peer, rival === undefined ? 'link' : 'restart')
       peer.state = 'greeted'
       peer.greetedAt = -NEVER
@@ -1891,6 +1931,13 @@ function isLost(peer: PeerRecord): boolean {
 
 function isCongested(peer: PeerRecord | undefined): boolean {
   return peer?.state === 'entered' && peer.mailbox.congested
+}
+
+function isSame(one: Headers, other: Headers): boolean {
+  const names = Object.keys(one)
+  return (
+    names.length === Object.keys(other).length && names.every((name) => one[name] === other[name])
+  )
 }
 
 function sizeOfGroups({ groups }: PeerRecord): number {

@@ -55,6 +55,8 @@ main(process.argv).catch((error: unknown) => {
 
 async function main(argv: readonly string[]): Promise<void> {
   process.stdout.on('error', handleOutputError)
+  // A terminal that was closed takes this away too, and nobody is left to tell: no reason to leave impolitely.
+  process.stderr.on('error', () => {})
   const { version } = createRequire(import.meta.url)('lyre/package.json') as { version: string }
   const program = new Verb('lyre')
     .description('A node of the local network: find others, form groups, talk; no server between.')

@@ -492,6 +492,7 @@ t.test(
 t.test('a newcomer that goes away leaves its place to the next (harmony.md 5.4)', async (t) => {
   const machine = new Machine()
   machine.enter(1)
+  machine.say(-1, PING_OK)
   machine.greet(-2, 1)
   t.same(machine.lost(-2), [])
   t.same(machine.greet(-3, 1), ['hold -3'])
@@ -500,6 +501,14 @@ t.test('a newcomer that goes away leaves its place to the next (harmony.md 5.4)'
   machine.at(1_500)
   t.same(machine.greet(-4, 1), ['hold -4', 'send 1 ping 3'])
   t.same(machine.lost(-3), ['exit p1 restart', 'close 1', 'hold -4'], 'and is so only once')
+})
+
+t.test('a newcomer that says the same HELLO is no other contact (harmony.md 5.2)', async (t) => {
+  const machine = new Machine()
+  machine.enter(1, { groups: ['A'] })
+  machine.greet(-2, 1, { groups: ['A'] })
+  t.same(machine.lost(-1), ['resume -2'], 'it has not entered us yet')
+  t.same(machine.say(-2, { type: 'join', group: 'B', status: 2 }), ['join p1 B'])
 })
 
 t.test('a newcomer waits for a peer that has not entered, too (harmony.md 5.4)', async (t) => {

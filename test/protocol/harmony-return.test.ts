@@ -1,16 +1,17 @@
 // What Harmony makes of a link that is lost: it goes on where nothing is in doubt, and begins anew where something is.
 
 import t from 'tap'
-import { endpointOf, Machine, uuidOf } from '../support/harmony.ts'
+import type { Hello } from '../../protocol/index.ts'
+import { endpointOf, helloOf, Machine, uuidOf } from '../support/harmony.ts'
 
 const PING_OK = { type: 'ping-ok' } as const
 
 /** Peer 1 has entered by connections 1 and -1, names itself as Lyre does, and has confirmed all that we wrote. */
-function machineWithPeer(): Machine {
+function machineWithPeer(hello: Partial<Hello> = { groups: ['A'] }): Machine {
   const machine = new Machine()
   machine.discover(1)
   machine.up(1, uuidOf(1))
-  machine.greet(-1, 1, { groups: ['A'] })
+  machine.greet(-1, 1, hello)
   machine.at(100)
   machine.pong(1)
   return machine
@@ -241,8 +242,33 @@ t.test('a HELLO in place of the rest is a new epoch (harmony.md 5.9)', async (t)
 
 t.test('one that our own new HELLO made start anew keeps our link (harmony.md 5.2)', async (t) => {
   const machine = machineWithPeer()
+  machine.say(-1, PING_OK)
   machine.lost(-1)
   t.same(machine.greet(-2, 1), ['exit p1 link', 'enter p1', 'resume -2'])
+})
+
+t.test('one that greets again before it has entered us goes on (harmony.md 5.2)', async (t) => {
+  const machine = machineWithPeer({ groups: ['A', 'B'], headers: { X: '1', Y: '2' } })
+  machine.lost(-1)
+  const same = { groups: ['B', 'A'], headers: { Y: '2', X: '1' } }
+  t.same(machine.greet(-2, 1, same), ['resume -2'], 'its last link was of an address that it left')
+  t.same(machine.say(-2, { type: 'leave', group: 'A', status: 1 }), ['leave p1 A'])
+  t.same(machine.at(6_000).slice(0, 1), ['send 1 ping 2'], 'and nothing is awaited')
+  for (const { what, hello } of [
+    { what: 'a group more', hello: { ...same, groups: ['A', 'B', 'C'] } },
+    { what: 'another group', hello: { ...same, groups: ['A', 'C'] } },
+    { what: 'another header', hello: { ...same, headers: { X: '1', Y: '3' } } },
+    { what: 'a header less', hello: { ...same, headers: { X: '1' } } },
+    { what: 'another name', hello: { ...same, name: 'p2' } },
+  ]) {
+    const other = machineWithPeer({ groups: ['A', 'B'], headers: { X: '1', Y: '2' } })
+    other.lost(-1)
+    t.match(other.greet(-2, 1, hello)[0], 'exit p1 link', what)
+  }
+  const elsewhere = machineWithPeer()
+  elsewhere.lost(-1)
+  elsewhere.up(-2, uuidOf(1), { address: '10.0.0.9' })
+  t.match(elsewhere.say(-2, helloOf(1, { groups: ['A'] }))[0], 'exit p1 link', 'another place')
 })
 
 t.test(

@@ -87,15 +87,18 @@ export function startWithOutput(
 /**
  * Starts `lyre ARGUMENTS` on a terminal of so many columns; `script` of util-linux makes one. What comes first on it is the
  * path of the terminal.
+ * @param options `told`: whether the system sends it a SIGHUP when its terminal is gone, as it does to whoever leads there.
  */
 export function startOnTerminal(
   t: Pick<Test, 'teardown'>,
   args: readonly string[],
   columns: number,
+  { told = true }: { readonly told?: boolean } = {},
 ): Command {
   const { NODE_OPTIONS: _, NO_COLOR: __, XTERM_VERSION: ___, STY: ____, ...env } = process.env
   const lyre = [process.execPath, MAIN, ...args].map((word) => `'${word}'`).join(' ')
-  const line = `stty rows 24 cols ${columns}; tty; exec ${lyre}`
+  const run = told ? `exec ${lyre}` : `trap : HUP; ${lyre}; :`
+  const line = `stty rows 24 cols ${columns}; tty; ${run}`
   const terminal = { ...env, TERM: 'xterm', SHELL: '/bin/sh' }
   return own(t, spawn('script', ['-qfec', line, '/dev/null'], { env: terminal, stdio: 'pipe' }))
 }

@@ -319,3 +319,14 @@ t.test('a terminal that is closed ends the chat, politely', { skip }, async (t) 
   chat.process.kill('SIGKILL')
   t.match(await bob.next('exit'), { name: 'ada', cause: 'goodbye' })
 })
+
+t.test('one that is gone without a word ends a command as politely', { skip }, async (t) => {
+  const node = ['--interface', '127.0.0.1', '--port', String(await freePort())]
+  const bob = startChild(t, MAIN, ['pipe', ...node, '--name', 'bob'])
+  const watch = startOnTerminal(t, ['watch', ...node, '--name', 'ada'], 80, { told: false })
+  await bob.next('enter', { name: 'ada' })
+  watch.process.kill('SIGKILL')
+  // What is to be shown finds neither an output nor one for errors.
+  bob.send({ join: 'CHAT' })
+  t.match(await bob.next('exit'), { name: 'ada', cause: 'goodbye' })
+})
