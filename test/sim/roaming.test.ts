@@ -45,6 +45,41 @@ async function talk(simulation: Simulation, told: Told, lyres: readonly Lyre[]):
 
 const BOTH = ['left', 'right']
 
+// A link that tells of an address is closed as the address changes; whoever had just entered by it heard of two exits.
+for (const { seed, beforeMs, outMs } of [
+  { seed: 367, beforeMs: 2_460, outMs: 10_580 },
+  { seed: 762, beforeMs: 1_400, outMs: 13_200 },
+  { seed: 1_086, beforeMs: 2_560, outMs: 13_200 },
+  { seed: 1_099, beforeMs: 1_260, outMs: 13_680 },
+]) {
+  t.test(`a cable that is out for ${outMs} ms is one exit, seed ${seed}`, async (t) => {
+    const simulation = new Simulation({ seed, links: { latencyMs: 30, jitterMs: 150 } })
+    const [ada, bob] = ['alice', 'bob'].map((name) => simulation.createLyre({ name }))
+    if (ada === undefined || bob === undefined) throw new Error('there are two')
+    await Promise.all([ada.start(), bob.start()])
+    await simulation.runUntil(() => ada.peers().length === 1 && bob.peers().length === 1)
+    const told = new Told(simulation)
+    const talkFor = async (ms: number) => {
+      for (let at = 0; at < ms; at += 20) {
+        for (const node of [ada, bob]) for (const peer of node.peers()) node.whisper(peer, 'x')
+        await simulation.run(20)
+      }
+    }
+    await talkFor(beforeMs)
+    simulation.unplug(ada)
+    await talkFor(outMs)
+    simulation.plug(ada)
+    await talkFor(8_000)
+    t.equal(
+      exitsOf(told).length,
+      2,
+      told.all.filter((line) => !line.includes('whisper')).join('\n'),
+    )
+    t.match([ada.peers(), bob.peers()], [[{ name: 'bob' }], [{ name: 'alice' }]])
+    await simulation.stop()
+  })
+}
+
 for (const fidelity of FIDELITIES) {
   t.test(`who is on two subnets is found on either, ${fidelity}`, async (t) => {
     const places = { ada: BOTH, bob: ['left'], eve: ['right'] }
