@@ -329,7 +329,9 @@ export class Presence implements Checker {
         return this.#parted(party, peer, contact)
       case 'link':
         // It is said to be elsewhere, and does not answer where it was (harmony.md 5.5).
-        if (isAway && octetsMs >= PROBE_SILENCE_MS) return undefined
+        if (octetsMs >= PROBE_SILENCE_MS && (isAway || this.#isHeardElsewhere(party, peer))) {
+          return undefined
+        }
         if (
           heard.trouble.lostAt < contact.at - TICK_MS &&
           !this.#isSilenced(party, peer, contact)
@@ -397,6 +399,15 @@ export class Presence implements Checker {
   #isSilenced(party: Party, peer: Party, contact: Contact): boolean {
     const { cuts, quietUntil, reroutedAt } = this.#truth.between(party, peer)
     return cuts > 0 || Math.max(quietUntil, reroutedAt) > contact.at - 10_000
+  }
+
+  /** Whether its beacons may come on another subnet than its link, and it cannot answer over that, or only later. */
+  #isHeardElsewhere(party: Party, peer: Party): boolean {
+    const { now } = this.#truth
+    const { cuts, quietUntil } = this.#truth.between(party, peer)
+    const isQuiet = cuts > 0 || quietUntil > now
+    const wasAway = peer.slept(now - PROBE_MS, now).ms >= PROBE_SILENCE_MS
+    return (isQuiet || wasAway) && sharedSubnets(party, peer).length > 1
   }
 
   // Entering.
