@@ -37,6 +37,13 @@ interface Line {
   readonly ripe: Heap<Turn>
 }
 
+/** An endpoint at which a peer was not: when it was looked for, and until when no other is. */
+interface Deserted {
+  readonly peer: PeerRecord
+  readonly at: number
+  readonly until: number
+}
+
 /** The dials of one node. */
 export class Dials {
   readonly #uuid: Uuid
@@ -48,6 +55,7 @@ export class Dials {
   readonly #strange = createLine()
   /** How many dials are in flight because of whom: the holders of the addresses that told of nodes that never entered. */
   readonly #byTeller = new Map<string, number>()
+  readonly #deserted = new Map<string, Deserted>()
 
   constructor({ uuid, dialsMax }: { readonly uuid: Uuid; readonly dialsMax: number }) {
     this.#uuid = uuid
@@ -90,6 +98,26 @@ export class Dials {
     peer.failureCount++
     peer.failedAt = now
     this.wait(peer, now + Math.round(backoffMs * (0.5 + this.#share(peer) / 2)))
+  }
+
+  /** A peer is not at an endpoint, and waits: whoever else is said to be there is not looked for before it is. */
+  desert(endpoint: string, peer: PeerRecord, now: number): void {
+    if (this.isWaiting(peer)) this.#deserted.set(endpoint, { peer, at: now, until: peer.dialAt })
+  }
+
+  /** Until when another was in vain where a peer is said to be, of which nothing was heard since. */
+  desertedUntil(peer: PeerRecord): number {
+    const { endpoint, inbound, beaconAt } = peer
+    const deserted = this.#deserted.get(endpoint)
+    if (deserted === undefined || deserted.peer === peer) return -NEVER
+    return inbound !== 0 || beaconAt >= deserted.at ? -NEVER : deserted.until
+  }
+
+  /** Lets go of what is over. */
+  sweep(now: number): void {
+    for (const [endpoint, { until }] of this.#deserted) {
+      if (until <= now) this.#deserted.delete(endpoint)
+    }
   }
 
   /** It is there, so its next dial need not wait longer, but never so little that a peer could keep us busy. */
@@ -159,6 +187,7 @@ export class Dials {
     this.#proven.dials.clear()
     this.#strange.dials.clear()
     this.#byTeller.clear()
+    this.#deserted.clear()
   }
 
   /** Who has the next turn in a line in which there is a place, if anybody's time has come. */

@@ -706,6 +706,11 @@ export class Harmony {
       else this.#forget(peer, 'another node is dialled there')
       return
     }
+    const until = this.#dials.desertedUntil(peer)
+    if (now < until && !peer.nameless && !peer.present) {
+      this.#wait(peer, until)
+      return
+    }
     const late = this.#dials.begin(peer, now)
     if (late !== undefined) {
       const reason = 'its inbox did not answer, and others wait to be dialled'
@@ -1398,6 +1403,7 @@ export class Harmony {
       this.#closeArrival(owner, `no HELLO within ${HELLO_TIMEOUT_MS} ms`)
     }
     if (pausedMs > 0) this.#excuse(now)
+    this.#dials.sweep(now)
     for (const peer of this.#peers.values()) {
       if (pausedMs > 0) {
         peer.heardAt = Math.min(now, peer.heardAt + pausedMs)
@@ -1660,10 +1666,11 @@ export class Harmony {
     change: { readonly type: string; readonly reason: string },
     now: number,
   ): void {
-    const { link } = peer
+    const { link, endpoint } = peer
     this.#unlink(peer)
     if (!peer.present || link === 'dialling') {
       this.#handleFailedDial(peer, change.reason, now)
+      if (link === 'dialling') this.#dials.desert(endpoint, peer, now)
     } else if (change.type === 'refused') {
       this.#drop(peer, { cause: 'refused', reason: change.reason, now })
     } else if (link === 'asking') {

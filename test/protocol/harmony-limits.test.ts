@@ -299,3 +299,23 @@ t.test('a peer that has not entered can have a full mailbox, too (harmony.md 7.6
   t.equal(other.whisper(2, 'c'), 1)
   t.match(other.diagnostics().messages, { sent: 6, waiting: 1, lost: 5 })
 })
+
+t.test(
+  'where one was dialled in vain, others are not dialled sooner (harmony.md 2.8)',
+  async (t) => {
+    const machine = new Machine()
+    // A node that failed and started again at its port, ten times: of each uuid a beacon came.
+    for (let peer = 1; peer <= 10; peer++) machine.discover(peer, endpointOf(1))
+    let dials = 1
+    for (let at = 0; at < 20_000; at += 50) {
+      dials += machine.at(at).filter((line) => line.startsWith('dial')).length
+      machine.lost(dials)
+    }
+    t.ok(dials <= 5 + 20, `${dials} dials in 20 s`)
+    const before = dials
+    t.match(machine.discover(11, endpointOf(1)), [/^dial /], 'who has just told of itself is there')
+    machine.lost(before + 1)
+    const greeted = machine.greet(-12, 12, { endpoint: endpointOf(1) })
+    t.match(greeted, ['hold -12', /^dial /], 'and so is who says HELLO')
+  },
+)
