@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import { type Command, startCommand } from '../../support/command.ts'
+import { eventually } from '../../support/heard.ts'
 import { freePort } from '../../support/nodes.ts'
 
 async function start(t: Test, verb: string, ...args: string[]): Promise<Command> {
@@ -19,7 +20,10 @@ async function start(t: Test, verb: string, ...args: string[]): Promise<Command>
 /** Where a command says that its metrics are. */
 async function addressOf(command: Command): Promise<string> {
   await command.next('"start"')
-  return /http:\S+/.exec(command.errors)?.[0] ?? ''
+  // That comes by another pipe, and may be read later.
+  const address = () => /http:\S+(?=\n)/.exec(command.errors)?.[0]
+  await eventually('it says where', () => address() !== undefined)
+  return address() ?? ''
 }
 
 async function ask(
