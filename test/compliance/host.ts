@@ -65,8 +65,9 @@ async function families(t: Test, subject: HostUnderTest): Promise<void> {
   await t.test('streams: end', (t) => ends(t, { ...subject, way: 'received' }))
 
   t.test('who listens at :: hears nobody by IPv4, who may have the same port', async (t) => {
-    const { server } = await listen(t, { ...subject, address: '::' })
-    const { port } = server
+    // Of those that a system gives away by itself, another process may have the same one by IPv4.
+    const port = await subject.freePort()
+    await listen(t, { ...subject, address: '::' }, port)
     const dialled = dial(t, { ...subject, address: '127.0.0.1' }, port)
     t.not(await dialled.closed(), '')
     const other = await host.streams.listen({ address: '0.0.0.0', port }, () => new End().handlers)
@@ -420,9 +421,10 @@ export class End {
 async function listen(
   t: Test,
   { host, address, way }: StreamsUnderTest,
+  port = 0,
 ): Promise<{ readonly server: StreamServer; readonly accepted: Heard<End> }> {
   const accepted = new Heard<End>()
-  const server = await host.streams.listen({ address, port: 0 }, (stream) => {
+  const server = await host.streams.listen({ address, port }, (stream) => {
     const end = new End(way)
     end.stream = stream
     accepted.add(end)

@@ -179,10 +179,11 @@ t.test('connections that say nothing are limited, and closed in time', async (t)
   // An hour between beacons, so that nothing else wakes the node up.
   const nodes = await createNodes(t, ['alice', 'bob'], { limits, beaconIntervalMs: 60_000 })
   const quiet = await Promise.all(Array.from({ length: 5 }, () => knock(t, nodes[0])))
+  const closed = quiet.map((socket) => once(socket, 'close'))
   await eventually('they are there', () => nodes[0].lyre.diagnostics().connections === 7)
   const surplus = await knock(t, nodes[0])
   await once(surplus, 'close')
-  await Promise.all(quiet.map((socket) => once(socket, 'close')))
+  await Promise.all(closed)
   t.match(nodes[0].lyre.diagnostics().counters, {
     'handshakes-limit': 1,
     'refused: zmtp.md 4.5': 5,
