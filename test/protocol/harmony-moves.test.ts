@@ -1,10 +1,50 @@
-/** Nodes on several networks, and which of their addresses others are told. */
+/** Nodes that are told of at other addresses than before, or are on several networks, and which of them others are told. */
 
 import t from 'tap'
 import { endpointOf, helloOf, line, Machine, uuidOf } from '../support/harmony.ts'
 
 const PING = { type: 'ping' } as const
 const PING_OK = { type: 'ping-ok' } as const
+
+t.test('a greeted peer that is told of elsewhere is tried there (harmony.md 5.5)', async (t) => {
+  const machine = new Machine()
+  machine.discover(1)
+  machine.up(1)
+  t.same(machine.discover(1, 'tcp://10.0.9.1:1'), ['send 1 ping 2'])
+  t.same(machine.at(1_600), ['close 1', 'dial 2 tcp://10.0.9.1:1'])
+})
+
+t.test('a greeted peer that is asked, and greets, has answered (harmony.md 5.5)', async (t) => {
+  const machine = new Machine()
+  machine.discover(1)
+  machine.up(1)
+  machine.discover(1, 'tcp://10.0.9.1:1')
+  machine.greet(-1, 1)
+  t.same(machine.at(2_000), [])
+  t.match(machine.diagnostics().peers, [{ state: 'entered' }])
+})
+
+t.test('an entered peer that is told of elsewhere is asked (harmony.md 5.5)', async (t) => {
+  const machine = new Machine()
+  machine.enter(1)
+  machine.at(900)
+  t.same(machine.discover(1, 'tcp://10.0.9.1:1'), ['send 1 ping 2'])
+  t.same(machine.discover(1, 'tcp://10.0.9.1:1'), [], 'once')
+  t.match(machine.diagnostics().peers, [{ beaconMsAgo: 900 }], 'and that is no sign of life')
+  t.same(machine.at(2_399), [])
+  t.same(machine.at(2_400), ['exit p1 link', 'close 1', 'close -1'])
+  t.same(machine.at(2_500), ['dial 2 tcp://10.0.9.1:1'], 'and followed')
+})
+
+t.test('an endpoint that was told before is nothing new (harmony.md 5.5)', async (t) => {
+  const machine = new Machine()
+  machine.discover(1, 'tcp://10.0.9.1:1')
+  machine.up(1)
+  machine.greet(-1, 1)
+  machine.at(900)
+  t.same(machine.discover(1), [])
+  t.match(machine.diagnostics().peers, [{ beaconMsAgo: 0 }])
+})
 
 t.test(
   'a node on two networks is asked where it is when one is quiet (harmony.md 5.5)',
