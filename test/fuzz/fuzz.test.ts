@@ -25,7 +25,8 @@ for (const target of TARGETS) {
     const failed = ({ number, error }: Failure) => {
       failures.push(`${error}: npm run fuzz -- --seed 1 --case ${number}`)
     }
-    const plan = { seed: 1, inputs: INPUTS, seconds: 60, target: target.name, failed }
+    const seconds = Number.POSITIVE_INFINITY
+    const plan = { seed: 1, inputs: INPUTS, seconds, target: target.name, failed }
     const [progress] = await withoutStacks(() => runMany(plan))
     t.same(failures, [])
     const { inputs, ready, entered } = progress as Progress

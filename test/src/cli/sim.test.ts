@@ -368,9 +368,12 @@ t.test('a terminal has a bar that fits, and none is left in the end', async (t) 
     const screen = new Screen(columns)
     const bars: string[] = []
     command.process.stdout?.on('data', (chunk) => {
-      screen.write(String(chunk))
-      const last = screen.text.trimEnd().split('\n').at(-1) ?? ''
-      if (last.includes(' %')) bars.push(last)
+      // A busy machine has a bar, and what takes its place, at once.
+      for (const part of String(chunk).split(/(?=\r)/)) {
+        screen.write(part)
+        const last = screen.text.trimEnd().split('\n').at(-1) ?? ''
+        if (last.includes(' %')) bars.push(last)
+      }
     })
     t.equal(await command.exited, 0)
     t.ok(bars.length > 0, 'there was a bar')
