@@ -128,7 +128,9 @@ t.test(
     const story = told
       .filter(({ record: { peer } }) => peer === undefined)
       .map(({ record: { event } }) => event)
-    t.same(story, ['start', 'text', 'stop'])
+    // A machine that is busy for long has more to tell.
+    const life = story.filter((event) => event !== 'late' && event !== 'status')
+    t.same(life, ['start', 'text', 'stop'])
     const { text } = await run(t, 'log', 'stats', folder, '--json')
     t.match(JSON.parse(text).nodes, [
       { name: 'kitchen', events: { enter: 2, join: 1, exit: 1 }, exits: { goodbye: 1 }, lost: 0 },

@@ -72,7 +72,7 @@ const CONTENDER = `
   const folder = systemStorage.folder(process.argv[2])
   const witness = process.argv[2] + '/witness'
   let hadCount = 0, sharedCount = 0
-  for (const end = Date.now() + 1_500; Date.now() < end; ) {
+  for (const end = Date.now() + 1_500; Date.now() < end || hadCount === 0; ) {
     let release
     try { release = folder.claim() } catch { continue }
     hadCount++
