@@ -194,7 +194,8 @@ t.test('collectors and nodes that are killed under load', async (t) => {
   const said = await checkTalk(t, children.slice(0, 2), names)
   for (const [index, { records }] of said.entries()) {
     const uuid = [ada, ben][index] as string
-    await eventually('the last record has come', () => second.recordsOf(uuid) === records)
+    // It goes on to tell how it is, and perhaps who has gone.
+    await eventually('the last record has come', () => second.recordsOf(uuid) >= records)
     t.pass(`the last of ${records} records has come`)
   }
   checkAccounts(t, first, 'the first collector')

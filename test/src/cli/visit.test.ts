@@ -29,16 +29,19 @@ t.test('peers shows who is there', async (t) => {
 })
 
 t.test('peers says why it found nobody, and ends with 1 if they had to be there', async (t) => {
-  const node = await network()
-  const nobody = await run(t, 'peers', ...node, '--wait', '500ms')
+  const [node, other] = [await network(), await network()]
+  await startPipe(t, other, 'ada')
+  // As long as a busy machine needs to hear itself, and to find who is there.
+  const [nobody, few] = await Promise.all([
+    run(t, 'peers', ...node, '--wait', '2s'),
+    run(t, 'peers', ...other, '--count', '2', '--wait', '8s'),
+  ])
   t.equal(nobody.code, 0)
   t.equal(nobody.text, '')
   t.match(
     nobody.errors,
-    /nobody was found in 500 ms\n {2}our own .* come back on lo .*, and nobody else's\n {4}start one/,
+    /nobody was found in 2000 ms\n {2}our own .* come back on lo .*, and nobody else's\n {4}start one/,
   )
-  await startPipe(t, node, 'ada')
-  const few = await run(t, 'peers', ...node, '--count', '2', '--wait', '3s')
   t.equal(few.code, 1)
   t.match(few.text, 'ada')
   t.match(few.errors, '1 of 2 peers were found')
