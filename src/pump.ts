@@ -74,7 +74,12 @@ interface Session {
   armedAt: number
   /** The same, or when it was set, if that was too late already. */
   dueAt: number
+  /** Whether the timer was late, and what has come meanwhile is read before anything is done about it. */
+  isReading: boolean
 }
+
+/** A timer that is so late has been kept from its turn, by a handler or by a busy machine. */
+const STANDSTILL_MS = 100
 
 /** How long to go on sending to those who do not take it. */
 interface Linger {
@@ -234,10 +239,10 @@ export class Pump {
       discoveries = this.#createDiscoveries()
       const lookout = new Lookout(this.#node.host, this.#node.settings, mesh)
       const situation = await lookout.open()
-      const timer = clock.timer(() => this.#timeout())
+      const timer = clock.timer(() => this.#wake())
       this.#node.harmony.start(situation.endpoint, situation.homes, this.headers)
       const never = { armedAt: Number.POSITIVE_INFINITY, dueAt: Number.POSITIVE_INFINITY }
-      this.#session = { mesh, discoveries, timer, lookout, ...never }
+      this.#session = { mesh, discoveries, timer, lookout, ...never, isReading: false }
       await discoveries.start(situation)
       this.#state = 'started'
       this.#lonelyAt = this.now() + this.#node.settings.lonelyAfterMs
@@ -398,12 +403,25 @@ export class Pump {
     return this.#toldAt
   }
 
-  #timeout(): void {
+  /** The timer. Timers come before what there is to read: who stood still would take what it has not read for silence. */
+  #wake(): void {
     const session = this.#session
-    if (session === undefined) return
+    if (session === undefined || session.isReading) return
+    const lateMs = this.now() - session.dueAt
+    if (lateMs < STANDSTILL_MS) {
+      this.#timeout(session, lateMs)
+      return
+    }
+    session.isReading = true
+    this.#node.host.clock.defer(() => {
+      session.isReading = false
+      if (this.#session === session) this.#timeout(session, lateMs)
+    })
+  }
+
+  #timeout(session: Session, lateMs: number): void {
     session.armedAt = Number.POSITIVE_INFINITY
     const now = this.now()
-    const lateMs = now - session.dueAt
     this.#meter.handleLag(lateMs)
     const sleptMs = this.#look(session, now)
     this.log.handleLate({ lateMs, sleptMs })

@@ -2,7 +2,7 @@ import t, { type Test } from 'tap'
 import { encodeBeacon, Harmony, type Peer } from '../../protocol/index.ts'
 import { NetworkError } from '../../src/errors.ts'
 import { text } from '../../src/events.ts'
-import type { Host } from '../../src/host.ts'
+import type { Host, Stream } from '../../src/host.ts'
 import { Lyre } from '../../src/lyre.ts'
 import type { LyreOptions } from '../../src/options.ts'
 import { World } from '../support/host.ts'
@@ -219,6 +219,44 @@ t.test('what a handler throws surfaces, and everything goes on', async (t) => {
   t.match(await stream.next(), { value: { type: 'whisper' } })
   t.equal(bob.peers().length, 1)
 })
+
+for (const waitMs of [0, 250, 500, 750]) {
+  t.test(`who stands still reads what has come before it misses it, ${waitMs}`, async (t) => {
+    const world = new World()
+    const host = world.host()
+    const streams: Stream[] = []
+    const keep = (stream: Stream) => {
+      streams.push(stream)
+      return stream
+    }
+    const { listen, connect } = host.streams
+    const alice = new Lyre(
+      { name: 'alice' },
+      {
+        ...host,
+        streams: {
+          listen: (at, accept) => listen(at, (stream) => accept(keep(stream))),
+          connect: (to, handlers) => keep(connect(to, handlers)),
+        },
+      },
+    )
+    const bob = new Lyre({ name: 'bob' }, world.host())
+    const exits: string[] = []
+    alice.on('exit', ({ cause }) => exits.push(cause))
+    await Promise.all([alice.start(), bob.start()])
+    await world.advance(5_000 + waitMs)
+    const from = { address: '127.0.0.1', port: 1 }
+    for (const stream of streams) stream.pause()
+    // Bob is asked whether he has left, and answers at once, while nobody reads.
+    world.broadcast(encodeBeacon({ uuid: bob.uuid, port: 0 }), { port: 5_670 }, from)
+    await world.settle()
+    for (const stream of streams) stream.resume()
+    await world.standStill(1_600)
+    t.same(exits, [])
+    t.match(alice.peers(), [{ name: 'bob' }])
+    await Promise.all([alice.stop(), bob.stop(), world.advance(2_000)])
+  })
+}
 
 t.test('a node can be stopped from within a handler, and still says goodbye', async (t) => {
   const { world, alice, bob } = await pair()
