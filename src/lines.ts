@@ -13,7 +13,7 @@ import {
   type ZmtpLimits,
 } from '../protocol/index.ts'
 import type { Host, Stream, StreamHandlers, Timer } from './host.ts'
-import { writeOutput } from './mesh.ts'
+import { LATE_MS, writeOutput } from './mesh.ts'
 
 /** What these connections are, and what they may take. */
 export interface LinesOptions {
@@ -213,8 +213,9 @@ export class Lines {
     for (const line of this.#lines.values()) if (line.zmtp.outputBytes > 0) this.#write(line)
   }
 
-  /** We slept, or our network was away: places that are not connected are dialled anew, without waiting. */
-  renew(): void {
+  /** We slept, or our network was away: places that are not connected are dialled anew, without waiting, and nobody is late. */
+  renew(now: number): void {
+    this.#excuse(now)
     for (const target of this.#targets.values()) {
       const { line } = target
       target.failureCount = 0
@@ -224,12 +225,9 @@ export class Lines {
     }
   }
 
-  /** We were late ourselves: what did not come in time may have come. */
-  excuse(now: number): void {
-    for (const { zmtp } of this.#lines.values()) zmtp.excuse(now)
-  }
-
-  handleTimeout(now: number): void {
+  /** @param dueAt when its owner wanted to call: long ago, we did not run ourselves, and what did not come in time may have come. */
+  handleTimeout(now: number, dueAt: number): void {
+    if (now - dueAt > LATE_MS) this.#excuse(now)
     for (const line of [...this.#lines.values()]) {
       if (now < line.zmtp.pollTimeout()) continue
       line.zmtp.handleTimeout(now)
@@ -263,6 +261,10 @@ export class Lines {
   /** Ends the lingering of drop() and stop(). */
   abort(): void {
     for (const line of [...this.#leaving]) this.#close(line, CLOSED_BY_US)
+  }
+
+  #excuse(now: number): void {
+    for (const { zmtp } of this.#lines.values()) zmtp.excuse(now)
   }
 
   #leave(line: OwnLine, lingerMs: number): void {

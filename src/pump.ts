@@ -424,7 +424,7 @@ export class Pump {
     const now = this.now()
     this.#meter.handleLag(lateMs)
     const sleptMs = this.#look(session, now)
-    this.log.handleLate({ lateMs, sleptMs })
+    this.log.handleLate({ lateMs, sleptMs }, now)
     session.discoveries.handleTimeout(now)
     this.#node.identity?.handleTimeout(now)
     session.mesh.handleTimeout(now)

@@ -25,7 +25,6 @@ import {
 } from '../../protocol/index.ts'
 import type { Address, Host, Stream, StreamHandlers } from '../host.ts'
 import { type Line, Lines } from '../lines.ts'
-import { LATE_MS } from '../mesh.ts'
 import type { Discovery, DiscoveryHandlers, Whereabouts } from './discovery.ts'
 import { connectInproc, listenInproc } from './inproc.ts'
 
@@ -146,8 +145,8 @@ export class GossipDiscovery implements Discovery {
   async renew(): Promise<void> {
     if (this.#isStopped) return
     // Whether those that are connected still answer, the table asks.
-    this.#lines.renew()
     const now = this.#host.clock.now()
+    this.#lines.renew(now)
     this.#table.publish(this.#endpoint, now)
     this.#settle(now)
   }
@@ -172,8 +171,7 @@ export class GossipDiscovery implements Discovery {
 
   handleTimeout(now: number): void {
     if (now < this.#wakeAt || this.#isStopped) return
-    if (now - this.#wakeAt > LATE_MS) this.#lines.excuse(now)
-    this.#lines.handleTimeout(now)
+    this.#lines.handleTimeout(now, this.#wakeAt)
     this.#table.handleTimeout(now)
     this.#settle(now)
   }

@@ -130,11 +130,12 @@ export class LogReceiver {
 
   /** A timer may be early: then it has to be set again. */
   handleTimeout(now: number): void {
-    if (now < this.pollTimeout()) {
+    const dueAt = this.pollTimeout()
+    if (now < dueAt) {
       this.#handlers.sooner()
       return
     }
-    this.#lines.handleTimeout(now)
+    this.#lines.handleTimeout(now, dueAt)
     this.#collector.handleTimeout(now)
     this.#drain()
     this.#settle(now)

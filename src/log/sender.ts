@@ -155,9 +155,17 @@ export class LogSender {
     this.#settle()
   }
 
+  /** We slept: collectors are dialled at once, and none has been silent for that long (log.md 5.6). */
+  handleWake(now: number): void {
+    if (!this.#isStarted) return
+    this.#lines.renew(now)
+    this.#settle()
+  }
+
   handleTimeout(now: number): void {
-    if (now < this.pollTimeout()) return
-    this.#lines.handleTimeout(now)
+    const dueAt = this.pollTimeout()
+    if (now < dueAt) return
+    this.#lines.handleTimeout(now, dueAt)
     this.#settle()
   }
 

@@ -461,6 +461,17 @@ t.test('a collector that enters while we are starting is connected to at once', 
   await Promise.all([observer.stop(0), world.settle()])
 })
 
+t.test('after a sleep a collector that waits is dialled at once (log.md 5.6)', async (t) => {
+  const world = new World()
+  const { observer, enter } = observed(world)
+  enter()
+  observer.start({ endpoint: 'tcp://127.0.0.1:1', places: [] })
+  await world.advance(60_000)
+  observer.handleLate({ lateMs: 0, sleptMs: 10_000 }, world.now)
+  t.match(observer.diagnostics().collectors, [{ state: 'dialling' }])
+  await Promise.all([observer.stop(0), world.settle()])
+})
+
 t.test('a collector of a start that failed is forgotten', async (t) => {
   const world = new World()
   await receiverOf(world)
@@ -488,11 +499,10 @@ t.test('a header that is refused is counted once, however often we look at it', 
   }
   enter('tcp://10.9.9.9:22')
   t.equal(refused(), undefined)
-  const places = { places: [] }
-  observer.start({ endpoint: 'tcp://127.0.0.1:1', ...places })
+  observer.start({ endpoint: 'tcp://127.0.0.1:1', places: [] })
   t.equal(refused(), 2, 'its and ours')
-  observer.move({ endpoint: 'tcp://127.0.0.1:2', ...places })
-  observer.move({ endpoint: 'tcp://127.0.0.1:3', ...places })
+  observer.move({ endpoint: 'tcp://127.0.0.1:2', places: [] })
+  observer.move({ endpoint: 'tcp://127.0.0.1:3', places: [] })
   t.equal(refused(), 2)
   enter('tcp://10.9.9.9:23')
   enter('tcp://10.9.9.9:23')

@@ -6,9 +6,11 @@ import { EPOCH, type FakeStream, World } from '../../support/host.ts'
 import { entryOf, NODE, PEER } from '../../support/log.ts'
 import { AT, announce, nodeAt, PORT, receiverOf, senderOf } from '../../support/log-world.ts'
 import { Raw } from '../../support/raw.ts'
-import { findVector, loadVectors, toHex } from '../../support/vectors.ts'
+import { findVector, fromHex, loadVectors, toHex } from '../../support/vectors.ts'
 import { outputOf } from '../../support/zmtp.ts'
 
+/** Who says it speaks again within 2.5 s. */
+const PING_TTL_25 = fromHex('0407 0450494e47 0019')
 const ENTER = findVector(loadVectors('log'), 'log-info-enter').bytes
 
 t.test('records of two nodes come in one order', async (t) => {
@@ -245,6 +247,27 @@ t.test('who did not run itself asks again before it gives anybody up (log.md 6.1
   t.equal(receiver.diagnostics().connections, 1)
   await world.advance(1)
   t.equal(receiver.diagnostics().connections, 0)
+  await Promise.all([world.settle(), receiver.stop()])
+})
+
+t.test('who did not run blames nobody for the time (log.md 6.10)', async (t) => {
+  const world = new World()
+  const { receiver } = await receiverOf(world)
+  const raw = nodeAt(world)
+  await world.settle()
+  raw.stream.write(PING_TTL_25)
+  const silent = new Raw('PUB')
+  silent.stream = world.host().streams.connect({ address: '127.0.0.1', port: PORT }, silent)
+  ;(silent.stream as FakeStream).stalled = true
+  await world.settle()
+  for (const one of [raw, silent]) (one.stream as FakeStream).stalled = true
+  world.now += 3_600_000
+  await world.advance(2_499)
+  t.equal(receiver.diagnostics().connections, 2)
+  await world.advance(1)
+  t.same(receiver.diagnostics().counters, { 'refused: zmtp.md 5.4': 1 })
+  await world.advance(2_500)
+  t.match(receiver.diagnostics(), { connections: 0, counters: { 'refused: zmtp.md 4.5': 1 } })
   await Promise.all([world.settle(), receiver.stop()])
 })
 

@@ -5,6 +5,10 @@ import { EPOCH, type FakeStream, World } from '../../support/host.ts'
 import { entryOf, NODE } from '../../support/log.ts'
 import { AT, announce, collectorAt, receiverOf, senderOf } from '../../support/log-world.ts'
 import { checkWaits, type Raw, watchedHost } from '../../support/raw.ts'
+import { fromHex } from '../../support/vectors.ts'
+
+/** Who says it speaks again within 2.5 s. */
+const PING_TTL_25 = fromHex('0407 0450494e47 0019')
 
 function recordsOf(raw: Raw | undefined): LogRecord[] {
   return (raw?.messages ?? []).map((octets) => decodeLog([octets]) as LogRecord)
@@ -163,6 +167,25 @@ t.test('a collector that is not there is dialled less and less often', async (t)
   await world.advance(60_000)
   t.equal(dials.length, count, 'who is gone is not dialled')
   await stopped(world, sender)
+})
+
+t.test('who slept blames no collector for the time (zmtp.md 5.4)', async (t) => {
+  for (const wakes of [false, true]) {
+    const { world, sender, raw } = await served()
+    raw.stream.write(PING_TTL_25)
+    await world.settle()
+    ;(raw.stream as FakeStream).stalled = true
+    // It may be less than a second beyond the time of a collector, if a long sleep ends just then.
+    world.now += wakes ? 3_000 : 3_600_000
+    if (wakes) sender.handleWake(world.now)
+    await world.advance(2_499)
+    t.same(sender.diagnostics().counters, {})
+    await world.advance(1)
+    t.match(sender.diagnostics().counters, { 'refused: zmtp.md 5.4': 1 })
+    await stopped(world, sender)
+    sender.handleWake(world.now)
+    t.equal(sender.pollTimeout(), Number.POSITIVE_INFINITY, 'who is stopped wakes to nothing')
+  }
 })
 
 t.test('a collector that does not read takes no memory, and says what it missed', async (t) => {
