@@ -114,6 +114,8 @@ export class Lines {
   readonly #leaving = new Set<OwnLine>()
   readonly #accepted: Places<number>
   readonly #counters = new Map<string, number>()
+  /** No line and no target has anything to do before: to look at each whenever one is read would cost the square of their number. */
+  #wakeAt = NEVER
   #lineCount = 0
   /** Streams whose end we have not heard of. */
   #streamCount = 0
@@ -228,19 +230,21 @@ export class Lines {
   /** @param dueAt when its owner wanted to call: long ago, we did not run ourselves, and what did not come in time may have come. */
   handleTimeout(now: number, dueAt: number): void {
     if (now - dueAt > LATE_MS) this.#excuse(now)
+    if (now < this.#wakeAt) return
     for (const line of [...this.#lines.values()]) {
       if (now < line.zmtp.pollTimeout()) continue
       line.zmtp.handleTimeout(now)
       this.#read(line, now)
     }
     for (const target of this.#targets.values()) if (now >= target.dialAt) this.#dial(target)
+    this.#wakeAt = NEVER
+    for (const { zmtp } of this.#lines.values()) this.#wakeBy(zmtp.pollTimeout())
+    for (const { dialAt } of this.#targets.values()) this.#wakeBy(dialAt)
   }
 
+  /** It may be sooner than there is something to do. */
   pollTimeout(): number {
-    let at = NEVER
-    for (const { zmtp } of this.#lines.values()) at = Math.min(at, zmtp.pollTimeout())
-    for (const { dialAt } of this.#targets.values()) at = Math.min(at, dialAt)
-    return at
+    return this.#wakeAt
   }
 
   /** Closes everything, once all that there is has left or `lingerMs` are over, and waits for the end of each. */
@@ -300,6 +304,7 @@ export class Lines {
     const state = { counts: true, isOpen: false, resting: false, lingerTimer: undefined }
     const line: OwnLine = { connection, target, zmtp, stream, ...state }
     this.#lines.set(connection, line)
+    this.#wakeBy(zmtp.pollTimeout())
     this.#streamCount++
     return line
   }
@@ -350,7 +355,9 @@ export class Lines {
         this.#handlers.event(line, event, now)
       }
     }
-    if (line.counts) this.#write(line)
+    if (!line.counts) return
+    this.#wakeBy(line.zmtp.pollTimeout())
+    this.#write(line)
   }
 
   /** It goes on once others had their turn. */
@@ -397,6 +404,11 @@ export class Lines {
     const share = 0.5 + (this.#host.random(1)[0] ?? 0) / 0x1ff
     const waitMs = Math.min(BACKOFF_MAX_MS, BACKOFF_MIN_MS * 2 ** target.failureCount++)
     target.dialAt = now + waitMs * share
+    this.#wakeBy(target.dialAt)
+  }
+
+  #wakeBy(at: number): void {
+    this.#wakeAt = Math.min(this.#wakeAt, at)
   }
 
   #count(reason: string): void {

@@ -1,8 +1,9 @@
 import t from 'tap'
-import { NullMechanism, ZMTP_LIMITS } from '../../protocol/index.ts'
+import { NullMechanism, ZMTP_LIMITS, ZmtpConnection } from '../../protocol/index.ts'
 import { type Line, Lines } from '../../src/lines.ts'
 import { type FakeStream, World } from '../support/host.ts'
 import { Raw } from '../support/raw.ts'
+import { fromHex } from '../support/vectors.ts'
 
 const PORT = 9_000
 const AT = `tcp://127.0.0.1:${PORT}`
@@ -37,7 +38,7 @@ class Owner {
         },
         closed: ({ connection }) => this.told.push(`${connection} closed`),
         drained: (line) => this.#say(line),
-        settle: () => {},
+        settle: () => void this.lines.pollTimeout(),
       },
     )
   }
@@ -202,5 +203,69 @@ t.test('where all places are taken, one makes place, and why is counted', async 
     raws.map(({ over }) => over).filter((over) => over !== ''),
     ['closed by the peer'],
   )
+  await Promise.all([lines.stop(), world.settle()])
+})
+
+/** So many lines that were accepted, and the other end of each. */
+async function accepted(count: number) {
+  const world = new World()
+  const { lines } = new Owner(world, count)
+  await world
+    .host()
+    .streams.listen({ address: '127.0.0.1', port: PORT }, (stream) => lines.accept(stream))
+  const raws = Array.from({ length: count }, () =>
+    Raw.connect(world, { socketType: 'DEALER', port: PORT }),
+  )
+  await world.settle()
+  return { world, lines, raws }
+}
+
+t.test('what is read of one line does not cost a look at all others', async (t) => {
+  const { world, lines, raws } = await accepted(100)
+  let lookCount = 0
+  const { pollTimeout } = ZmtpConnection.prototype
+  t.teardown(() => Object.assign(ZmtpConnection.prototype, { pollTimeout }))
+  ZmtpConnection.prototype.pollTimeout = function () {
+    lookCount++
+    return pollTimeout.call(this)
+  }
+  for (const raw of raws) raw.send(MESSAGE)
+  await world.settle()
+  t.equal(lookCount, 100, 'once for each that was read')
+  lines.handleTimeout(lines.pollTimeout() - 1, world.now)
+  t.equal(lookCount, 100)
+})
+
+t.test('nothing that a line or a place has to do is too late', async (t) => {
+  const { world, lines, raws } = await accepted(3)
+  t.equal(lines.pollTimeout(), 5_000, 'of the handshakes')
+  lines.handleTimeout(5_000, 5_000)
+  t.equal(lines.pollTimeout(), Number.POSITIVE_INFINITY, 'which are done')
+  // Who says it speaks again within 2.5 s, and who within 0.5.
+  raws[0]?.stream.write(fromHex('0407 0450494e47 0019'))
+  raws[1]?.stream.write(fromHex('0407 0450494e47 0005'))
+  await world.settle()
+  t.equal(lines.pollTimeout(), 500)
+  world.now = 400
+  raws[1]?.send(MESSAGE)
+  await world.settle()
+  lines.handleTimeout(500, 500)
+  t.equal(lines.acceptedCount, 3)
+  t.equal(lines.pollTimeout(), 900)
+  lines.handleTimeout(900, 900)
+  t.same([lines.acceptedCount, lines.pollTimeout()], [2, 2_500])
+  await Promise.all([lines.stop(), world.settle()])
+})
+
+t.test('a place is dialled again when it is time, whatever else there is', async (t) => {
+  const world = new World()
+  const { lines } = new Owner(world)
+  lines.keep(AT)
+  t.equal(lines.pollTimeout(), 5_000)
+  await world.settle()
+  const at = lines.pollTimeout()
+  t.ok(at >= 50 && at <= 100, `${at} ms`)
+  lines.handleTimeout(at, at)
+  t.match(lines.targets, [{ state: 'dialling' }])
   await Promise.all([lines.stop(), world.settle()])
 })
