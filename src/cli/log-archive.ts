@@ -153,20 +153,21 @@ interface File {
   bytes: number
 }
 
-/** A new file behind all that are there; another process may begin one at the same time. */
-/** A folder, with those that it is in: one after the other, as mkdirSync() itself never ends where a file system has none, as /proc. */
+/** A folder, with those that it is in: one after the other, as mkdirSync() itself never ends where none can be made, as in /proc. */
 function makeFolder(folder: string): void {
   try {
     mkdirSync(folder)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST' && statSync(folder).isDirectory()) return
-    if (code !== 'ENOENT' || existsSync(dirname(folder))) throw error
-    makeFolder(dirname(folder))
+    const parent = dirname(folder)
+    if (code !== 'ENOENT' || parent === folder || existsSync(parent)) throw error
+    makeFolder(parent)
     mkdirSync(folder)
   }
 }
 
+/** A new file behind all that are there; another process may begin one at the same time. */
 function begin(folder: string): File {
   const numbers = namesIn(folder).map((name) => Number.parseInt(name, 10))
   for (let number = Math.max(0, ...numbers) + 1; ; number++) {

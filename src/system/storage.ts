@@ -3,6 +3,7 @@
 
 import {
   closeSync,
+  existsSync,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -14,7 +15,7 @@ import {
   writeFileSync,
   writeSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { UsageError } from '../errors.ts'
 import type { Folder, Storage } from '../host.ts'
 
@@ -55,7 +56,7 @@ class SystemFolder implements Folder {
     const path = join(this.#path, name)
     const draft = `${path}.${process.pid}`
     attempt(`cannot write ${path}`, () => {
-      mkdirSync(this.#path, { recursive: true })
+      makeFolder(this.#path)
       const file = openSync(draft, 'w', 0o600)
       try {
         writeSync(file, text)
@@ -70,7 +71,7 @@ class SystemFolder implements Folder {
   claim(): () => void {
     const path = join(this.#path, LOCK)
     return attempt(`cannot write ${path}`, () => {
-      mkdirSync(this.#path, { recursive: true })
+      makeFolder(this.#path)
       while (!lock(path)) {
         const holder = this.#holder()
         if (holder?.isRunning) {
@@ -116,6 +117,19 @@ function attempt<Result>(what: string, act: () => Result): Result {
   } catch (error) {
     if (error instanceof UsageError) throw error
     throw new UsageError(`${what}: ${(error as Error).message}`)
+  }
+}
+
+/** With those that it is in: one after the other, as mkdirSync() itself never ends where none can be made, as in /proc. */
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path)
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return
+    const parent = dirname(path)
+    if (codeOf(error) !== 'ENOENT' || parent === path || existsSync(parent)) throw error
+    makeFolder(parent)
+    makeFolder(path)
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { systemStorage } from '../../../src/system/storage.ts'
@@ -38,6 +38,21 @@ t.test('a folder that cannot be had is a UsageError, with what the system says',
   t.throws(() => folder.read('a.json'), wrong('read'))
   t.throws(() => folder.write('a.json', ''), wrong('write'))
   t.throws(() => folder.claim(), wrong('write'))
+})
+
+t.test('a folder that can never be made is a UsageError, and others are made', async (t) => {
+  const path = join(t.testdir({}), 'of', 'today')
+  systemStorage.folder(path).claim()()
+  systemStorage.folder(path).write('a.json', 'text')
+  t.same(readdirSync(path), ['a.json'])
+  // Where Node.js itself would look for a folder above, for ever.
+  if (!existsSync('/proc/self')) return
+  for (const never of ['/proc/lyre', '/proc/lyre/of/today']) {
+    const folder = systemStorage.folder(never)
+    const wrong = { name: 'UsageError', message: /^cannot write \/proc\/lyre.*ENOENT/ }
+    t.throws(() => folder.claim(), wrong)
+    t.throws(() => folder.write('a.json', ''), wrong)
+  }
 })
 
 t.test('a file that is larger than any of ours is one with nothing in it', async (t) => {
