@@ -136,7 +136,7 @@ async function measure(
     results.push(result)
     tell({ event: 'result', time: Date.now(), uuid: peer.uuid, name: peer.name, ...result })
   }
-  say(tableOf(HEADS, results.map(cellsOf), [0, 1, 2, 3, 4, 5]))
+  say(tableOf(HEADS, results.map(cellsOf), { right: [0, 1, 2, 3, 4, 5] }))
   return 0
 }
 

@@ -209,7 +209,7 @@ function reportOf(nodes: readonly NodeStats[]): string {
     const times = [fromMs, toMs].map((at) => (Number.isFinite(at) ? formatTime({ at, now }) : ''))
     const { error = 0, warning = 0 } = levels
     const counts = [peak, error, warning, lost, restarts, flaps].map(String)
-    return [labelOf(name), id, ...times, String(records), rate.toFixed(1), ...counts]
+    return [labelOf(name) || shortOf(id), id, ...times, String(records), rate.toFixed(1), ...counts]
   })
   const details = nodes.flatMap((node) => {
     const { name, id, events, causes, roundTrips, lagMaxMs, offsetMs } = node
@@ -222,16 +222,18 @@ function reportOf(nodes: readonly NodeStats[]): string {
     }
     if (lagMaxMs !== undefined) lines.push(`it was late by ${durationOf(lagMaxMs)} at most`)
     lines.push(clockOf(offsetMs))
-    return [
-      `${labelOf(name) || (id.includes('@') ? id : id.slice(0, 6))}:`,
-      ...lines.map((line) => `  ${line}`),
-    ]
+    return [`${labelOf(name) || shortOf(id)}:`, ...lines.map((line) => `  ${line}`)]
   })
-  return [tableOf(HEADS, rows, RIGHT), '', ...details].join('\n')
+  return [tableOf(HEADS, rows, { right: RIGHT }), '', ...details].join('\n')
 }
 
 function labelOf(name: string): string {
   return clean(name, NAME_LENGTH_MAX)
+}
+
+/** How a node without a name is called. */
+function shortOf(id: string): string {
+  return id.includes('@') ? id : id.slice(0, 6)
 }
 
 function countsOf(counts: Readonly<Record<string, number>>): string {

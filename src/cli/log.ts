@@ -79,7 +79,7 @@ export function collect(settings: LogSettings, signal: AbortSignal): Promise<num
       flush()
       const { nodes = [], refused = {}, counters = {} } = known ?? {}
       tell({ event: 'stop', time: Date.now(), nodes, refused, counters })
-      if (nodes.length > 0) say(tableOf(HEADS, nodes.map(cellsOf), RIGHT))
+      if (nodes.length > 0) say(tableOf(HEADS, nodes.map(cellsOf), { right: RIGHT }))
       const strange = countsOf(refused, STRANGE)
       if (strange !== '') say(`messages that were not taken: ${strange}`)
       const closed = countsOf(counters)
