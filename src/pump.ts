@@ -331,10 +331,10 @@ export class Pump {
   }
 
   #createLog(): Observer {
-    const { host, uuid, name, settings, harmony } = this.#node
+    const { host, uuid, name, settings, harmony, identity } = this.#node
     const { log, limits, headers } = settings
     const { logRecordsMax: recordsMax, logBytesMax: bytesMax } = limits
-    const who = { uuid, name, header: headers[LOG_HEADER] }
+    const who = { uuid, name, stableId: identity?.id, header: headers[LOG_HEADER] }
     return new Observer(
       host,
       { ...log, ...who, recordsMax, bytesMax },

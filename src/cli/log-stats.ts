@@ -27,16 +27,22 @@ export function stats(path: string, settings: StatsSettings, signal: AbortSignal
     const bar = new Bar({ shown: true })
     const isWanted = filterOf(settings)
     const nodes = new Map<string, NodeStats>()
+    const stable = new Map<string, NodeStats>()
     for await (const lines of recall(path, { bar, complain, signal })) {
       for (const line of lines) {
         if (!isWanted(line)) continue
         const id = idOf(line.node)
-        const known = nodes.get(id) ?? new NodeStats(id)
+        const stableId = stableIdOf(line)
+        const former = stableId === undefined ? undefined : stable.get(stableId)
+        const known = nodes.get(id) ?? former ?? new NodeStats(id)
+        // Under another uuid, it is the same node that was started again.
+        if (!nodes.has(id) && known === former) known.restart()
         nodes.set(id, known)
+        if (stableId !== undefined) stable.set(stableId, known)
         known.add(line)
       }
     }
-    const all = [...nodes.values()]
+    const all = [...new Set(nodes.values())]
     tell({ reply: 'stats', nodes: all.map((node) => node.toJson()) })
     say(reportOf(all))
     return 0
@@ -92,12 +98,14 @@ class NodeStats {
 
   add(line: LogLine): void {
     if (line.node.name !== '') this.name = line.node.name
-    if (line.event === 'restart') {
-      this.restarts++
-      // Whom it knew before, it has to find again: that is nobody's flapping.
-      this.#peers.clear()
-    }
+    if (line.event === 'restart') this.restart()
     if (line.event === 'record') this.#add(line)
+  }
+
+  restart(): void {
+    this.restarts++
+    // Whom it knew before, it has to find again: that is nobody's flapping.
+    this.#peers.clear()
   }
 
   /** Records that are missing, between those that came. */
@@ -188,6 +196,13 @@ class NodeStats {
     const [oldest] = this.#peers.keys()
     if (this.#peers.size > PEERS_MAX && oldest !== undefined) this.#peers.delete(oldest)
   }
+}
+
+/** What a node is called over all its starts, where its line tells that. */
+function stableIdOf(line: LogLine): string | undefined {
+  if (line.event !== 'record' || line.record.event !== 'start') return undefined
+  const { stableId } = line.record.fields ?? {}
+  return typeof stableId === 'string' ? stableId : undefined
 }
 
 function add(counts: Record<string, number>, key: string): void {

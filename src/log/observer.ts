@@ -27,6 +27,8 @@ import { LogSender, type LogSenderDiagnostics } from './sender.ts'
 export interface ObserverOptions {
   readonly uuid: Uuid
   readonly name: string
+  /** What it is called over all its starts, where it has a state folder. */
+  readonly stableId?: string | undefined
   /** Where we collect logs ourselves, if we do. */
   readonly header: string | undefined
   readonly level: LogLevel | 'off'
@@ -154,9 +156,10 @@ export class Observer {
     this.#handleOwn(at)
     this.#endpoint = endpoint
     this.#connect()
-    const { name } = this.#options
+    const { name, stableId } = this.#options
     if (!this.#isWanted('info', 'start')) return
-    this.#tell('info', 'start', { text: endpoint, fields: { name, endpoint } })
+    const fields = { name, endpoint, ...(stableId !== undefined && { stableId }) }
+    this.#tell('info', 'start', { text: endpoint, fields })
   }
 
   /** It came to nothing: told to who collects from the next start. */

@@ -1,4 +1,5 @@
 import t from 'tap'
+import type { Observation } from '../../src/log/observer.ts'
 import { Lyre } from '../../src/lyre.ts'
 import type { LyreOptions } from '../../src/options.ts'
 import { World } from '../support/host.ts'
@@ -60,6 +61,19 @@ t.test('a folder is one node’s, from start to stop', async (t) => {
   await t.rejects(first.start())
   await stopped(world, second)
   t.same([...world.claimed], [])
+})
+
+t.test('whoever looks on is told the id at each start', async (t) => {
+  const world = new World()
+  const said: Observation[] = []
+  world.channels.set('lyre:start', said)
+  const [first, none] = [node(world), new Lyre({}, world.host())]
+  for (const lyre of [first, none]) {
+    await lyre.start()
+    await stopped(world, lyre)
+  }
+  t.match(said[0]?.fields, { stableId: first.stableId })
+  t.notOk('stableId' in (said[1]?.fields ?? {}))
 })
 
 t.test('a start that fails gives the folder back', async (t) => {

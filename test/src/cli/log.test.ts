@@ -362,6 +362,29 @@ t.test('what was saved is summed up', async (t) => {
   t.notMatch(words.text, 'cellar')
 })
 
+t.test('a node that starts again under another uuid is one that was restarted', async (t) => {
+  const folder = logFolder(t)
+  const start = (stableId: string) => ({ event: 'start', fields: { stableId } })
+  const as = (digit: string) => ({
+    node: { uuid: digit.repeat(32), name: 'bob', address: '127.0.0.1' },
+  })
+  const lines = [
+    recordLine(1, start('one'), as('1')),
+    recordLine(2, {}, as('1')),
+    recordLine(3, start('one'), as('2')),
+    recordLine(4, start('other'), as('3')),
+    recordLine(5, {}, as('2')),
+    recordLine(6, start('one'), as('4')),
+  ]
+  const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
+  writeFileSync(join(folder, '00000001-20231114T221320Z.ndjson'), text)
+  const json = await run(t, 'log', 'stats', folder, '--json')
+  t.match(JSON.parse(json.text).nodes, [
+    { id: '1'.repeat(32), records: 5, restarts: 2 },
+    { id: '3'.repeat(32), records: 1, restarts: 0 },
+  ])
+})
+
 t.test('round trips of a status count as many times as they were measured', async (t) => {
   const folder = logFolder(t)
   const status = (fields: LogFields) => ({ event: 'status', text: 'peers: 1', fields })
