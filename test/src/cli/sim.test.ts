@@ -16,7 +16,7 @@ const SMALL = ['--nodes', '3', '--minutes', '0.5'] as const
 /** A run in which all should agree at once. */
 const HASTY = ['--nodes', '6', '--minutes', '1', '--calm', '10ms'] as const
 /** Of these seeds at least one is caught, and at least one is not; found by trying. */
-const HASTY_SEEDS = '1..4'
+const HASTY_SEEDS = '6..9'
 
 interface End {
   readonly code: number | string
@@ -298,7 +298,7 @@ t.test('many seeds give the same verdicts, whatever the jobs', async (t) => {
   t.equal(verdicts(one).length, 4)
   t.same(verdicts(one), verdicts(two))
   t.equal(one.json.digest, two.json.digest)
-  t.match(one.json, { verdict: 'failed', seeds: [1, 4], nodes: 6, of: 4, ran: 4, twice: 1 })
+  t.match(one.json, { verdict: 'failed', seeds: [6, 9], nodes: 6, of: 4, ran: 4, twice: 1 })
   t.equal(one.json.passed + one.json.failed.length, 4)
   t.ok(one.json.passed > 0)
   const words = await sim(t, ...args)
