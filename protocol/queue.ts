@@ -28,7 +28,6 @@ export class Queue<Item> {
       if (this.#first > KEPT_MAX && this.#first >= this.length) this.#cut()
       return item
     }
-    if (this.#end > KEPT_MAX) this.#items = []
     this.#first = 0
     this.#end = 0
     return item
