@@ -1,6 +1,6 @@
 // Whom harmony.ts dials when: who waits, who is being dialled, how long to wait after a failure, and that nobody can take the
 // places of others.
-// Spec: harmony.md 2.8 and 7.3.
+// Spec: harmony.md 2.8, 2.14 and 7.3.
 
 import { isLoopback } from './addresses.ts'
 import type { Uuid } from './bytes.ts'
@@ -37,11 +37,10 @@ interface Line {
   readonly ripe: Heap<Turn>
 }
 
-/** An endpoint at which a peer was not: when it was looked for, and until when no other is. */
+/** An endpoint at which a peer was not, and when it was looked for there. */
 interface Deserted {
   readonly peer: PeerRecord
   readonly at: number
-  readonly until: number
 }
 
 /** The dials of one node. */
@@ -100,23 +99,24 @@ export class Dials {
     this.wait(peer, now + Math.round(backoffMs * (0.5 + this.#share(peer) / 2)))
   }
 
-  /** A peer is not at an endpoint, and waits: whoever else is said to be there is not looked for before it is. */
+  /** A peer is not at an endpoint: whoever else is said to be there is not looked for before it is (harmony.md 2.14). */
   desert(endpoint: string, peer: PeerRecord, now: number): void {
-    if (this.isWaiting(peer)) this.#deserted.set(endpoint, { peer, at: now, until: peer.dialAt })
+    if (this.isWaiting(peer)) this.#deserted.set(endpoint, { peer, at: now })
   }
 
-  /** Until when another was in vain where a peer is said to be, of which nothing was heard since. */
+  /** Until when another is not looked for where a peer is said to be, of which nothing was heard since; -Infinity if it may be. */
   desertedUntil(peer: PeerRecord): number {
     const { endpoint, inbound, beaconAt } = peer
     const deserted = this.#deserted.get(endpoint)
     if (deserted === undefined || deserted.peer === peer) return -NEVER
-    return inbound !== 0 || beaconAt >= deserted.at ? -NEVER : deserted.until
+    const isHeard = inbound !== 0 || beaconAt >= deserted.at
+    return isHeard || !this.isWaiting(deserted.peer) ? -NEVER : deserted.peer.dialAt
   }
 
-  /** Lets go of what is over. */
-  sweep(now: number): void {
-    for (const [endpoint, { until }] of this.#deserted) {
-      if (until <= now) this.#deserted.delete(endpoint)
+  /** Lets go of endpoints that nobody waits for any more. */
+  sweep(): void {
+    for (const [endpoint, { peer }] of this.#deserted) {
+      if (!this.isWaiting(peer)) this.#deserted.delete(endpoint)
     }
   }
 

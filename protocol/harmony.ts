@@ -1136,7 +1136,12 @@ export class Harmony {
       hello.groups.every((group) => peer.groups?.has(group))
     if (!isIt) return false
     this.#learn(peer, hello)
+    peer.toldFrom(arrival.address)
+    // Once for each link: who does it again has noticed.
+    peer.excused = false
+    peer.greetedAt = -NEVER
     this.#goOn(peer, arrival, now)
+    if (peer.rival !== 0) this.#probe(peer, { cause: 'restart', now })
     return true
   }
 
@@ -1403,7 +1408,7 @@ export class Harmony {
       this.#closeArrival(owner, `no HELLO within ${HELLO_TIMEOUT_MS} ms`)
     }
     if (pausedMs > 0) this.#excuse(now)
-    this.#dials.sweep(now)
+    this.#dials.sweep()
     for (const peer of this.#peers.values()) {
       if (pausedMs > 0) {
         peer.heardAt = Math.min(now, peer.heardAt + pausedMs)
@@ -1765,9 +1770,8 @@ export class Harmony {
   #awaitHello(peer: PeerRecord, now: number): void {
     const rival = this.#rivalOf(peer)
     if (peer.present) {
-      if (rival?.claim?.type === 'hello') {
-        if (this.#greetsAgain(peer, { arrival: rival, hello: rival.claim.hello, now })) return
-      }
+      const hello = rival?.claim?.type === 'hello' ? rival.claim.hello : undefined
+      if (rival && hello && this.#greetsAgain(peer, { arrival: rival, hello, now })) return
       this.#leave(peer, rival === undefined ? 'link' : 'restart')
       peer.state = 'greeted'
       peer.greetedAt = -NEVER

@@ -1,6 +1,7 @@
 // What waits in order. An array whose length is set to 0 gives up its memory, and takes room for 17 with the next push: where
 // one thing at a time goes in and out, as with most inputs of a machine, that is more garbage than the things themselves.
-// Where one is never empty, what has gone out in front of it is cut off once it is as long as what waits: each is moved once at most.
+// Where one is never empty, what has gone out in front of it is cut off once it is as long as what waits: no more are moved than
+// have gone out.
 
 /** Memory for so many is kept that do not wait any more. */
 const KEPT_MAX = 1_024

@@ -78,9 +78,6 @@ interface Session {
   isReading: boolean
 }
 
-/** A timer that is so late has been kept from its turn, by a handler or by a busy machine. */
-const STANDSTILL_MS = 100
-
 /** How long to go on sending to those who do not take it. */
 interface Linger {
   readonly lingerMs: number
@@ -415,7 +412,7 @@ export class Pump {
     session.isReading = true
     this.#node.host.clock.defer(() => {
       session.isReading = false
-      if (this.#session === session) this.#timeout(session, lateMs)
+      if (this.#session === session && this.#state !== 'stopping') this.#timeout(session, lateMs)
     })
   }
 
@@ -424,13 +421,16 @@ export class Pump {
     const now = this.now()
     this.#meter.handleLag(lateMs)
     const sleptMs = this.#look(session, now)
-    this.log.handleLate({ lateMs, sleptMs }, now)
+    this.log.handleLate({ lateMs, sleptMs })
     session.discoveries.handleTimeout(now)
     this.#node.identity?.handleTimeout(now)
     session.mesh.handleTimeout(now)
     this.log.handleTimeout(now)
     this.#node.harmony.handleTimeout(now)
-    if (sleptMs > 0) this.#node.harmony.handleWake(now)
+    if (sleptMs > 0) {
+      this.log.handleWake(now)
+      this.#node.harmony.handleWake(now)
+    }
     this.#drain()
     if (now >= this.#lonelyAt) this.#warn()
     this.run()
@@ -549,6 +549,9 @@ export class Pump {
     }
   }
 }
+
+/** A timer that is so late has been kept from its turn, and so has what came; less than that is no silence to anybody. */
+const STANDSTILL_MS = 100
 
 /** Commands for which the clock is asked once. */
 const COMMANDS_AT_ONCE = 32

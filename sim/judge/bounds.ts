@@ -150,7 +150,7 @@ export class Bounds implements Checker {
         complain(`${count} peers known, as are there or sought`, peers.length)
       if (connections > 2 * count) complain(`two connections to each of ${count}`, connections)
       if (open > 2 * count) complain(`two open sockets for each of ${count}`, open)
-      if (dials > sought.length) complain('no dial in flight', dials)
+      if (dials > sought.length) complain(`${sought.length} dials in flight at most`, dials)
       if (arrivals > 0) complain('no connection that has not said HELLO', arrivals)
       const recent = this.#calmDials.get(party) ?? 0
       if (recent > 0) {

@@ -155,15 +155,13 @@ interface File {
 
 /** A folder, with those that it is in: one after the other, as mkdirSync() itself never ends where none can be made, as in /proc. */
 function makeFolder(folder: string): void {
+  const parent = dirname(folder)
+  if (!existsSync(folder) && parent !== folder && !existsSync(parent)) makeFolder(parent)
   try {
     mkdirSync(folder)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'EEXIST' && statSync(folder).isDirectory()) return
-    const parent = dirname(folder)
-    if (code !== 'ENOENT' || parent === folder || existsSync(parent)) throw error
-    makeFolder(parent)
-    mkdirSync(folder)
+    if (code !== 'EEXIST' || !statSync(folder).isDirectory()) throw error
   }
 }
 

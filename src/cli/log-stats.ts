@@ -27,26 +27,47 @@ export function stats(path: string, settings: StatsSettings, signal: AbortSignal
     const bar = new Bar({ shown: true })
     const isWanted = filterOf(settings)
     const nodes = new Map<string, NodeStats>()
-    const stable = new Map<string, NodeStats>()
+    const stableIds = new Map<string, string>()
     for await (const lines of recall(path, { bar, complain, signal })) {
       for (const line of lines) {
-        if (!isWanted(line)) continue
         const id = idOf(line.node)
+        // Who a node is counts wherever it says so.
         const stableId = stableIdOf(line)
-        const former = stableId === undefined ? undefined : stable.get(stableId)
-        const known = nodes.get(id) ?? former ?? new NodeStats(id)
-        // Under another uuid, it is the same node that was started again.
-        if (!nodes.has(id) && known === former) known.restart()
+        if (stableId !== undefined) stableIds.set(id, stableId)
+        if (!isWanted(line)) continue
+        const known = nodes.get(id) ?? new NodeStats(id)
         nodes.set(id, known)
-        if (stableId !== undefined) stable.set(stableId, known)
         known.add(line)
       }
     }
-    const all = [...new Set(nodes.values())]
+    const all = joinLives(nodes.values(), stableIds)
     tell({ reply: 'stats', nodes: all.map((node) => node.toJson()) })
     say(reportOf(all))
     return 0
   })
+}
+
+/**
+ * Lives with the same stable id that follow each other are one node that was started again. Where they overlap, they are two: a
+ * disk was copied, or somebody lies.
+ */
+function joinLives(
+  nodes: Iterable<NodeStats>,
+  stableIds: ReadonlyMap<string, string>,
+): NodeStats[] {
+  const latest = new Map<string, NodeStats>()
+  const joined: NodeStats[] = []
+  for (const node of nodes) {
+    const stableId = stableIds.get(node.id)
+    const former = stableId === undefined ? undefined : latest.get(stableId)
+    if (former !== undefined && former.toMs <= node.fromMs) {
+      former.absorb(node)
+    } else {
+      joined.push(node)
+      if (stableId !== undefined) latest.set(stableId, node)
+    }
+  }
+  return joined
 }
 
 /** Lowest, highest and sum of durations. */
@@ -98,14 +119,34 @@ class NodeStats {
 
   add(line: LogLine): void {
     if (line.node.name !== '') this.name = line.node.name
-    if (line.event === 'restart') this.restart()
+    if (line.event === 'restart') {
+      this.restarts++
+      // Whom it knew before, it has to find again: that is nobody's flapping.
+      this.#peers.clear()
+    }
     if (line.event === 'record') this.#add(line)
   }
 
-  restart(): void {
-    this.restarts++
-    // Whom it knew before, it has to find again: that is nobody's flapping.
-    this.#peers.clear()
+  /** Its next life, under another uuid. */
+  absorb(next: NodeStats): void {
+    if (next.name !== '') this.name = next.name
+    this.records += next.records
+    this.restarts += 1 + next.restarts
+    this.flaps += next.flaps
+    this.fromMs = Math.min(this.fromMs, next.fromMs)
+    this.toMs = Math.max(this.toMs, next.toMs)
+    this.peak = Math.max(this.peak, next.peak)
+    this.offsetMs = next.offsetMs
+    if (next.lagMaxMs !== undefined) this.lagMaxMs = Math.max(this.lagMaxMs ?? 0, next.lagMaxMs)
+    for (const kind of ['events', 'levels', 'causes'] as const) {
+      for (const [key, count] of Object.entries(next[kind])) add(this[kind], key, count)
+    }
+    for (const [key, span] of next.#spans) this.#spans.set(`${next.id} ${key}`, span)
+    const { roundTrips } = this
+    roundTrips.count += next.roundTrips.count
+    roundTrips.sumMs += next.roundTrips.sumMs
+    roundTrips.minMs = Math.min(roundTrips.minMs, next.roundTrips.minMs)
+    roundTrips.maxMs = Math.max(roundTrips.maxMs, next.roundTrips.maxMs)
   }
 
   /** Records that are missing, between those that came. */
@@ -205,8 +246,8 @@ function stableIdOf(line: LogLine): string | undefined {
   return typeof stableId === 'string' ? stableId : undefined
 }
 
-function add(counts: Record<string, number>, key: string): void {
-  counts[key] = (Object.hasOwn(counts, key) ? (counts[key] ?? 0) : 0) + 1
+function add(counts: Record<string, number>, key: string, count = 1): void {
+  counts[key] = (Object.hasOwn(counts, key) ? (counts[key] ?? 0) : 0) + count
 }
 
 // Words.

@@ -247,12 +247,13 @@ export class Observer {
     this.#tell('warning', 'warning', { text, fields })
   }
 
+  /** We slept: collectors that are not connected are dialled at once. */
+  handleWake(now: number): void {
+    this.#sender?.handleWake(now)
+  }
+
   /** We were called so late, or our machine or process slept for so long, or both, which is told once. */
-  handleLate(
-    { lateMs, sleptMs }: { readonly lateMs: number; readonly sleptMs: number },
-    now: number,
-  ): void {
-    if (sleptMs > 0) this.#sender?.handleWake(now)
+  handleLate({ lateMs, sleptMs }: { readonly lateMs: number; readonly sleptMs: number }): void {
     const ms = Math.round(Math.max(lateMs, sleptMs))
     if (ms <= LATE_MIN_MS || !this.#isWanted('warning', 'late')) return
     const text = `${sleptMs > 0 ? 'slept' : 'stood still'} for ${ms} ms`

@@ -122,14 +122,12 @@ function attempt<Result>(what: string, act: () => Result): Result {
 
 /** With those that it is in: one after the other, as mkdirSync() itself never ends where none can be made, as in /proc. */
 function makeFolder(path: string): void {
+  const parent = dirname(path)
+  if (!existsSync(path) && parent !== path && !existsSync(parent)) makeFolder(parent)
   try {
     mkdirSync(path)
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') return
-    const parent = dirname(path)
-    if (codeOf(error) !== 'ENOENT' || parent === path || existsSync(parent)) throw error
-    makeFolder(parent)
-    makeFolder(path)
+    if (codeOf(error) !== 'EEXIST') throw error
   }
 }
 

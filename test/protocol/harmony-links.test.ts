@@ -463,6 +463,20 @@ t.test('a newcomer that goes away leaves its place to the next (harmony.md 5.4)'
   t.same(machine.lost(-3), ['exit p1 restart', 'close 1', 'hold -4'], 'and is so only once')
 })
 
+t.test('who waits while a peer greets again is answered in time (harmony.md 5.4)', async (t) => {
+  const machine = new Machine()
+  machine.discover(1)
+  machine.up(1, uuidOf(1))
+  machine.greet(-1, 1)
+  machine.at(100)
+  machine.pong(1)
+  machine.discover(1, endpointOf(9))
+  t.same(machine.greet(-2, 1), ['hold -2'])
+  t.same(machine.lost(-1), [])
+  t.same(machine.greet(-3, 1), ['resume -3', 'send 1 ping 2'], 'it is asked, as others wait')
+  t.same(machine.say(-3, PING_OK), ['close -2'])
+})
+
 t.test('a newcomer that says the same HELLO is no other contact (harmony.md 5.2)', async (t) => {
   const machine = new Machine()
   machine.enter(1, { groups: ['A'] })

@@ -371,18 +371,26 @@ t.test('a node that starts again under another uuid is one that was restarted', 
   const lines = [
     recordLine(1, start('one'), as('1')),
     recordLine(2, {}, as('1')),
-    recordLine(3, start('one'), as('2')),
-    recordLine(4, start('other'), as('3')),
-    recordLine(5, {}, as('2')),
-    recordLine(6, start('one'), as('4')),
+    // As with a chat, which joins its groups before it starts.
+    recordLine(3, { event: 'join' }, as('2')),
+    recordLine(4, start('one'), as('2')),
+    recordLine(5, start('other'), as('3')),
+    recordLine(6, { level: 'warning' }, as('2')),
+    recordLine(7, start('one'), as('4')),
+    // A copy of its disk: both are there.
+    recordLine(8, start('one'), as('5')),
+    recordLine(9, { level: 'warning' }, as('4')),
   ]
   const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('')
   writeFileSync(join(folder, '00000001-20231114T221320Z.ndjson'), text)
   const json = await run(t, 'log', 'stats', folder, '--json')
   t.match(JSON.parse(json.text).nodes, [
-    { id: '1'.repeat(32), records: 5, restarts: 2 },
+    { id: '1'.repeat(32), records: 7, restarts: 2, events: { start: 3, join: 1 } },
     { id: '3'.repeat(32), records: 1, restarts: 0 },
+    { id: '5'.repeat(32), records: 1, restarts: 0 },
   ])
+  const few = await run(t, 'log', 'stats', folder, '--json', '--level', 'warning')
+  t.match(JSON.parse(few.text).nodes, [{ id: '2'.repeat(32), records: 2, restarts: 1 }])
 })
 
 t.test('round trips of a status count as many times as they were measured', async (t) => {

@@ -467,7 +467,7 @@ t.test('after a sleep a collector that waits is dialled at once (log.md 5.6)', a
   enter()
   observer.start({ endpoint: 'tcp://127.0.0.1:1', places: [] })
   await world.advance(60_000)
-  observer.handleLate({ lateMs: 0, sleptMs: 10_000 }, world.now)
+  observer.handleWake(world.now)
   t.match(observer.diagnostics().collectors, [{ state: 'dialling' }])
   await Promise.all([observer.stop(0), world.settle()])
 })

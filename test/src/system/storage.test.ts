@@ -2,7 +2,14 @@
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import t from 'tap'
 import { systemStorage } from '../../../src/system/storage.ts'
@@ -45,6 +52,10 @@ t.test('a folder that can never be made is a UsageError, and others are made', a
   systemStorage.folder(path).claim()()
   systemStorage.folder(path).write('a.json', 'text')
   t.same(readdirSync(path), ['a.json'])
+  // Such as a disk that is not there.
+  const link = join(t.testdir({}), 'disk')
+  symlinkSync('nowhere', link)
+  t.throws(() => systemStorage.folder(join(link, 'state')).claim(), { message: /ENOENT/ })
   // Where Node.js itself would look for a folder above, for ever.
   if (!existsSync('/proc/self')) return
   for (const never of ['/proc/lyre', '/proc/lyre/of/today']) {
