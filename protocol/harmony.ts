@@ -1402,7 +1402,8 @@ export class Harmony {
     const pausedMs = lateMs > SWEEP_INTERVAL_MS ? lateMs : 0
     for (const owner of this.#connections.values()) {
       if (owner instanceof PeerRecord || owner.claim !== undefined) continue
-      owner.deadline += pausedMs
+      // One that was read at once after a pause was not here during it.
+      owner.deadline = Math.min(owner.deadline + pausedMs, now + HELLO_TIMEOUT_MS)
       if (now < owner.deadline) continue
       this.#count('hello-timeout')
       this.#closeArrival(owner, `no HELLO within ${HELLO_TIMEOUT_MS} ms`)

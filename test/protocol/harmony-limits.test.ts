@@ -301,6 +301,22 @@ t.test('a peer that has not entered can have a full mailbox, too (harmony.md 7.6
 })
 
 t.test(
+  'who came while we slept has no longer for its HELLO than others (harmony.md 2.2)',
+  async (t) => {
+    const machine = new Machine()
+    machine.discover(1)
+    // What came is read before it is seen how late we are.
+    machine.now = 600_000
+    machine.up(-2, uuidOf(2))
+    machine.at(600_000)
+    const closed = [601_000, 602_000, 603_000, 604_000, 605_000, 606_000].flatMap((at) =>
+      machine.at(at),
+    )
+    t.ok(closed.includes('close -2'), closed.join())
+  },
+)
+
+t.test(
   'where one was dialled in vain, others are not dialled sooner (harmony.md 2.14)',
   async (t) => {
     const machine = new Machine()

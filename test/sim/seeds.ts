@@ -322,4 +322,19 @@ export const SEEDS: readonly Seed[] = [
     ms: 300_000,
     found: 'judge: a node may enter before it has seen that its machine moved',
   },
+  {
+    seed: 105,
+    workload: 'roam',
+    fidelity: 'message',
+    nodes: 8,
+    ms: 300_000,
+    found: 'judge: whose link TCP has not gone on with is asked when it is heard on another subnet',
+  },
+  {
+    seed: 202_611_280_025,
+    workload: 'flap',
+    fidelity: 'message',
+    ms: 360_000,
+    found: 'node: who connected while it slept had as long again for a HELLO',
+  },
 ]
